@@ -1,0 +1,1 @@
+"""Easel's library: words and pictures → tokens → models → decoding → metrics → evidence."""
