@@ -1,0 +1,273 @@
+"""Configuration: params.yaml → frozen dataclasses, checked key by key.
+
+`params.yaml` is read as YAML 1.2, the dialect that DVC reads (`1e-4` is a number, `on` is a string).
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lib.errors import EaselError
+
+
+@dataclass(frozen=True)
+class DataParams:
+    """Where pictures and captions come from."""
+
+    source: Literal["scenes", "webdataset", "coco"]
+    path: str
+    image_sizes: tuple[int, ...]
+    val_share: float
+    test_share: float
+    max_bad_share: float
+
+    def __post_init__(self):
+        require(
+            self.source == "scenes" or self.path, "data.path", "names no folder; set it to the shards or COCO folder"
+        )
+        require(64 in self.image_sizes, "data.image_sizes", "must hold 64, the size everything downstream reads")
+        for name in ("val_share", "test_share", "max_bad_share"):
+            require(0 < getattr(self, name) < 0.5, f"data.{name}", "must lie between 0 and 0.5")
+
+
+@dataclass(frozen=True)
+class ScenesParams:
+    """The drawn data set: counts per split, what may stand in a picture."""
+
+    seed: int
+    train: int
+    val: int
+    test: int
+    heldout: int
+    large: int
+    max_objects: int
+    prompts_per_category: int
+    backgrounds: dict[str, int]
+
+    def __post_init__(self):
+        for name in ("train", "val", "test", "heldout", "prompts_per_category"):
+            require(getattr(self, name) > 0, f"scenes.{name}", "must be at least 1")
+
+
+@dataclass(frozen=True)
+class TextParams:
+    """Subword vocabulary of the captions; length in tokens, begin and end included."""
+
+    vocabulary: int
+    length: int
+
+
+@dataclass(frozen=True)
+class ClipParams:
+    """The small CLIP: judge of captions, extractor behind FID, KID and the perceptual loss."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    width: int
+    embedding: int
+    text_width: int
+    text_layers: int
+    text_heads: int
+
+
+@dataclass(frozen=True)
+class ReaderParams:
+    """The scene reader: names the objects of a picture."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    width: int
+
+
+@dataclass(frozen=True)
+class TokenizerParams:
+    """The image tokenizer (VQGAN)."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    width: int
+    codes: int
+    code_width: int
+    commitment: float
+    ema_decay: float
+    perceptual_weight: float
+    discriminator_weight: float
+
+
+@dataclass(frozen=True)
+class DalleMiniParams:
+    """The caption-to-image-token encoder–decoder and its training."""
+
+    width: int
+    encoder_layers: int
+    decoder_layers: int
+    heads: int
+    feed_forward: int
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup: int
+    caption_dropout: float
+
+    def __post_init__(self):
+        require(self.width % self.heads == 0, "dalle_mini.heads", f"must divide dalle_mini.width = {self.width}")
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How pictures are drawn from the model."""
+
+    seeds: int
+    guidance: float
+    temperature: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class EvaluationParams:
+    """How much is measured, and which pretrained networks may be used if they are at hand."""
+
+    pictures: int
+    bootstrap: int
+    inception: str
+    clip: str
+
+
+@dataclass(frozen=True)
+class Params:
+    """The whole of params.yaml."""
+
+    profile: str
+    seed: int
+    threads: int
+    data: DataParams
+    scenes: ScenesParams
+    text: TextParams
+    clip: ClipParams
+    reader: ReaderParams
+    tokenizer: TokenizerParams
+    dalle_mini: DalleMiniParams
+    sampling: SamplingParams
+    evaluation: EvaluationParams
+    notebooks: dict[str, dict[str, Any]]  # notebook name → its parameters; lib.run checks them against the notebook
+
+    def __post_init__(self):
+        require(self.threads > 0, "threads", "must be at least 1")
+
+    @property
+    def results(self) -> Path:
+        """Where this profile's tables and numbers go."""
+        return Path("results") / self.profile
+
+    @property
+    def figures(self) -> Path:
+        """Where this profile's figures go."""
+        return Path("paper_figs") / self.profile
+
+
+def require(condition: Any, key: str, message: str) -> None:
+    """Raises EaselError naming `key` unless `condition` holds."""
+    if not condition:
+        raise EaselError(f"params.yaml: {key} {message}.")
+
+
+def load(path: str | Path = "params.yaml") -> Params:
+    """Reads and checks a complete configuration.
+
+    Raises:
+        EaselError: no such file, not YAML, an unknown or missing key, a value of the wrong type or out of range.
+    """
+    return build(read_yaml(path), str(path))
+
+
+def build(tree: Any, where: str) -> Params:
+    """Checks a configuration tree, as read from `where`, and freezes it."""
+    return _convert(tree, Params, where, "")
+
+
+def read_yaml(path: str | Path) -> Any:
+    """One YAML 1.2 document as plain dicts, lists and scalars."""
+    path = Path(path)
+    if not path.is_file():
+        raise EaselError(f"{path} does not exist; run from the top of the repository.")
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
+        raise EaselError(f"{path} is not valid YAML: {error}") from error
+
+
+def overlay(base: dict, over: dict, where: str, prefix: str = "") -> dict:
+    """`base` with the values of `over`: mappings merge, everything else replaces, a key unknown to `base` is an error."""
+    merged = dict(base)
+    for key, value in over.items():
+        if key not in base:
+            raise EaselError(_unknown(where, f"{prefix}{key}", key, base))
+        if isinstance(base[key], dict) and isinstance(value, dict):
+            merged[key] = overlay(base[key], value, where, f"{prefix}{key}.")
+        else:
+            merged[key] = value
+    return merged
+
+
+def _unknown(where: str, dotted: str, key: str, known: typing.Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(key), list(known), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}."
+    return f"{where}: unknown key '{dotted}'; {hint}"
+
+
+def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
+    """`value` as `kind` (a dataclass, a scalar, a tuple, a dict or a Literal), or EaselError naming `key`."""
+    if dataclasses.is_dataclass(kind):
+        return _convert_section(value, kind, where, key)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise EaselError(f"{where}: {key} is {value!r}, must be one of {', '.join(map(str, arguments))}.")
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(item, arguments[0], where, f"{key}[{i}]") for i, item in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        return types.MappingProxyType({k: _convert(v, arguments[1], where, f"{key}.{k}") for k, v in value.items()})
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    expected = {tuple: "a list", dict: "a mapping"}.get(origin) or getattr(kind, "__name__", str(kind))
+    raise EaselError(f"{where}: {key} is {value!r} ({type(value).__name__}), must be {expected}.")
+
+
+def _convert_section(value: Any, kind: type, where: str, key: str) -> Any:
+    if not isinstance(value, dict):
+        raise EaselError(f"{where}: {key or 'the file'} must be a mapping of keys to values.")
+    fields = {field.name: field.type for field in dataclasses.fields(kind)}
+    prefix = f"{key}." if key else ""
+    for name in value:
+        if name not in fields:
+            raise EaselError(_unknown(where, f"{prefix}{name}", name, fields))
+    missing = [name for name in fields if name not in value]
+    if missing:
+        raise EaselError(f"{where}: missing {', '.join(prefix + name for name in missing)}.")
+    return kind(**{name: _convert(value[name], fields[name], where, prefix + name) for name in fields})
+
+
+def plain(section: Any) -> Any:
+    """A section as plain dicts and lists, for hashing and for JSON."""
+    if dataclasses.is_dataclass(section):
+        return {field.name: plain(getattr(section, field.name)) for field in dataclasses.fields(section)}
+    if isinstance(section, typing.Mapping):
+        return {key: plain(value) for key, value in section.items()}
+    if isinstance(section, tuple):
+        return [plain(item) for item in section]
+    return section

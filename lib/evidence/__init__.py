@@ -1,0 +1,1 @@
+"""Evidence: the claims ledger, statistics, verdicts, tables, figures, provenance and the drift report."""

@@ -1,0 +1,69 @@
+"""What this machine is and can do: detected, never assumed."""
+
+import os
+import platform
+import shutil
+from functools import cache
+from pathlib import Path
+
+
+def use_cores(count: int) -> None:
+    """Limits this process, and whatever it starts, to `count` cores. Call before torch, jax or numpy is imported.
+
+    The number of threads decides the order in which floating-point sums are taken, so it belongs to the result. JAX has
+    no setting for it: it follows the cores that the process may run on.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(count)
+    # Waiting threads that spin make everything several times slower as soon as another process wants a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """Instruction-set flags of the first core (Linux); empty where they cannot be read."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.split(":")[1].split() for line in lines if line.startswith("flags")), ()))
+
+
+def has_fast_bf16() -> bool:
+    """Whether bf16 matrix products beat fp32 ones on this CPU; without these instructions they are emulated."""
+    return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
+
+
+def cpu_name() -> str:
+    """The processor's name for people."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def gpu_name() -> str | None:
+    """The first NVIDIA GPU's name, or None; asks the driver's own tool, so that no framework has to be imported."""
+    if not shutil.which("nvidia-smi"):
+        return None
+    with os.popen("nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null") as answer:
+        return answer.readline().strip() or None
+
+
+def machine() -> dict[str, object]:
+    """The machine, for the record beside a measurement."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return {
+        "cpu": cpu_name(),
+        "cores": cores,
+        "memory_gb": round(memory, 1),
+        "bf16": has_fast_bf16(),
+        "gpu": gpu_name(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,1 @@
+"""Measures of pictures: distances, caption agreement, scene accuracy, reconstruction; each with an interval."""

@@ -1,0 +1,1 @@
+"""Network families, one a file; none knows how it is trained or sampled."""

@@ -1,0 +1,83 @@
+"""What all stages share: where their checkpoints lie, what they depend on, what they cost."""
+
+import hashlib
+import json
+import resource
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib import config
+from lib.errors import EaselError
+from lib.hardware import machine
+
+CHECKPOINTS = Path("build/checkpoints")
+RECORDS = Path("build/records")  # what each stage cost; not an output, since it differs from run to run
+
+
+@dataclass(frozen=True)
+class Training:
+    """Where a training stage keeps its checkpoint and what that checkpoint must match."""
+
+    checkpoint: Path
+    fingerprint: str
+
+
+def training(name: str, params: config.Params) -> Training:
+    """Checkpoint and fingerprint of stage `name`: everything that dvc.yaml says the stage depends on."""
+    spec = pipeline_file()["stages"][name]
+    digest = hashlib.sha256()
+    for section in spec["params"]:
+        digest.update(json.dumps([section, config.plain(getattr(params, section))], sort_keys=True).encode())
+    for dependency in sorted(spec["deps"]):
+        digest.update(f"{dependency} {_content(Path(dependency))}".encode())
+    fingerprint = digest.hexdigest()
+    return Training(CHECKPOINTS / name / f"{fingerprint[:16]}.safetensors", fingerprint)
+
+
+def forget_checkpoints(name: str) -> None:
+    """Removes the checkpoints of a stage whose outputs are written."""
+    shutil.rmtree(CHECKPOINTS / name, ignore_errors=True)
+
+
+def pipeline_file(path: str = "dvc.yaml") -> dict:
+    """dvc.yaml as a dict."""
+    return config.read_yaml(path)
+
+
+def _content(path: Path) -> str:
+    """sha256 of a file, or of everything below a folder; the data set is known by its manifest."""
+    manifest = path / "MANIFEST.sha256"
+    if manifest.is_file():
+        path = manifest
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    parts = sorted(file for file in path.rglob("*") if file.is_file())
+    if not parts:
+        raise EaselError(f"{path} is missing or empty; run `dvc repro`, which makes it first.")
+    return hashlib.sha256("".join(f"{file} {_content(file)}" for file in parts).encode()).hexdigest()
+
+
+@contextmanager
+def record(name: str, outs: list[str]) -> Iterator[None]:
+    """Measures the enclosed work and writes build/records/<name>.json: minutes, peak memory, disk, machine."""
+    started = time.monotonic()
+    yield
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    disk = sum(file.stat().st_size for out in outs for file in _files(Path(out)))
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    entry = {
+        "stage": name,
+        "minutes": (time.monotonic() - started) / 60,
+        "peak_memory_gb": peak * 1024 / 1e9,  # ru_maxrss is in KiB on Linux
+        "disk_mb": disk / 1e6,
+        "machine": machine(),
+    }
+    (RECORDS / f"{name}.json").write_text(json.dumps(entry, indent=1) + "\n")
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]

@@ -1,0 +1,180 @@
+"""Runs one notebook: `python -m lib.run notebooks/bench.ipynb`.
+
+The notebook's parameters come, typed, from params.yaml (its `profile` and the section `notebooks.<name>`); papermill
+executes it in this environment's own kernel; the executed copy under build/notebooks/ is normalised, so that equal
+results give equal bytes.
+"""
+
+import ast
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from lib import config
+from lib.errors import EaselError
+from lib.hardware import use_cores
+from lib.pipeline.stage import record
+from lib.training.progress import Progress
+
+EXECUTED = Path("build/notebooks")
+KERNEL = "python3"
+# What papermill and the kernel leave in an executed notebook that differs from run to run.
+VOLATILE = ("papermill", "execution", "widgets")
+
+
+def run(path: Path, params: config.Params) -> Path:
+    """Executes the notebook and returns the path of the executed, normalised copy.
+
+    Raises:
+        EaselError: no such notebook, no or several `parameters` cells, unknown, missing or mistyped parameters, another
+            kernel than this environment's, or a failing cell (the message says which, and where the copy lies).
+    """
+    parameters = check(path, params)
+    check_kernel()
+    target = EXECUTED / path.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _execute(path, target, parameters)
+    notebook = nbformat.read(target, as_version=4)
+    normalise(notebook)
+    nbformat.write(notebook, target)
+    return target
+
+
+def check(path: Path, params: config.Params) -> dict[str, Any]:
+    """The parameters to run a notebook with, checked against its `parameters` cell."""
+    if not path.is_file():
+        known = ", ".join(str(found) for found in sorted(path.parent.glob("*.ipynb"))) or "none"
+        raise EaselError(f"{path} does not exist; notebooks here: {known}.")
+    notebook = nbformat.read(path, as_version=4)
+    kernel = notebook.metadata.get("kernelspec", {}).get("name")
+    if kernel != KERNEL:
+        raise EaselError(f"{path} asks for the kernel '{kernel}'; set its metadata.kernelspec.name to '{KERNEL}'.")
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise EaselError(f"{path} has {len(tagged)} cells tagged 'parameters'; it needs exactly one.")
+    defaults = _defaults(tagged[0].source, path)
+    section = f"params.yaml: notebooks.{path.stem}"
+    given = {"profile": params.profile, **config.plain(params.notebooks.get(path.stem, {}))}
+    if unknown := sorted(set(given) - set(defaults)):
+        raise EaselError(f"{section} sets {', '.join(unknown)}, which {path} has no parameter for.")
+    if missing := sorted(set(defaults) - set(given)):
+        raise EaselError(f"{section} does not set {', '.join(missing)}, a parameter of {path}.")
+    for name, value in given.items():
+        if type(value) is not type(defaults[name]):
+            kind = type(defaults[name]).__name__
+            raise EaselError(f"{section}.{name} is {value!r} ({type(value).__name__}), {path} expects {kind}.")
+    return given
+
+
+def _defaults(source: str, path: Path) -> dict[str, Any]:
+    """The values that a parameters cell assigns; anything derived belongs into the next cell."""
+    found = {}
+    for statement in ast.parse(source).body:
+        try:
+            (target,) = statement.targets
+            found[target.id] = ast.literal_eval(statement.value)
+        except (AttributeError, ValueError) as error:
+            line = ast.unparse(statement)
+            raise EaselError(
+                f"{path}: `{line}` in the parameters cell is not of the form name = constant; move it to the next cell."
+            ) from error
+    return found
+
+
+def check_kernel() -> None:
+    """Refuses a `python3` kernel that is not the Python this runs in, e.g. one that the user registered elsewhere."""
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        spec = KernelSpecManager().get_kernel_spec(KERNEL)
+    except NoSuchKernel as error:
+        raise EaselError("this environment has no notebook kernel; delete .venv and run `make` again.") from error
+    # ipykernel's own spec says plain "python", which the client replaces by the running interpreter.
+    interpreter = spec.argv[0]
+    if interpreter not in (sys.executable, "python", "python3") or not spec.resource_dir.startswith(sys.prefix):
+        raise EaselError(
+            f"the kernel '{KERNEL}' is {spec.resource_dir} ({interpreter}), not this environment's Python "
+            f"({sys.executable}); remove it with `jupyter kernelspec uninstall {KERNEL}` or run through `make`."
+        )
+
+
+def _execute(path: Path, target: Path, parameters: dict[str, Any]) -> None:
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    cells = sum(cell.cell_type == "code" for cell in nbformat.read(path, as_version=4).cells) + 1
+    handler = _CellLines(Progress(path.stem, cells))
+    logger = logging.getLogger("papermill")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    # A progress bar in an output cell holds a speed, which differs from run to run.
+    os.environ["TQDM_DISABLE"] = "1"
+    try:
+        papermill.execute_notebook(
+            path,
+            target,
+            parameters,
+            kernel_name=KERNEL,
+            language="python",
+            cwd=".",
+            progress_bar=False,
+            log_output=True,
+        )
+    except PapermillExecutionError as error:
+        raise EaselError(
+            f"{path}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}\n"
+            f"  the executed copy up to there is {target}; open it to see the cell and the traceback."
+        ) from error
+    finally:
+        logger.removeHandler(handler)
+
+
+class _CellLines(logging.Handler):
+    """Passes on what cells print, and turns papermill's 'Executing Cell n' into progress."""
+
+    def __init__(self, progress: Progress):
+        super().__init__()
+        self.progress = progress
+
+    def emit(self, line: logging.LogRecord) -> None:
+        text = line.getMessage()
+        if started := re.match(r"Executing Cell (\d+)", text):
+            self.progress.update(min(int(started[1]), self.progress.total))
+        elif not re.match(r"(Ending Cell|Working directory|Input Notebook|Output Notebook|Executing notebook)", text):
+            print(text.rstrip(), flush=True)
+
+
+def normalise(notebook: nbformat.NotebookNode) -> None:
+    """Removes times, random cell ids and the host's Python version from an executed notebook, in place."""
+    for place in [notebook.metadata, *(cell.metadata for cell in notebook.cells)]:
+        for key in VOLATILE:
+            place.pop(key, None)
+    notebook.metadata.pop("language_info", None)
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+
+
+def main(arguments: list[str]) -> int:
+    """Command line; prints errors without a traceback. Returns the exit status."""
+    try:
+        if len(arguments) != 1:
+            raise EaselError("usage: python -m lib.run notebooks/<name>.ipynb")
+        path = Path(arguments[0])
+        params = config.load()
+        use_cores(params.threads)
+        with record(f"{path.stem}_figures", [str(EXECUTED / path.name), str(params.figures / path.stem)]):
+            run(path, params)
+    except EaselError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

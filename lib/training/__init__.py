@@ -1,0 +1,1 @@
+"""Training: one loop for both frameworks, with checkpoints, exact resume and progress."""

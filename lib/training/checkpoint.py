@@ -1,0 +1,54 @@
+"""Arrays and a little metadata in one file, written so that a crash or a full disk never costs the previous one."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from lib.errors import EaselError
+
+
+def save(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
+    """Writes `arrays` and the JSON-able `meta` to `path` in one atomic step (safetensors format).
+
+    Raises:
+        EaselError: the disk is full; whatever was at `path` before is still there, whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    # ascontiguousarray: safetensors writes the buffer as it lies, strides unseen.
+    content = to_bytes({key: np.ascontiguousarray(value) for key, value in arrays.items()}, {"meta": json.dumps(meta)})
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        kept = f"The previous checkpoint {path} is whole" if path.exists() else "There was no earlier checkpoint"
+        raise EaselError(
+            f"the disk is full: {path} needs {len(content) / 1e6:.1f} MB. {kept}; free some space and run the same "
+            "command again."
+        ) from error
+
+
+def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays and the metadata that `save` wrote.
+
+    Raises:
+        EaselError: no such file, or not one that `save` wrote.
+    """
+    if not path.is_file():
+        raise EaselError(f"{path} does not exist; `dvc repro` makes it.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["meta"])  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise EaselError(f"{path} is damaged ({error}); delete it and run the same command again.") from error

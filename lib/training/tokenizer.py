@@ -1,0 +1,142 @@
+"""Training of the image tokenizer: losses, codebook, optimizers."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.config import TokenizerParams
+from lib.hardware import has_fast_bf16
+from lib.models.discriminator import PatchDiscriminator, fooling_loss, hinge_loss
+from lib.models.vqgan import VQGAN, initialise, pixels_to_tensor
+from lib.training.torch_state import generator, load_module, load_optimizer, module_arrays, optimizer_arrays
+
+Extractor = Callable[[Tensor], list[Tensor]]  # pictures [B, 3, S, S] in [0, 1] → maps [B, C, h, w], shallow ones first
+
+WARMUP = 0.05  # share of the steps in which the learning rate rises
+FOOLING_START = 0.3  # share of the steps that the discriminator trains before it is listened to
+
+
+class TokenizerTrainee:
+    """What `lib.training.loop.fit` trains: the tokenizer and, if it has a weight, a patch discriminator.
+
+    The loss is the mean absolute plus the mean squared error (of pictures in [−1, 1]), plus, each with its weight, the
+    commitment term, the perceptual term and the score that the discriminator gives the reconstruction, negated.
+
+    Args:
+        params: the section `tokenizer`.
+        seed: of the initial weights and, together with a step's number, of the draws within the step.
+        images: uint8 [N, S, S, 3]; read a batch at a time.
+        extractor: feature maps for the perceptual term; needed only if that has a weight.
+        device: where to train.
+    """
+
+    def __init__(
+        self,
+        params: TokenizerParams,
+        seed: int,
+        images: np.ndarray,
+        extractor: Extractor | None = None,
+        device: str = "cpu",
+    ):
+        self.params, self.seed, self.images = params, seed, images
+        self.extractor = extractor if params.perceptual_weight > 0 else None
+        self.model = initialise(
+            VQGAN(params.width, params.codes, params.code_width, params.ema_decay), generator(seed, 0)
+        ).to(device)
+        self.optimizer = adam(self.model, params.learning_rate)
+        self.discriminator = None
+        if params.discriminator_weight > 0:
+            self.discriminator = initialise(PatchDiscriminator(params.width // 2), generator(seed, 1)).to(device)
+            self.judge_optimizer = adam(self.discriminator, params.learning_rate)
+
+    def step(self, step: int, indices: np.ndarray) -> dict[str, float]:
+        """One update of the tokenizer, its codebook and the discriminator on the pictures `indices`."""
+        params, model = self.params, self.model
+        rate = params.learning_rate * schedule(step, params.steps)
+        real = pixels_to_tensor(self.images[indices], model.device)  # [B, 3, S, S]
+        with autocast(model.device):
+            vectors = model.embed(real)  # [B, h, w, d]
+            flat = vectors.detach().flatten(0, 2)  # → [B·h·w, d]
+            revived = model.quantizer.revive(flat, generator(self.seed, 2, step))
+            codes, tokens, commitment = model.quantizer(vectors)
+            fake = model.paint(codes)
+            terms = {"l1": 2 * F.l1_loss(fake, real), "l2": 4 * F.mse_loss(fake, real), "commitment": commitment}
+            loss = terms["l1"] + terms["l2"] + params.commitment * commitment
+            if self.extractor is not None:
+                terms["perceptual"] = perceptual_loss(self.extractor, real, fake)
+                loss = loss + params.perceptual_weight * terms["perceptual"]
+            if self.discriminator is not None and step >= FOOLING_START * params.steps:
+                terms["fooling"] = fooling_loss(self.discriminator(fake))
+                loss = loss + params.discriminator_weight * terms["fooling"]
+        descend(self.optimizer, loss, rate)
+        model.quantizer.update(flat, tokens.flatten())
+        if self.discriminator is not None:
+            with autocast(model.device):
+                terms["discriminator"] = hinge_loss(self.discriminator(real), self.discriminator(fake.detach()))
+            descend(self.judge_optimizer, terms["discriminator"], rate)
+        return {name: term.item() for name, term in terms.items()} | {"revived": float(revived)}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Weights, codebook and its averages, moments of the optimizers."""
+        arrays = module_arrays(self.model, "model.") | optimizer_arrays(self.optimizer, "optimizer.")
+        if self.discriminator is not None:
+            arrays |= module_arrays(self.discriminator, "judge.")
+            arrays |= optimizer_arrays(self.judge_optimizer, "judge_optimizer.")
+        return arrays
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Takes back what `state` gave."""
+        load_module(self.model, arrays, "model.")
+        load_optimizer(self.optimizer, arrays, "optimizer.")
+        if self.discriminator is not None:
+            load_module(self.discriminator, arrays, "judge.")
+            load_optimizer(self.judge_optimizer, arrays, "judge_optimizer.")
+
+
+def schedule(step: int, steps: int) -> float:
+    """Share of the learning rate at `step`: linear from 0 to 1, then a quarter of a cosine wave's fall to 0."""
+    warmup = max(WARMUP * steps, 1)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 + 0.5 * math.cos(math.pi * (step - warmup) / (steps - warmup))
+
+
+def perceptual_loss(extractor: Extractor, real: Tensor, fake: Tensor) -> Tensor:
+    """Mean squared distance of feature maps whose vectors are scaled to length one, averaged over the maps.
+
+    The distance of LPIPS (Zhang et al. 2018, arXiv:1801.03924, equation 1) without its learned weights of channels.
+    """
+    with torch.no_grad():
+        wanted = extractor(real)
+    found = extractor(fake)
+    distances = [
+        (F.normalize(a.float(), dim=1) - F.normalize(b.float(), dim=1)).square().sum(dim=1).mean()
+        for a, b in zip(wanted, found, strict=True)
+    ]
+    return torch.stack(distances).mean()
+
+
+def adam(module: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    """AdamW without weight decay, whose second moments follow a short run quickly."""
+    return torch.optim.AdamW(module.parameters(), learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float) -> None:
+    """One update of the optimizer's parameters, and of nothing else, against the gradient of `loss`."""
+    optimizer.zero_grad()
+    group = optimizer.param_groups[0]
+    gradients = torch.autograd.grad(loss, group["params"])
+    for parameter, gradient in zip(group["params"], gradients, strict=True):
+        parameter.grad = gradient
+    nn.utils.clip_grad_norm_(group["params"], 1.0)
+    group["lr"] = learning_rate
+    optimizer.step()
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bf16 inside convolutions where the machine is fast at it; otherwise nothing changes."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or has_fast_bf16())

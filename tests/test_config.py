@@ -1,0 +1,92 @@
+"""Configuration: everything that can be wrong in params.yaml is said before any work."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from lib import config
+from lib.errors import EaselError
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def tree():
+    return config.read_yaml(REPOSITORY / "params.yaml")
+
+
+def test_the_committed_file_loads_and_is_frozen():
+    params = config.load(REPOSITORY / "params.yaml")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        params.tokenizer.steps = 1
+    with pytest.raises(TypeError):
+        params.scenes.backgrounds["plain"] = 0
+
+
+@pytest.mark.parametrize("profile", sorted(path.name for path in (REPOSITORY / "profiles").glob("*.yaml")))
+def test_every_profile_is_complete_and_names_itself(tree, profile):
+    over = config.read_yaml(REPOSITORY / "profiles" / profile)
+    params = config.build(config.overlay(tree, over, profile), profile)
+    assert f"{params.profile}.yaml" == profile
+
+
+@pytest.mark.parametrize("profile", sorted(path.name for path in (REPOSITORY / "profiles").glob("*.yaml")))
+def test_profiles_share_one_data_set(tree, profile):
+    # data.dvc pins one hash for all of them.
+    assert not {"data", "scenes"} & set(config.read_yaml(REPOSITORY / "profiles" / profile))
+
+
+def test_unknown_key_is_named_with_the_nearest_known_one(tree):
+    tree["tokenizer"]["stesp"] = 3
+    with pytest.raises(EaselError, match=r"unknown key 'tokenizer\.stesp'; did you mean 'steps'\?"):
+        config.build(tree, "params.yaml")
+
+
+def test_missing_key_is_named(tree):
+    del tree["reader"]["steps"]
+    with pytest.raises(EaselError, match=r"missing reader\.steps"):
+        config.build(tree, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("tokenizer", "steps", "many", r"tokenizer\.steps is 'many' \(str\), must be int"),
+        ("tokenizer", "steps", 1.5, r"tokenizer\.steps is 1\.5 \(float\), must be int"),
+        ("tokenizer", "steps", True, r"tokenizer\.steps is True \(bool\), must be int"),
+        ("clip", "learning_rate", "1e-3x", r"clip\.learning_rate is '1e-3x' \(str\), must be float"),
+        ("data", "source", "folder", r"data\.source is 'folder', must be one of scenes, webdataset, coco"),
+        ("data", "image_sizes", 64, r"data\.image_sizes is 64 \(int\), must be a list"),
+        ("scenes", "backgrounds", ["plain"], r"scenes\.backgrounds is \['plain'\] \(list\), must be a mapping"),
+        ("data", "max_bad_share", 0.9, r"data\.max_bad_share must lie between"),
+        ("data", "source", "coco", r"data\.path names no folder"),
+        ("dalle_mini", "heads", 7, r"dalle_mini\.heads must divide"),
+    ],
+)
+def test_wrong_values_are_named(tree, section, key, value, message):
+    tree[section][key] = value
+    with pytest.raises(EaselError, match=message):
+        config.build(tree, "params.yaml")
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("a: 1e-4\nb: on\nc: 012\n")
+    assert config.read_yaml(path) == {"a": 1e-4, "b": "on", "c": 12}
+
+
+def test_broken_yaml_and_missing_file(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("a: [1, 2\n")
+    with pytest.raises(EaselError, match="not valid YAML"):
+        config.read_yaml(path)
+    with pytest.raises(EaselError, match="does not exist"):
+        config.read_yaml(tmp_path / "none.yaml")
+
+
+def test_overlay_merges_mappings_and_refuses_unknown_keys():
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 2}
+    assert config.overlay(base, {"a": {"c": [3]}}, "x") == {"a": {"b": 1, "c": [3]}, "d": 2}
+    with pytest.raises(EaselError, match=r"unknown key 'a\.bb'; did you mean 'b'"):
+        config.overlay(base, {"a": {"bb": 3}}, "x")

@@ -1,0 +1,77 @@
+"""Profiles: shadows that touch nothing, and errors before any work."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lib import config, profile
+from lib.errors import EaselError
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def copy(tmp_path, monkeypatch):
+    for name in ("params.yaml", "dvc.yaml", "data.dvc", "claims.yaml", "requirements.lock", ".dvcignore"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    shutil.copytree(REPOSITORY / "profiles", tmp_path / "profiles")
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "a.py").write_text("a = 1\n")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_default_profile_runs_at_the_top():
+    assert profile.prepare("laptop", []) == Path(".")
+    assert not Path("runs").exists()
+
+
+def test_another_profile_gets_a_shadow_with_resolved_parameters():
+    shadow = profile.prepare("smoke", [])
+    assert shadow == Path("runs/smoke")
+    params = config.load(shadow / "params.yaml")
+    assert params.profile == "smoke" and params.tokenizer.steps < config.load().tokenizer.steps
+    assert (shadow / "lib" / "a.py").read_text() == "a = 1\n"
+
+
+def test_a_shadow_follows_the_sources_and_keeps_its_outputs():
+    shadow = profile.prepare("smoke", [])
+    (shadow / "build").mkdir()
+    (shadow / "lib" / "stale.py").write_text("")
+    kept = (shadow / "dvc.yaml").stat().st_mtime_ns
+    Path("lib/a.py").write_text("a = 2\n")
+    profile.prepare("smoke", [])
+    assert (shadow / "lib" / "a.py").read_text() == "a = 2\n"
+    assert not (shadow / "lib" / "stale.py").exists() and (shadow / "build").exists()
+    assert (shadow / "dvc.yaml").stat().st_mtime_ns == kept
+
+
+def test_settings_get_a_shadow_of_their_own_with_absolute_paths():
+    shadow = profile.prepare("smoke", ["data.source=webdataset", "data.path=pictures", "tokenizer.steps=7"])
+    params = config.load(shadow / "params.yaml")
+    assert shadow != Path("runs/smoke") and params.tokenizer.steps == 7
+    assert params.data.path == str(Path("pictures").absolute())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("smok", [], "unknown profile 'smok'; there are laptop, gpu, smoke"),
+        ("smoke", ["tokenizer.stesp=3"], r"SET: unknown key 'tokenizer\.stesp'; did you mean 'steps'"),
+        ("smoke", ["tokenizer.steps=many"], r"tokenizer\.steps is 'many' \(str\), must be int"),
+        ("smoke", ["tokenizer.steps"], "not of the form"),
+        ("laptop", ["seed=1.5"], r"seed is 1\.5 \(float\), must be int"),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_written(name, settings, message):
+    with pytest.raises(EaselError, match=message):
+        profile.prepare(name, settings)
+    assert not Path("runs").exists()
+
+
+def test_command_line(capsys):
+    assert profile.main(["smok"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("error: unknown profile 'smok'")
+    assert profile.main(["smoke", "--set", "seed=3"]) == 0
+    assert capsys.readouterr().out.startswith("runs/smoke-")
