@@ -5,8 +5,9 @@ Byte-pair encoding (Sennrich et al., 2016, arXiv:1508.07909) over characters, wi
 lost and nothing is "unknown". Byte-level BPE, the other way to that end, would start every Chinese character at three
 tokens and spend two merges on each to bring it to one; here a character of the captions is one token from the start.
 
-A merge never crosses a word, and each Chinese character, digit and run of signs stands alone: were "红色圆形" allowed
-to become one token, a pair of colour and shape held out from training would be spelled unlike every pair seen there.
+A merge never crosses a word. Chinese marks none, so its merges stop at two characters, the length of most words: were
+"红色圆形" allowed to become one token, a pair of colour and shape held out from training would be spelled unlike every
+pair seen there. Digits stand alone.
 
 Captions are lower-cased and brought to Unicode NFKC with single spaces, so that "A Red  circle" and "a red circle", or
 full-width and plain punctuation, are the same text.
@@ -14,10 +15,11 @@ full-width and plain punctuation, are the same text.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the library's thread pool; set before it starts
@@ -33,7 +35,10 @@ RESERVED = (*SPECIALS, *BYTES)
 MINIMUM = len(RESERVED) + 64  # below this hardly a letter would get a token of its own
 
 # A word carries the space before it. Letters and signs never share a piece, so that no piece looks like a token above.
-_PIECE = r"\p{Han}| ?[[\p{L}\p{M}]&&[^\p{Han}]]+| ?\p{N}| ?[^\s\p{L}\p{M}\p{N}]+| "
+_PIECE = r"\p{Han}+| ?[[\p{L}\p{M}]&&[^\p{Han}]]+| ?\p{N}| ?[^\s\p{L}\p{M}\p{N}]+| "
+
+_CHINESE_ONLY = pre_tokenizers.Split(Regex(r"\p{Han}+"), behavior="removed", invert=True)
+_WITHOUT_CHINESE = pre_tokenizers.Split(Regex(r"\p{Han}+"), behavior="removed")
 
 
 class TextTokenizer:
@@ -74,7 +79,7 @@ class TextTokenizer:
         learner = Tokenizer(models.BPE())
         learner.pre_tokenizer = _pre_tokenizer()
         learner.train_from_iterator(
-            texts,
+            (piece for text in texts for piece in _lessons(text)),
             trainers.BpeTrainer(
                 vocab_size=room,
                 min_frequency=2,
@@ -180,6 +185,14 @@ def _normalizer() -> normalizers.Normalizer:
 
 def _pre_tokenizer() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(Regex(_PIECE), behavior="isolated")
+
+
+def _lessons(text: str) -> Iterator[str]:
+    """What merges are learned from: a text without its Chinese, and every two neighbouring Chinese characters."""
+    for part, _ in _WITHOUT_CHINESE.pre_tokenize_str(text):
+        yield part
+    for run, _ in _CHINESE_ONLY.pre_tokenize_str(text):
+        yield from map("".join, itertools.pairwise(run))
 
 
 def _sound(text: str) -> str:

@@ -60,7 +60,7 @@ def test_missing_or_doubled_parameters_cell():
         run.check(notebook(tags=()), params())
     path = notebook()
     made = nbformat.read(path, as_version=4)
-    made.cells.append(nbformat.v4.new_code_cell('x = 1', metadata={'tags': ['parameters']}))
+    made.cells.append(nbformat.v4.new_code_cell("x = 1", metadata={"tags": ["parameters"]}))
     nbformat.write(made, path)
     with pytest.raises(EaselError, match="has 2 cells tagged 'parameters'"):
         run.check(path, params())

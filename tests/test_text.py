@@ -65,8 +65,11 @@ def test_a_frequent_word_is_one_token_and_the_same_everywhere():
     assert len(pieces("a red circle")) == 3
 
 
-def test_a_chinese_character_is_one_token_even_in_frequent_phrases():
-    assert len(pieces("一个红色的圆形")) == len("一个红色的圆形")
+def test_chinese_merges_stop_at_two_characters():
+    phrase = "一个红色的圆形"
+    tokens = [TOKENIZER.decode(np.array([[index]]))[0] for index in pieces(phrase)]
+    assert "".join(tokens) == phrase and max(map(len, tokens)) == 2
+    assert len(pieces("形一")) == 2  # two characters that never stood side by side
 
 
 def test_an_unseen_character_becomes_its_bytes():
@@ -84,12 +87,12 @@ def test_no_captions_give_no_rows():
 
 
 def test_a_long_text_is_cut_and_keeps_its_end():
-    long = "一个红色的圆形"
+    long = "red blue green red blue"
     ids = TOKENIZER.encode([long], 5)[0].tolist()
     assert ids[0] == TOKENIZER.begin_id and ids[-1] == TOKENIZER.end_id
-    assert TOKENIZER.decode(np.array([ids])) == [long[:3]]
-    assert TOKENIZER.count_truncated([long, "红", long[:3]], 5) == 1
-    assert TOKENIZER.count_truncated([long], len(long) + 2) == 0
+    assert TOKENIZER.decode(np.array([ids])) == ["red blue green"]
+    assert TOKENIZER.count_truncated([long, "red", "red blue green"], 5) == 1
+    assert TOKENIZER.count_truncated([long], 7) == 0
 
 
 def test_the_vocabulary_keeps_to_its_limit():

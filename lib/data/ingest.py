@@ -54,7 +54,7 @@ def ingest(folder_out: Path, data: DataParams) -> dict[str, Any]:
 
     entries = [entry for name in SPLITS for entry in captions[name]]
     if not entries:
-        raise EaselError(f"No readable sample in {data.path}: {count.bad_listing()}.")
+        raise EaselError(f"No readable sample in {data.path}: see the layouts in lib/data/{data.source}_source.py.")
     empty = [name for name in SPLITS if not captions[name]]
     if empty:
         raise EaselError(
@@ -98,11 +98,9 @@ class Count:
 
     def skip(self, sample: Sample, reason: str) -> None:
         """One more bad sample. Raises EaselError when the bad share of the whole is certain to exceed the limit."""
-        self.read += 1
-        self.bad[reason] += 1
-        names = self._names.setdefault(reason, [])
-        if len(names) < _NAMED:
-            names.append(sample.name)
+        self.read += sample.number
+        self.bad[reason] += sample.number
+        self._names.setdefault(reason, []).append(sample.name)
         if self.bad.total() > self.max_bad_share * max(self.total, self.read):
             raise EaselError(
                 f"Too many bad samples in {self.path}: {self.bad.total()} among the first {self.read} of {self.total}, "
@@ -114,8 +112,8 @@ class Count:
         """Counts by reason with the first names, e.g. "2 missing caption (a.tar/0003, a.tar/0007)"."""
         parts = []
         for reason, number in sorted(self.bad.items()):
-            more = ", …" if number > _NAMED else ""
-            parts.append(f"{number} {reason} ({', '.join(self._names[reason])}{more})")
+            names = self._names[reason]
+            parts.append(f"{number} {reason} ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})")
         return "; ".join(parts)
 
     def report(self) -> dict[str, Any]:
@@ -125,7 +123,7 @@ class Count:
             "kept": self.kept,
             "bad": dict(self.bad),
             "bad_share": self.bad.total() / self.read,
-            "bad_names": self._names,  # the first of each reason
+            "bad_names": {reason: names[:_NAMED] for reason, names in self._names.items()},
             "identical_pictures": self.identical,  # kept: their captions may differ
         }
 

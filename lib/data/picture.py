@@ -32,7 +32,7 @@ def square(image: Image.Image, size: int) -> np.ndarray:
     """Centre-crop an RGB picture to a square and resize it with a Lanczos filter: uint8 [size, size, 3]."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
+    image = image.crop((left, top, left + side, top + side))  # `box` of resize would let the filter see beyond it
     # reducing_gap: a box filter first brings very large pictures near the target, much faster and hardly different.
-    resized = image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+    resized = image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.asarray(resized)  # [size, size, 3]

@@ -12,7 +12,7 @@ MISSING_PICTURE = "missing picture"
 UNREADABLE_PICTURE = "unreadable picture"
 MISSING_CAPTION = "missing caption"
 UNREADABLE_CAPTION = "unreadable caption"
-TRUNCATED_SHARD = "truncated shard"
+TRUNCATED_SHARD = "lost in a truncated shard"
 
 DEFAULT_LANGUAGE = "en"  # of `caption` and .txt, which name no language
 _LANGUAGE_KEY = re.compile(r"caption_([a-z]{2,3}(?:[-_][A-Za-z]+)*)")
@@ -26,6 +26,7 @@ class Sample:
     picture: bytes = b""
     captions: Mapping[str, list[str]] = field(default_factory=dict)
     problem: str | None = None
+    number: int = 1  # how many samples this one stands for: behind a cut there may be many
 
 
 def captions_in(record: Mapping[str, Any]) -> dict[str, list[str]]:

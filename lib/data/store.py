@@ -312,7 +312,10 @@ def _open_images(path: Path, size: int) -> np.memmap:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
         raise EaselError(f"{path} cannot be read ({error}). {REBUILD}") from error
-    _check_images(array, str(path), size)
+    try:
+        _check_images(array, str(path), size)
+    except EaselError as error:
+        raise EaselError(f"{error} {REBUILD}") from None
     return array
 
 

@@ -11,6 +11,7 @@ kind of cut, and empty shards, before any picture is decoded.
 from __future__ import annotations
 
 import json
+import statistics
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,14 +54,17 @@ class WebDatasetSource:
                 f"Empty shard in {folder}: {', '.join(empty)}: no picture ({', '.join(PICTURES)}) can be read there. "
                 "Remove the shard or fetch it again."
             )
-        self.total = sum(pictures for pictures, _ in scans.values())
-        self.truncated = {shard for shard in self.shards if not scans[shard][1]}
+        whole = [pictures for pictures, is_whole in scans.values() if is_whole]
+        # Shards of a set are mostly of one length, so the whole ones tell about how much a truncated one has lost.
+        usual = statistics.median_low(whole) if whole else 0
+        self._expected = {shard: max(n, usual) for shard, (n, is_whole) in scans.items() if not is_whole}
+        self.total = sum(whole) + sum(self._expected.values())
 
     def __iter__(self) -> Iterator[Sample]:
         for shard in self.shards:
             samples = read_shard(shard)
-            if shard in self.truncated:
-                samples = _mark_cut(samples, shard)
+            if shard in self._expected:
+                samples = _mark_cut(samples, shard, self._expected[shard])
             yield from samples
 
 
@@ -109,14 +113,21 @@ def _sample(name: str, files: dict[str, bytes]) -> Sample:
     return Sample(name, picture, captions, None if captions else MISSING_CAPTION)
 
 
-def _mark_cut(samples: Iterator[Sample], shard: Path) -> Iterator[Sample]:
-    """Reports the sample at the cut as such, or, where the cut falls between two samples, a nameless one behind it."""
-    last = None
+def _mark_cut(samples: Iterator[Sample], shard: Path, expected: int) -> Iterator[Sample]:
+    """Ends a truncated shard on one sample that stands for all that are lost: of `expected`, at least one.
+
+    A sample that the cut has left incomplete is among them.
+    """
+    before, last = 0, None
     for sample in samples:
         if last is not None:
+            before += 1
             yield last
         last = sample
     if last is not None and last.problem is None:
+        before += 1
         yield last
-        last = None
-    yield Sample(last.name if last else f"{shard.name} (at its end)", problem=TRUNCATED_SHARD)
+        name = f"behind {last.name}"
+    else:
+        name = last.name if last is not None else shard.name
+    yield Sample(name, problem=TRUNCATED_SHARD, number=max(1, expected - before))

@@ -58,6 +58,8 @@ SETTINGS: dict[str, Any] = {
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
     "legend.frameon": False,
+    # Long enough to show a dash pattern on both sides of the marker.
+    "legend.handlelength": 3.2,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
@@ -68,7 +70,10 @@ SETTINGS: dict[str, Any] = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
-    "lines.markersize": 3.5,
+    "lines.markersize": 4.5,
+    # A thin white rim keeps markers apart where curves cross.
+    "lines.markeredgecolor": "white",
+    "lines.markeredgewidth": 0.3,
     "errorbar.capsize": 2,
     "figure.dpi": 150,
     # Type 42 embeds TrueType outlines; many venues refuse matplotlib's default, Type 3.
@@ -184,7 +189,7 @@ def save(
         **origin: what `provenance.write` takes (stage, sources, inputs, parameters, claims).
 
     Raises:
-        EaselError: a bad name, or nothing in `data`.
+        EaselError: a bad name, nothing in `data`, or letters that would be cut off at the edge of the page.
     """
     import matplotlib as mpl
 
@@ -198,6 +203,8 @@ def save(
     if not frames or any(frame.empty for frame in frames.values()):
         raise EaselError(f"Figure {path.name}: there is no plotted data to write beside it.")
 
+    _check_inside(figure, path.name)
+
     path.parent.mkdir(parents=True, exist_ok=True)
     pdf, png = path.with_name(f"{path.name}.pdf"), path.with_name(f"{path.name}.png")
     with mpl.rc_context(SETTINGS):
@@ -208,6 +215,14 @@ def save(
         frame.to_csv(file, index=False, lineterminator="\n")
     sidecar = provenance.write(path.with_name(f"{path.name}.json"), [pdf, png, *frames], **origin)
     return [pdf, png, *frames, sidecar]
+
+
+def _check_inside(figure: Figure, name: str) -> None:
+    figure.draw_without_rendering()
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    beyond = max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height)
+    if beyond > 0.02:  # inches; less is the white margin of a letter's box
+        raise EaselError(f"Figure {name}: something sticks out of the page by {beyond:.2f} in; shorten the labels.")
 
 
 def drawable(text: str) -> bool:

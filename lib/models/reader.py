@@ -7,6 +7,7 @@ cells hold two centres: a local maximum is an object, and no further suppression
 """
 
 from dataclasses import asdict, dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,13 @@ from lib.training.torch_state import load_module, module_arrays
 CELL = 8  # grid pixels a cell
 ATTRIBUTES = {"shape": SHAPES, "colour": COLOURS, "size": SIZES, "texture": TEXTURES}
 THRESHOLD = 0.5  # probability from which a local maximum is an object
+SPREAD = 0.6  # cells: standard deviation of a centre's heat
 
 # Channels of the map: one logit of a centre, two offsets, then the class logits of each attribute.
-CENTRE, OFFSET, _FIRST = 0, slice(1, 3), 3
-CLASSES: dict[str, slice] = {}
-for _name, _values in ATTRIBUTES.items():
-    CLASSES[_name] = slice(_FIRST, _FIRST + len(_values))
-    _FIRST += len(_values)
-CHANNELS = _FIRST
+CENTRE, OFFSET = 0, slice(1, 3)
+_ends = list(accumulate(map(len, ATTRIBUTES.values()), initial=OFFSET.stop))
+CLASSES = {name: slice(*edges) for name, edges in zip(ATTRIBUTES, pairwise(_ends), strict=True)}
+CHANNELS = _ends[-1]
 
 
 @dataclass(frozen=True)
@@ -94,30 +94,31 @@ class Truth:
 
 def truth_of(scenes: list[dict]) -> Truth:
     """Targets for scenes in their JSON form, on the 64×64 grid."""
-    cells = GRID // CELL
-    count = len(scenes)
+    cells, count = GRID // CELL, len(scenes)
     heat = np.zeros((count, cells, cells), np.float32)
     offset = np.zeros((count, 2, cells, cells), np.float32)
     classes = {name: np.zeros((count, cells, cells), np.int64) for name in ATTRIBUTES}
-    index = {name: {value: i for i, value in enumerate(values)} for name, values in ATTRIBUTES.items()}
     middle = np.arange(cells) + 0.5
-    for row, scene in enumerate(scenes):
-        for item in scene["objects"]:
-            x, y = item["x"] / CELL, item["y"] / CELL  # in cells
-            dx, dy = np.broadcast_arrays((x - middle)[None, :], (y - middle)[:, None])  # [cells, cells] each
-            near = np.exp(-(dx**2 + dy**2) / (2 * 0.6**2)).astype(np.float32)
-            near[min(int(y), cells - 1), min(int(x), cells - 1)] = 1.0
-            nearest = near > heat[row]
-            heat[row][nearest] = near[nearest]
-            offset[row, 0][nearest], offset[row, 1][nearest] = dx[nearest], dy[nearest]
-            for name in ATTRIBUTES:
-                classes[name][row][nearest] = index[name][item[name]]
-    kinds = torch.tensor([BACKGROUNDS.index(scene["background"]["kind"]) for scene in scenes])
+    for number in range(max(len(scene["objects"]) for scene in scenes)):
+        # All scenes' first objects at once, then the second ones, and so on.
+        rows = np.array([row for row, scene in enumerate(scenes) if len(scene["objects"]) > number])  # [n]
+        items = [scenes[row]["objects"][number] for row in rows]
+        x, y = (np.array([item[axis] for item in items]) / CELL for axis in "xy")  # [n], in cells
+        dx, dy = np.broadcast_arrays(x[:, None, None] - middle, y[:, None, None] - middle[:, None])  # [n, cells, cells]
+        near = np.exp(-(dx**2 + dy**2) / (2 * SPREAD**2)).astype(np.float32)
+        near[np.arange(len(rows)), y.astype(int), x.astype(int)] = 1.0
+        nearest = near > heat[rows]
+        heat[rows] = np.where(nearest, near, heat[rows])
+        offset[rows] = np.where(nearest[:, None], np.stack([dx, dy], axis=1), offset[rows])
+        for name, values in ATTRIBUTES.items():
+            own = np.array([values.index(item[name]) for item in items])[:, None, None]
+            classes[name][rows] = np.where(nearest, own, classes[name][rows])
+    kinds = [BACKGROUNDS.index(scene["background"]["kind"]) for scene in scenes]
     return Truth(
         torch.from_numpy(heat),
         torch.from_numpy(offset),
         {name: torch.from_numpy(values) for name, values in classes.items()},
-        kinds,
+        torch.tensor(kinds),
     )
 
 

@@ -18,10 +18,7 @@ STRIPE = 8  # width of a background stripe in grid pixels
 SPECKLE = 16  # the noise of a speckled background is uniform on −16…16
 
 # Vertices on a grid of 32 units from the centre to the edge of the box, y down.
-_STAR = (
-    ((0, -31), (9, -11), (31, -8), (15, 7), (20, 29))
-    + ((0, 18), (-20, 29), (-15, 7), (-31, -8), (-9, -11))
-)  # fmt: skip
+_STAR = ((0, -31), (9, -11), (31, -8), (15, 7), (20, 29), (0, 18), (-20, 29), (-15, 7), (-31, -8), (-9, -11))
 _TRIANGLE = ((0, -30), (32, 27), (-32, 27))
 _HEART = ((0, 30), (27, -2), (15, -13), (-15, -13), (-27, -2))
 

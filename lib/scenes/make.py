@@ -4,7 +4,8 @@ Every picture has a generator of its own, seeded with (seed, split, index): the 
 processes, and a longer split begins with the pictures of a shorter one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -50,8 +51,10 @@ def make(folder: Path, params: ScenesParams, processes: int = 1) -> None:
     check(params)
     prompts = random_prompts(_generator(params.seed, len(SPLITS), 0), params.prompts_per_category, params.max_objects)
     clear(folder)
-    for split in SPLITS:
-        _make_split(folder, split, params, processes)
+    # Spawned, not forked: the caller may have threads running.
+    with get_context("spawn").Pool(processes) if processes > 1 else nullcontext() as pool:
+        for split in SPLITS:
+            _make_split(folder, split, params, pool.imap if pool else map)
     write_prompts(folder, prompts)
     write_meta(folder, source="scenes", languages=list(LANGUAGES), has_truth=True)
     write_manifest(folder)
@@ -93,28 +96,24 @@ def _generator(*seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
 
 
-def _make_split(folder: Path, split: str, params: ScenesParams, processes: int) -> None:
+def _make_split(folder: Path, split: str, params: ScenesParams, mapped: Callable) -> None:
     length, large = getattr(params, split), min(params.large, getattr(params, split))
     images = {GRID: np.empty((length, GRID, GRID, 3), np.uint8)}
     if large:
         images[LARGE] = np.empty((large, LARGE, LARGE, 3), np.uint8)
     captions, scenes = [], []
     progress = Progress(f"scenes {split}", length)
-    starts = range(0, length, _CHUNK)
-    work = partial(_draw_chunk, split, length, large, params)
-    if processes > 1:
-        # Spawned, not forked: the caller may have threads running.
-        with get_context("spawn").Pool(processes) as pool:
-            chunks = pool.imap(work, starts)
-            _collect(chunks, images, captions, scenes, progress)
-    else:
-        _collect(map(work, starts), images, captions, scenes, progress)
+    chunks = [(start, min(start + _CHUNK, length)) for start in range(0, length, _CHUNK)]
+    work = partial(_draw_chunk, split, large, params)
+    _collect(mapped(work, chunks), images, captions, scenes, progress)
     write_split(folder, split, images, captions, scenes)
 
 
-def _draw_chunk(split: str, length: int, large: int, params: ScenesParams, start: int):
-    """Pictures start…start + _CHUNK of a split: scenes, captions, and pictures by size."""
-    examples = [example(split, index, params) for index in range(start, min(start + _CHUNK, length))]
+def _draw_chunk(split: str, large: int, params: ScenesParams, chunk: tuple[int, int]):
+    """Pictures start…stop of a split, the first `large` of the split also large: where they start, scenes with
+    captions, pictures by size."""
+    start, stop = chunk
+    examples = [example(split, index, params) for index in range(start, stop)]
     small_pictures = [draw(scene, GRID) for scene, _ in examples]
     large_pictures = [draw(scene, LARGE) for scene, _ in examples[: max(large - start, 0)]]
     return start, examples, {GRID: small_pictures, LARGE: large_pictures}

@@ -192,16 +192,23 @@ def _random_objects(dice: Dice, max_objects: int, heldout: bool) -> tuple[Object
 
 def _place(dice: Dice, diameters: list[int]) -> list[tuple[int, int]] | None:
     """Centres for boxes that keep GAP from each other and BORDER from the edge; None when they do not fit soon."""
-    placed: list[tuple[int, int, int]] = []
-    for d in diameters:
-        low = BORDER + d // 2
-        low += low % STEP
-        choices = (GRID - BORDER - d // 2 - low) // STEP + 1
-        for _ in range(12):
-            x, y = low + STEP * dice.below(choices), low + STEP * dice.below(choices)
-            if all(max(abs(x - px), abs(y - py)) >= (d + pd) // 2 + GAP for px, py, pd in placed):
-                placed.append((x, y, d))
+    largest_first = sorted(range(len(diameters)), key=lambda i: -diameters[i])
+    for _ in range(8):
+        placed: dict[int, tuple[int, int]] = {}
+        for i in largest_first:
+            d = diameters[i]
+            low = BORDER + d // 2
+            low += low % STEP
+            choices = (GRID - BORDER - d // 2 - low) // STEP + 1
+            for _ in range(8):
+                x, y = low + STEP * dice.below(choices), low + STEP * dice.below(choices)
+                if all(
+                    max(abs(x - px), abs(y - py)) >= (d + diameters[j]) // 2 + GAP for j, (px, py) in placed.items()
+                ):
+                    placed[i] = (x, y)
+                    break
+            else:
                 break
         else:
-            return None
-    return [(x, y) for x, y, _ in placed]
+            return [placed[i] for i in range(len(diameters))]
+    return None

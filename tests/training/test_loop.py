@@ -93,7 +93,7 @@ def test_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
 def test_a_really_full_device(tmp_path):
     path = tmp_path / "c.safetensors"
     os.symlink("/dev/full", path.with_name(path.name + ".part"))
-    with pytest.raises(EaselError, match="the disk is full.*There was no earlier checkpoint"):
+    with pytest.raises(EaselError, match=r"the disk is full.*There was no earlier checkpoint"):
         checkpoint.save(path, {"x": np.zeros(100_000)}, {})
 
 

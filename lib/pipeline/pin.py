@@ -1,0 +1,78 @@
+"""Makes the last run the reference that later runs are compared with: `make pin`, an author's decision.
+
+Reference numbers and run times are no stage's outputs: DVC would replace them without a word, and times differ with
+every run.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from lib import config
+from lib.data.store import write_json
+from lib.errors import EaselError
+from lib.evidence import drift, ledger, tables
+from lib.evidence.tables import Number
+from lib.pipeline.check_data import PINNED, identity
+from lib.pipeline.stage import RECORDS, pipeline_file
+from lib.pipeline.verify import CLAIMS, REFERENCE
+
+
+def main(arguments: list[str]) -> int:
+    """`pin` pins data, numbers and run times; `pin data` the data alone. Returns the exit status."""
+    try:
+        params = config.load()
+        PINNED.parent.mkdir(parents=True, exist_ok=True)
+        write_json(PINNED, identity(params))
+        if arguments != ["data"]:
+            reference = drift.pin(params.results, ledger.load(CLAIMS).drift)
+            write_json(REFERENCE / f"{params.profile}.json", reference)
+            write_runtimes(params.profile)
+    except EaselError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print("pinned; run `dvc repro` for the drift report against it, then commit")
+    return 0
+
+
+def write_runtimes(profile: str) -> None:
+    """results/runtimes.*: minutes, peak memory and disk of every stage, from the records that the stages wrote.
+
+    Raises:
+        EaselError: a stage of dvc.yaml has no record.
+    """
+    rows = []
+    for name in pipeline_file()["stages"]:
+        path = RECORDS / f"{name}.json"
+        if not path.is_file():
+            raise EaselError(f"{path} does not exist: stage {name} has not run here. `dvc repro -f -s {name}` runs it.")
+        entry = json.loads(path.read_text())
+        rows.append(
+            {
+                "stage": name,
+                "time": Number(entry["minutes"], digits=2),
+                "peak memory": Number(entry["peak_memory_gb"], digits=2),
+                "disk": Number(entry["disk_mb"], digits=1),
+            }
+        )
+    total = {
+        "stage": "all",
+        "time": Number(sum(row["time"].value for row in rows), digits=2),
+        "peak memory": Number(max(row["peak memory"].value for row in rows), digits=2),
+        "disk": Number(sum(row["disk"].value for row in rows), digits=1),
+    }
+    here = entry["machine"]
+    machine = f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB of memory, GPU: {here['gpu'] or 'none'}."
+    tables.write(
+        Path("results/runtimes"),
+        [*rows, total],
+        caption=f"What each stage costs, profile {profile}.",
+        source=machine,
+        units={"time": "min", "peak memory": "GB", "disk": "MB"},
+        stage="none: `make pin`, from the records of the run",
+        sources=["lib/pipeline/pin.py"],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

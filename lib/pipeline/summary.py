@@ -1,0 +1,27 @@
+"""Prints what a run of the pipeline found and where it lies: `python -m lib.pipeline.summary`."""
+
+from collections import Counter
+from pathlib import Path
+
+from lib import config
+from lib.evidence.results import read
+
+
+def main() -> None:
+    """A few lines for the end of `make repro`."""
+    params = config.load()
+    top = Path.cwd() / params.results
+    claims = read(params.results / "verdicts" / "claims.json")
+    drift = read(params.results / "verdicts" / "drift.json")
+    print(f"\nprofile {params.profile}")
+    for title, entries, key in (("bench", claims["bench"], "outcome"), ("claims", claims["claims"], "verdict")):
+        counted = Counter(entry[key].split(" (")[0] for entry in entries)
+        print(f"  {title}: " + ", ".join(f"{count} {name}" for name, count in sorted(counted.items())))
+    states = Counter(entry["state"] for entry in drift["numbers"])
+    print("  against the pinned reference: " + (", ".join(f"{n} {s}" for s, n in states.items()) or "none pinned"))
+    print(f"  tables   {top / 'tables'}\n  verdicts {top / 'verdicts' / 'claims.md'}")
+    print(f"  figures  {Path.cwd() / params.figures}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Stage tables: the measured numbers as tables (.csv, .md, .tex) → results/<profile>/tables/."""
+
+import shutil
+
+from lib.config import Params
+from lib.evidence.results import read
+from lib.evidence.tables import Number, write
+
+ATTRIBUTES = ("shape", "colour", "size", "texture", "count", "relation", "background")
+
+
+def run(params: Params) -> None:
+    """Writes one table per question; a table whose numbers do not apply to this data source is left out."""
+    measured, out = params.results, params.results / "tables"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    origin = {"stage": "tables", "sources": ["lib/pipeline/tables.py"]}
+    for name, rows, options in (
+        ("tokenizer", tokenizer(read(measured / "tokenizer.json")), TOKENIZER),
+        ("reader", reader(read(measured / "reader.json")), READER),
+        ("clip", clip(read(measured / "clip.json")), CLIP),
+        ("dalle_mini", dalle_mini(read(measured / "dalle_mini.json")), DALLE_MINI),
+    ):
+        if rows:
+            inputs = [measured / f"{name}.json"]
+            write(out / name, rows, source=f"Profile {params.profile}.", inputs=inputs, **options, **origin)
+
+
+def interval(entry: dict | None, digits: int, scale: float = 1.0) -> Number | None:
+    """{"value", "low", "high"} as a table cell."""
+    return entry and Number(*(scale * entry[end] for end in ("value", "low", "high")), digits=digits)
+
+
+TOKENIZER = {
+    "caption": "Image tokenizer on held-out pictures.",
+    "units": {"PSNR": "dB", "pooled PSNR": "dB", "codes in use": "%"},
+    "notes": [
+        "PSNR is the mean over pictures, pooled PSNR that of the mean squared error over all of them; rFID is measured "
+        "in the features of this repository's own CLIP and compares only with numbers of the same run."
+    ],
+}
+
+
+def tokenizer(report: dict) -> list[dict]:
+    """One row for each picture size that was measured."""
+    sizes = {"64×64 → 16×16 tokens": report["test"], "128×128 → 32×32 tokens": report.get("test_128")}
+    return [
+        {
+            "pictures": size,
+            "PSNR": interval(entry["psnr"], 2),
+            "pooled PSNR": Number(entry["psnr_pooled"], digits=2),
+            "SSIM": interval(entry["ssim"], 3),
+            "rFID": interval(entry["rfid"], 2),
+            "codes in use": Number(100 * entry["code_use"], digits=1),
+            "perplexity": Number(entry["perplexity"], digits=0),
+        }
+        for size, entry in sizes.items()
+        if entry
+    ]
+
+
+READER = {
+    "caption": "The scene reader on real pictures that it has not seen.",
+    "units": {"test": "%", "heldout": "%"},
+    "notes": ["'heldout' are pictures with a shape–colour pair that training never shows."],
+}
+
+
+def reader(report: dict) -> list[dict]:
+    """One row an attribute; none where the data source does not say what its pictures show."""
+    if not report["applicable"]:
+        return []
+    return [
+        {"attribute": name, **{split: interval(report[split].get(name), 1, 100) for split in ("test", "heldout")}}
+        for name in (*ATTRIBUTES, "precision", "recall", "picture")
+    ]
+
+
+CLIP = {
+    "caption": "The small CLIP: share of held-out pictures whose caption is found among all captions of the pool.",
+    "units": {"recall@1": "%", "recall@10": "%"},
+}
+
+
+def clip(report: dict) -> list[dict]:
+    """One row a language."""
+    return [
+        {
+            "language": language,
+            "pool": entry["pool"],
+            "recall@1": interval(entry["recall_at_1"], 1, 100),
+            "recall@10": interval(entry["recall_at_10"], 1, 100),
+        }
+        for language, entry in report["retrieval"].items()
+    ]
+
+
+DALLE_MINI = {
+    "caption": "A first DALL·E Mini: pictures drawn with and without super-conditioning.",
+    "units": {"CLIP score": "100 × cosine"},
+    "notes": [
+        "Accuracy by category as in GenEval, judged by the scene reader; FID and KID are measured in the features of "
+        "this repository's own CLIP, on equal numbers of real and drawn pictures.",
+    ],
+}
+
+
+def dalle_mini(report: dict) -> list[dict]:
+    """One row for each measure and guidance scale."""
+    rows = []
+    for entry in (report["unguided"], report["guided"]):
+        accuracy = entry.get("accuracy") or {}
+        rows.append(
+            {
+                "guidance": f"{entry['scale']:g}",
+                "pictures": entry["pictures"],
+                **{name.replace("_", " "): interval(value, 2) for name, value in accuracy.items()},
+                "CLIP score": interval(entry["clip_score"], 1),
+                "FID": interval(entry["fid"], 2),
+                "KID": interval(entry["kid"], 4),
+            }
+        )
+    return rows

@@ -1,0 +1,163 @@
+"""The smoke profile as a newcomer runs it, and what must hold afterwards. Tests run in order, each on the one before.
+
+Run after the unit tests, alone on the machine: `make test` does.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent.parent
+SHADOW = REPOSITORY / "runs" / "smoke"
+ENVIRONMENT = {
+    **{key: value for key, value in os.environ.items() if not key.startswith("OMP_NUM")},
+    "PATH": f"{REPOSITORY / '.venv' / 'bin'}:{os.environ['PATH']}",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "DVC_NO_ANALYTICS": "1",
+}
+
+
+def call(*command, cwd=SHADOW, check=True):
+    """Runs a command to its end; its output is in the error if it fails."""
+    answer = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True)
+    if check and answer.returncode:
+        raise AssertionError(f"{' '.join(command)} failed:\n{answer.stdout[-4000:]}\n{answer.stderr[-4000:]}")
+    return answer
+
+
+def git_status():
+    return call("git", "status", "--porcelain", cwd=REPOSITORY).stdout
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    """One run of `make repro PROFILE=smoke`: what it printed, what Git said before, minutes."""
+    before, started = git_status(), time.monotonic()
+    answer = call("make", "repro", "PROFILE=smoke", cwd=REPOSITORY)
+    return {"printed": answer.stdout, "status": before, "minutes": (time.monotonic() - started) / 60}
+
+
+def test_smoke_writes_a_table_a_figure_and_verdicts(smoke):
+    assert "profile smoke" in smoke["printed"]
+    for suffix in ("csv", "md", "tex"):
+        assert (SHADOW / "results/smoke/tables" / f"dalle_mini.{suffix}").stat().st_size > 100
+    assert (SHADOW / "paper_figs/smoke/dalle_mini/samples_guided.pdf").read_bytes().startswith(b"%PDF")
+    claims = json.loads((SHADOW / "results/smoke/verdicts/claims.json").read_text())
+    verdicts = {entry["id"]: entry["verdict"] for entry in claims["claims"]}
+    assert verdicts["C28"] in ("trend reproduced at reduced scale", "inconclusive", "contradicted")
+
+
+def test_smoke_stays_in_its_time(smoke):
+    print(f"smoke: {smoke['minutes']:.1f} minutes")
+    assert smoke["minutes"] < 4.0
+
+
+def test_smoke_touches_nothing_that_git_tracks(smoke):
+    assert git_status() == smoke["status"]
+
+
+def test_second_run_does_nothing(smoke):
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        answer = call("dvc", "repro")
+        seconds.append(time.monotonic() - started)
+        assert "Running stage" not in answer.stdout and "up to date" in answer.stdout
+    print(f"second dvc repro: {min(seconds):.1f} s")
+    assert min(seconds) <= 3.0
+
+
+def test_every_figure_and_table_says_where_it_comes_from(smoke):
+    from lib.evidence import provenance
+
+    for folder in ("results/smoke/tables", "results/smoke/verdicts", "paper_figs/smoke"):
+        provenance.check(SHADOW / folder)
+
+
+@pytest.mark.parametrize("stage", ["train_tokenizer", "train_dalle_mini"])
+def test_killed_training_resumes_to_the_same_result(smoke, stage):
+    out = SHADOW / "build" / stage.removeprefix("train_")
+    whole = {path.name: path.read_bytes() for path in out.iterdir()}
+    checkpoints = SHADOW / "build" / "checkpoints" / stage
+    running = subprocess.Popen(
+        ["dvc", "repro", "--force", "--single-item", stage],
+        cwd=SHADOW,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("*.safetensors")):
+        assert running.poll() is None and time.monotonic() < deadline, "no checkpoint before the stage ended"
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (out / "metrics.json").exists(), "killed too late to show anything"
+    printed = call("dvc", "repro").stdout
+    assert f"[{stage}] resumes at step" in printed
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+    assert not checkpoints.exists()
+
+
+def test_edited_data_are_refused(smoke):
+    captions = SHADOW / "data" / "test" / "captions.jsonl"
+    original = captions.read_bytes()
+    captions.unlink()  # the file shares its storage with DVC's cache: replace it, never write into it
+    captions.write_bytes(original.replace(b"red", b"rot", 1))
+    try:
+        answer = call("python", "-m", "lib.pipeline", "check_data", check=False)
+        assert answer.returncode == 2 and "test/captions.jsonl" in answer.stderr and "error:" in answer.stderr
+    finally:
+        captions.unlink()
+        call("dvc", "checkout", "--force", "data.dvc")
+    assert captions.read_bytes() == original
+    assert "Running stage" not in call("dvc", "repro").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["PROFILE=smok"], "unknown profile 'smok'; there are laptop, gpu, smoke"),
+        (["PROFILE=smoke", "SET=tokenizer.stesp=3"], "unknown key 'tokenizer.stesp'; did you mean 'steps'?"),
+        (["PROFILE=smoke", "SET=tokenizer.steps=many"], "tokenizer.steps is 'many' (str), must be int"),
+    ],
+)
+def test_mistakes_stop_make_before_anything_runs(arguments, message):
+    answer = call("make", "repro", *arguments, cwd=REPOSITORY, check=False)
+    assert answer.returncode and message in answer.stderr and "Running stage" not in answer.stdout
+
+
+def test_missing_data_folder_stops_the_pipeline(tmp_path):
+    settings = f"SET=data.source=webdataset data.path={tmp_path / 'none'}"
+    answer = call("make", "repro", "PROFILE=smoke", settings, cwd=REPOSITORY, check=False)
+    assert answer.returncode and str(tmp_path / "none") in answer.stderr
+    assert "train_text" not in answer.stdout
+
+
+def test_committed_results_are_those_of_the_committed_code():
+    answer = call("dvc", "repro", "--dry", "--allow-missing", cwd=REPOSITORY)
+    assert "Running stage" not in answer.stdout, answer.stdout
+
+
+def test_figures_are_redrawn_without_data_or_models(tmp_path):
+    clone = tmp_path / "clone"
+    call("git", "clone", "--quiet", str(REPOSITORY), str(clone), cwd=tmp_path)
+    (clone / ".venv").symlink_to(REPOSITORY / ".venv")
+    style = clone / "lib" / "evidence" / "figures.py"
+    style.write_text(style.read_text().replace('"lines.linewidth": 1.2', '"lines.linewidth": 1.6'))
+    figure = clone / "paper_figs/laptop/dalle_mini/training.pdf"
+    before = figure.read_bytes()
+    answer = call("make", "figures", cwd=clone)
+    assert "Running stage 'dalle_mini_figures'" in answer.stdout and "make_data" not in answer.stdout
+    assert figure.read_bytes() != before
+    changed = {line[3:] for line in call("git", "status", "--porcelain", cwd=clone).stdout.splitlines()}
+    untouched = {name for name in changed if name.startswith("results/laptop/") and name.endswith(".json")}
+    assert not {name for name in untouched if name.count("/") == 2}, "numbers changed with the style"
+    shutil.rmtree(clone)

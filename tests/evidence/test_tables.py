@@ -1,0 +1,101 @@
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lib.errors import EaselError
+from lib.evidence import ledger, provenance, tables
+from lib.evidence.tables import Number
+
+ROOT = Path(__file__).parents[2]
+ROWS = [
+    {"model": "A_1 | é", "PSNR": Number(27.41234, 27.1, 27.7, digits=1), "seeds": 3, "ok": True},
+    {"model": "B & 5 %", "PSNR": Number(-0.0001), "seeds": None, "ok": False},
+]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "requirements.lock").write_text("x")
+    (tmp_path / "made.py").write_text("x")
+
+    def write(rows=ROWS, **changes):
+        options = {"caption": "Quality_1.", "source": "Source: run.", "stage": "s", "sources": ["made.py"], **changes}
+        return tables.write("out/quality", rows, **options)
+
+    return write
+
+
+def test_number_formats():
+    assert str(Number(27.41, 27.1, 27.7, digits=1)) == "27.4 [27.1, 27.7]"
+    assert str(Number(0.5)) == "0.50"
+    assert str(Number(-0.0004, digits=3)) == "0.000"
+    assert str(Number(float("nan"))) == "–"
+    with pytest.raises(EaselError, match="needs both ends"):
+        Number(1.0, low=0.5)
+
+
+def test_four_files_with_full_numbers_in_the_csv(write):
+    paths = write(units={"PSNR": "dB"})
+    assert [path.name for path in paths] == ["quality.csv", "quality.md", "quality.tex", "quality.provenance.json"]
+    frame = pd.read_csv("out/quality.csv")
+    assert list(frame) == ["model", "PSNR (dB)", "PSNR low (dB)", "PSNR high (dB)", "seeds", "ok"]
+    assert frame["PSNR (dB)"].tolist() == [27.41234, -0.0001]
+    assert Path("out/quality.csv").read_text().splitlines()[1] == "A_1 | é,27.41234,27.1,27.7,3,True"
+    provenance.check("out")
+
+
+def test_markdown_is_captioned_aligned_and_escaped(write):
+    write(units={"PSNR": "dB"}, notes=["A note."])
+    text = Path("out/quality.md").read_text()
+    assert text.startswith("**Quality_1.**\n\n| model ")
+    assert text.endswith("\n\nSource: run.\n\nA note.\n")
+    header, rule, first, second = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines()[2:6]]
+    assert [cell.strip() for cell in header] == ["model", "PSNR (dB)", "seeds", "ok"]
+    assert [cell.endswith(":") for cell in rule] == [False, True, True, False]
+    assert [cell.strip() for cell in first] == [r"A_1 \| é", "27.4 [27.1, 27.7]", "3", "yes"]
+    assert [cell.strip() for cell in second] == ["B & 5 %", "0.00", "–", "no"]
+
+
+def test_latex_uses_booktabs_and_escapes(write):
+    write(units={"PSNR": "dB"})
+    text = Path("out/quality.tex").read_text()
+    for part in (r"\toprule", r"\midrule", r"\bottomrule", r"\caption{Quality\_1.}", r"\label{tab:quality}"):
+        assert part in text
+    assert r"B \& 5 \% & 0.00 & -- & no \\" in text
+    assert r"\begin{tabular}{lrrl}" in text
+    assert text.index("Source: run.") < text.index(r"\end{table}")
+
+
+def test_wide_texts_wrap_in_a_table_that_may_break(write):
+    write(text_widths={"model": 3.5})
+    text = Path("out/quality.tex").read_text()
+    assert r"\begin{longtable}" in text and "p{3.5cm}rrl" in text
+    assert text.index(r"\end{longtable}") < text.index("Source: run.")
+
+
+def test_every_sign_in_the_ledger_has_a_latex_spelling():
+    texts = [
+        str(text)
+        for claim in ledger.load(ROOT / "claims.yaml").claims
+        for text in (claim.statement, claim.paper_value, claim.unit, claim.test, claim.source.paper, claim.source.place)
+    ]
+    odd = {letter for letter in tables.escape_latex(" ".join(texts)) if ord(letter) > 0xFF}
+    assert not odd
+    assert tables.escape_latex(r"\a{b}^~") == r"\textbackslash{}a\{b\}\textasciicircum{}\textasciitilde{}"
+
+
+def test_same_content_same_bytes(write):
+    first = [path.read_bytes() for path in write()]
+    assert [path.read_bytes() for path in write()] == first
+
+
+def test_mistakes(write):
+    with pytest.raises(EaselError, match="Table quality: no rows"):
+        write([])
+    with pytest.raises(EaselError, match=r"row 1 has columns \['b'\], the first has \['a'\]"):
+        write([{"a": 1}, {"b": 1}])
+    with pytest.raises(EaselError, match="no column psnr; columns are model, PSNR, seeds, ok"):
+        write(units={"psnr": "dB"})

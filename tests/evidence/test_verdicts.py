@@ -1,0 +1,232 @@
+import json
+
+import numpy as np
+import pytest
+
+from lib.errors import EaselError
+from lib.evidence import provenance, verdicts
+from lib.evidence.ledger import Claim, Metric, Requirement, Source
+
+SOURCE = Source("A paper", "Table 1", "paper")
+
+
+def claim(scale="reduced", identifier="C1", **metric):
+    metric = {"kind": "direction", "better": "higher", **metric}
+    metric = Metric(results="study.json", key="a.b", **metric)
+    return Claim(identifier, SOURCE, "A is better.", 1.5, "points", "A against B.", scale, "glu", metric)
+
+
+def judge(folder, measured, profile="laptop", **changes):
+    """The judgement of one claim when study.json holds `measured` at a.b."""
+    results = folder / "results" / profile
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "study.json").write_text(json.dumps({"a": {"b": measured}}))
+    [judgement] = verdicts.judge([claim(**changes)], results)
+    return judgement
+
+
+def pairs(baseline, treatment):
+    return {
+        "baseline": list(baseline),
+        "treatment": list(treatment),
+        "unit": "points",
+        "seeds_are": "training seeds",
+    }
+
+
+def simulated(generator, effect, count=6):
+    seed_effect = generator.normal(size=count)  # shared by both arms, which is what pairing removes
+    return pairs(seed_effect, seed_effect + effect + generator.normal(0, 0.1, size=count))
+
+
+def test_a_known_effect_is_reproduced(tmp_path):
+    generator = np.random.default_rng(0)
+    for count in (5, 6, 9):
+        judgement = judge(tmp_path, simulated(generator, 0.5, count))
+        assert judgement.verdict == verdicts.REDUCED_SCALE
+        assert judgement.seeds == count
+        assert judgement.effect.low > 0
+        assert judgement.p == 2.0**-count
+        assert f"over {count} pairs (training seeds)" in judgement.sentence
+
+
+def test_a_reversed_effect_is_contradicted(tmp_path):
+    generator = np.random.default_rng(1)
+    measured = simulated(generator, -0.5)
+    judgement = judge(tmp_path, measured)
+    assert judgement.verdict == verdicts.CONTRADICTED
+    assert "points the other way" in judgement.sentence
+    assert judge(tmp_path, measured, better="lower").verdict == verdicts.REDUCED_SCALE
+
+
+@pytest.mark.parametrize("count", [5, 8])
+def test_no_effect_is_inconclusive_nine_times_in_ten(tmp_path, count):
+    generator = np.random.default_rng(count)
+    found = [judge(tmp_path, simulated(generator, 0.0, count)).verdict for _ in range(150)]
+    assert found.count(verdicts.INCONCLUSIVE) >= 135
+
+
+def test_three_seeds_are_never_more_than_inconclusive(tmp_path):
+    for effect in (50.0, -50.0):
+        judgement = judge(tmp_path, simulated(np.random.default_rng(2), effect, 3))
+        assert judgement.verdict == verdicts.INCONCLUSIVE
+        assert "a direction needs at least 5 seeds" in judgement.sentence
+
+
+def test_the_ledger_can_ask_for_more_seeds_but_not_for_fewer(tmp_path):
+    measured = simulated(np.random.default_rng(3), 0.5, 6)
+    assert judge(tmp_path, measured, minimum_seeds=7).verdict == verdicts.INCONCLUSIVE
+    measured = simulated(np.random.default_rng(3), 0.5, 4)
+    assert judge(tmp_path, measured, minimum_seeds=2).verdict == verdicts.INCONCLUSIVE
+
+
+def test_the_sign_flip_test_can_veto_the_interval(tmp_path):
+    # The bootstrap of these six barely excludes zero; two negative seeds are too many for the exact test.
+    judgement = judge(tmp_path, pairs([0.0] * 6, [1.0, 1.0, 1.0, 1.0, -0.3, -0.4]))
+    assert judgement.effect.low > 0 and judgement.p > 0.05
+    assert judgement.verdict == verdicts.INCONCLUSIVE
+    assert "sign-flip test does not confirm" in judgement.sentence
+
+
+def test_identical_arms_are_inconclusive(tmp_path):
+    judgement = judge(tmp_path, pairs([1.0] * 6, [1.0] * 6))
+    assert judgement.verdict == verdicts.INCONCLUSIVE
+    assert (judgement.effect.low, judgement.effect.high, judgement.p) == (0.0, 0.0, 1.0)
+
+
+def test_paper_scale_needs_the_paper_profile_and_the_ledgers_word(tmp_path):
+    measured = simulated(np.random.default_rng(4), 0.5)
+    assert judge(tmp_path, measured, scale="paper").verdict == verdicts.REDUCED_SCALE
+    assert judge(tmp_path, measured, profile="paper").verdict == verdicts.REDUCED_SCALE
+    assert judge(tmp_path, measured, profile="paper", scale="paper").verdict == verdicts.PAPER_SCALE
+
+
+def test_thresholds_are_judged_like_differences(tmp_path):
+    def threshold(values, bound):
+        measured = {"values": values, "unit": "tokens per pass", "seeds_are": "training seeds"}
+        return judge(tmp_path, measured, kind="threshold", threshold=bound)
+
+    values = [1.8, 1.9, 2.0, 1.85, 1.95]
+    assert threshold(values, 1.0).verdict == verdicts.REDUCED_SCALE
+    assert threshold(values, 1.0).effect.value == pytest.approx(1.9)
+    assert "against a threshold of 1 over 5 values" in threshold(values, 1.0).sentence
+    assert threshold(values, 1.91).verdict == verdicts.INCONCLUSIVE
+    assert threshold(values, 2.5).verdict == verdicts.CONTRADICTED
+    assert threshold(values[:3], 1.0).verdict == verdicts.INCONCLUSIVE
+
+
+def test_exact_claims_are_equal_or_not(tmp_path):
+    def exact(measured, equals, scale="reduced"):
+        return judge(tmp_path, measured, scale=scale, kind="exact", better=None, equals=equals)
+
+    assert exact(4718592, 4718592, "paper").verdict == verdicts.PAPER_SCALE
+    assert exact(True, True).verdict == verdicts.REDUCED_SCALE
+    assert exact(4718593, 4718592).verdict == verdicts.CONTRADICTED
+    assert exact(1, True).verdict == verdicts.CONTRADICTED
+    assert exact(4718593, 4718592).sentence == "Not equal: expected 4718592, found 4718593."
+
+
+def test_kind_none_never_decides(tmp_path):
+    judgement = judge(tmp_path, {"changes": 3}, kind="none", better=None)
+    assert judgement.verdict == verdicts.INCONCLUSIVE
+    assert "no number could decide it" in judgement.sentence
+
+
+def test_missing_results_are_not_attempted(tmp_path):
+    [judgement] = verdicts.judge([claim()], tmp_path / "results" / "smoke")
+    assert judgement.verdict == "not attempted (needs a.b in study.json)"
+    (tmp_path / "study.json").write_text('{"a": {}}')
+    [judgement] = verdicts.judge([claim()], tmp_path)
+    assert judgement.verdict == "not attempted (needs a.b in study.json)"
+    assert judgement.sentence == "Nothing measured: study.json has no a.b."
+
+    needs = Claim("C2", SOURCE, "B.", None, None, "x", "paper", "glu", needs="human raters")
+    [judgement] = verdicts.judge([needs], tmp_path)
+    assert judgement.verdict == "not attempted (needs human raters)"
+
+
+@pytest.mark.parametrize(
+    ("measured", "message"),
+    [
+        (pairs([1, 2, 3], [1, 2]), "baseline has 3 values and treatment 2"),
+        (pairs([1, float("nan")], [1, 2]), "1 of 2 values are NaN"),
+        ({"baseline": [1]}, "needs the fields baseline, treatment, unit, seeds_are"),
+        (3.5, "needs the fields"),
+    ],
+)
+def test_unusable_results_name_the_claim_and_the_file(tmp_path, measured, message):
+    with pytest.raises(EaselError, match=rf"claim C1: a\.b in .*study\.json: .*{message}"):
+        judge(tmp_path, measured)
+
+
+def test_a_verdict_does_not_depend_on_the_other_claims(tmp_path):
+    measured = simulated(np.random.default_rng(5), 0.1)
+    alone = judge(tmp_path, measured)
+    both = verdicts.judge([claim(identifier="C7"), claim()], tmp_path / "results" / "laptop")
+    assert both[1] == alone
+
+
+def requirement(**changes):
+    fields = {"better": "higher", "threshold": 0.97, "unit": "accuracy", "profiles": ("laptop",), **changes}
+    return Requirement("B1", "Good.", "us", "reader.json", "accuracy", **fields)
+
+
+@pytest.mark.parametrize(
+    ("measured", "outcome", "value"),
+    [
+        (0.98, "met", 0.98),
+        (0.97, "met", 0.97),
+        (0.9699, "missed", 0.9699),
+        ({"value": 0.98, "low": 0.96, "high": 0.99}, "met", 0.98),
+        ({"shape": 0.99, "colour": {"value": 0.95, "low": 0.9, "high": 0.99}}, "missed", 0.95),
+    ],
+)
+def test_bench_outcomes(tmp_path, measured, outcome, value):
+    folder = tmp_path / "laptop"
+    folder.mkdir()
+    (folder / "reader.json").write_text(json.dumps({"accuracy": measured}))
+    [found] = verdicts.judge_bench([requirement()], folder)
+    assert (found.outcome, found.value) == (outcome, value)
+
+
+def test_bench_names_the_worst_and_knows_where_it_is_asked(tmp_path):
+    folder = tmp_path / "smoke"
+    folder.mkdir()
+    assert verdicts.judge_bench([requirement()], folder)[0].outcome == "not measured"
+    (folder / "reader.json").write_text('{"accuracy": {"shape": 0.2, "colour": 0.9}}')
+    [found] = verdicts.judge_bench([requirement()], folder)
+    assert (found.outcome, found.value) == ("not measured", 0.2)
+    assert found.sentence == "0.2 (shape); asked for ≥ 0.97 accuracy only under laptop."
+    [lower] = verdicts.judge_bench([requirement(better="lower", threshold=0.5, profiles=("smoke",))], folder)
+    assert (lower.outcome, lower.value) == ("missed", 0.9)
+    (folder / "reader.json").write_text('{"accuracy": "good"}')
+    with pytest.raises(EaselError, match=r"bench requirement B1: accuracy in .* must hold finite numbers"):
+        verdicts.judge_bench([requirement()], folder)
+
+
+def test_written_files_agree_and_are_the_same_every_time(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(verdicts, "__file__", str(tmp_path / "verdicts.py"))
+    for name in ("claims.yaml", "requirements.lock", "verdicts.py"):
+        (tmp_path / name).write_text("x")
+    judgement = judge(tmp_path, simulated(np.random.default_rng(6), 0.5))
+    folder = tmp_path / "results" / "laptop"
+    outcomes = verdicts.judge_bench([requirement()], folder)
+
+    paths = verdicts.write([judgement], outcomes, folder)
+    first = {path.name: path.read_bytes() for path in paths}
+    assert {path.name: path.read_bytes() for path in verdicts.write([judgement], outcomes, folder)} == first
+    expected = {
+        f"{name}.{suffix}" for name in ("claims", "bench") for suffix in ("csv", "md", "tex", "provenance.json")
+    }
+    assert set(first) == expected | {"claims.json"}
+    provenance.check(folder)
+
+    document = json.loads(first["claims.json"])
+    assert document["claims"][0]["verdict"] == verdicts.REDUCED_SCALE
+    assert document["counts"][verdicts.REDUCED_SCALE] == 1
+    assert document["bench"][0]["outcome"] == "not measured"
+    markdown = first["claims.md"].decode()
+    assert "trend reproduced at reduced scale" in markdown and "1.5 points" in markdown
+    assert judgement.sentence in markdown
+    assert str(tmp_path) not in "".join(content.decode() for content in first.values())
