@@ -5,8 +5,8 @@
 
 import dataclasses
 import difflib
-import types
 import typing
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,22 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lib.errors import EaselError
+
+
+class Table(Mapping):
+    """A mapping that cannot be changed, but can be sent to another process (unlike types.MappingProxyType)."""
+
+    def __init__(self, entries: dict[str, Any]):
+        self._entries = dict(entries)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._entries[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ class ScenesParams:
     large: int
     max_objects: int
     prompts_per_category: int
-    backgrounds: dict[str, int]
+    backgrounds: Mapping[str, int]
 
     def __post_init__(self):
         for name in ("train", "val", "test", "heldout", "prompts_per_category"):
@@ -159,7 +175,9 @@ class Params:
     dalle_mini: DalleMiniParams
     sampling: SamplingParams
     evaluation: EvaluationParams
-    notebooks: dict[str, dict[str, Any]]  # notebook name → its parameters; lib.run checks them against the notebook
+    notebooks: Mapping[
+        str, Mapping[str, Any]
+    ]  # notebook name → its parameters; lib.run checks them against the notebook
 
     def __post_init__(self):
         require(self.threads > 0, "threads", "must be at least 1")
@@ -207,7 +225,7 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def overlay(base: dict, over: dict, where: str, prefix: str = "") -> dict:
-    """`base` with the values of `over`: mappings merge, everything else replaces, a key unknown to `base` is an error."""
+    """`base` with the values of `over`: mappings merge, all else replaces, a key unknown to `base` is an error."""
     merged = dict(base)
     for key, value in over.items():
         if key not in base:
@@ -236,15 +254,15 @@ def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
         raise EaselError(f"{where}: {key} is {value!r}, must be one of {', '.join(map(str, arguments))}.")
     if origin is tuple and isinstance(value, list):
         return tuple(_convert(item, arguments[0], where, f"{key}[{i}]") for i, item in enumerate(value))
-    if origin is dict and isinstance(value, dict):
-        return types.MappingProxyType({k: _convert(v, arguments[1], where, f"{key}.{k}") for k, v in value.items()})
+    if origin is Mapping and isinstance(value, dict):
+        return Table({k: _convert(v, arguments[1], where, f"{key}.{k}") for k, v in value.items()})
     if kind is Any:
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    expected = {tuple: "a list", dict: "a mapping"}.get(origin) or getattr(kind, "__name__", str(kind))
+    expected = {tuple: "a list", Mapping: "a mapping"}.get(origin) or getattr(kind, "__name__", str(kind))
     raise EaselError(f"{where}: {key} is {value!r} ({type(value).__name__}), must be {expected}.")
 
 
@@ -266,7 +284,7 @@ def plain(section: Any) -> Any:
     """A section as plain dicts and lists, for hashing and for JSON."""
     if dataclasses.is_dataclass(section):
         return {field.name: plain(getattr(section, field.name)) for field in dataclasses.fields(section)}
-    if isinstance(section, typing.Mapping):
+    if isinstance(section, Mapping):
         return {key: plain(value) for key, value in section.items()}
     if isinstance(section, tuple):
         return [plain(item) for item in section]

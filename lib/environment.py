@@ -13,6 +13,7 @@ from pathlib import Path
 VENV = Path(".venv")
 PYTHON = VENV / "bin" / "python"
 LOCK = "requirements.lock"
+LOCK_HEADER = "# Exact versions of everything Easel needs; made by 'make lock', read by 'make' and by environment.yml."
 UV = "uv==0.13.9"
 # best-match: like pip, take a version from whichever index has it.
 UV_INSTALL = ("pip", "install", "--quiet", "--index-strategy", "unsafe-best-match", "-r")
@@ -57,6 +58,23 @@ def check() -> int:
     return 0
 
 
+def lock() -> int:
+    """Chooses versions anew from pyproject.toml, for the oldest Python that is supported. Returns the exit status."""
+    command = [VENV / "bin" / "uv", "pip", "compile", "--quiet", "--python-version", "3.11", "--no-annotate"]
+    answer = subprocess.run(
+        [str(part) for part in [*command, "--no-header", "--upgrade", "pyproject.toml"]],
+        env={**os.environ, **_uv_settings()},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if answer.returncode:
+        return _fail("no set of versions fits pyproject.toml; the lines above say why.")
+    # A local version such as 2.13.0+cpu is on no registry; the plain one takes whichever build is in reach.
+    lines = [line.split("+")[0] for line in answer.stdout.splitlines()]
+    Path(LOCK).write_text("\n".join([LOCK_HEADER, *lines]) + "\n")
+    return 0
+
+
 def _install() -> bool:
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV.absolute()), **_uv_settings()}
@@ -89,4 +107,4 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(check() if sys.argv[1:] == ["--check"] else main())
+    sys.exit({(): main, ("--check",): check, ("--lock",): lock}[tuple(sys.argv[1:])]())

@@ -186,11 +186,10 @@ def _latex(
         position=None if text_widths else "t",
     )
     note = r"\par\smallskip{\footnotesize " + " ".join(escape_latex(text) for text in below) + "}\n"
-    if text_widths:
-        table += note
-    else:
-        table = table.replace("\\end{table}", note + "\\end{table}")
-    return "% needs \\usepackage{booktabs}" + (",\\usepackage{longtable}" if text_widths else "") + "\n" + table
+    if not text_widths:
+        return "% needs \\usepackage{booktabs}\n" + table.replace("\\end{table}", note + "\\end{table}")
+    small = "\\begingroup\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
+    return f"% needs \\usepackage{{booktabs,longtable}}; best in landscape\n{small}{table}{note}\\endgroup\n"
 
 
 def _is_numeric(cells: Sequence[Any]) -> bool:

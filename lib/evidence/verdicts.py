@@ -48,6 +48,7 @@ class Judgement:
     """
 
     claim: Claim
+    profile: str
     verdict: str
     sentence: str
     effect: Interval | None = None
@@ -59,7 +60,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class BenchOutcome:
-    """Whether the bench keeps a requirement; `value` is the worst of the numbers asked about."""
+    """Whether the bench keeps a requirement; `value` is what was measured."""
 
     requirement: Requirement
     outcome: str
@@ -83,71 +84,68 @@ def judge_bench(requirements: Iterable[Requirement], results_folder: str | Path)
 
 
 def _judge(claim: Claim, folder: Path) -> Judgement:
-    if claim.metric is None:
-        return Judgement(claim, f"{NOT_ATTEMPTED} (needs {claim.needs})", f"Not attempted: needs {claim.needs}.")
+    def judgement(verdict: str, sentence: str, **numbers: Any) -> Judgement:
+        return Judgement(claim, folder.name, verdict, sentence, **numbers)
+
     metric = claim.metric
+    if metric is None:
+        return judgement(f"{NOT_ATTEMPTED} (needs {claim.needs})", f"Not attempted: needs {claim.needs}.")
     path = folder / metric.results
-    measured = results.find(results.read(path), metric.key) if path.is_file() else None
+    if not path.is_file():
+        verdict = f"{NOT_ATTEMPTED} (needs {metric.key} in {metric.results})"
+        return judgement(verdict, f"Nothing measured: there is no {metric.results} for this profile.")
+    measured = results.find(results.read(path), metric.key)
     if measured is None:
-        needs = f"{metric.key} in {metric.results}"
-        return Judgement(
-            claim,
-            f"{NOT_ATTEMPTED} (needs {needs})",
-            f"Nothing measured: {path.name} has no {metric.key}."
-            if path.is_file()
-            else f"Nothing measured: there is no {metric.results} for this profile.",
-        )
-    where = f"claim {claim.id}: {metric.key} in {path}"
+        verdict = f"{NOT_ATTEMPTED} (needs {metric.key} in {metric.results})"
+        return judgement(verdict, f"Nothing measured: {metric.results} has no {metric.key}.")
+
     if metric.kind == "exact":
-        return _judge_exact(claim, measured, path)
+        return judgement(*_decide_exact(claim, measured), results=path)
     if metric.kind == "none":
         text = f"Measured, but no number could decide it: {json.dumps(measured, ensure_ascii=False)}."
-        return Judgement(claim, INCONCLUSIVE, text, results=path)
-    return _judge_seeds(claim, measured, path, where)
+        return judgement(INCONCLUSIVE, text, results=path)
+    try:
+        verdict, sentence, numbers = _decide_seeds(claim, measured, folder.name)
+    except EaselError as error:
+        raise EaselError(f"claim {claim.id}: {metric.key} in {path}: {error}") from error
+    return judgement(verdict, sentence, **numbers, results=path)
 
 
-def _judge_exact(claim: Claim, measured: Any, path: Path) -> Judgement:
+def _decide_exact(claim: Claim, measured: Any) -> tuple[str, str]:
     expected = claim.metric.equals
     # In Python True == 1; a check that passed is not a count of one.
-    equal = measured == expected and isinstance(measured, bool) == isinstance(expected, bool)
-    verdict = CONTRADICTED
-    if equal:
+    if measured == expected and isinstance(measured, bool) == isinstance(expected, bool):
         verdict = PAPER_SCALE if claim.scale == "paper" else REDUCED_SCALE
-    sentence = f"{'Equal' if equal else 'Not equal'}: expected {expected}, found {measured}."
-    return Judgement(claim, verdict, sentence, results=path)
+        return verdict, f"Equal: expected {expected}, found {measured}."
+    return CONTRADICTED, f"Not equal: expected {expected}, found {measured}."
 
 
-def _judge_seeds(claim: Claim, measured: Any, path: Path, where: str) -> Judgement:
-    metric = claim.metric
-    needed = ("baseline", "treatment") if metric.kind == "direction" else ("values",)
-    needed = (*needed, "unit", "seeds_are")
+def _decide_seeds(claim: Claim, measured: Any, profile: str) -> tuple[str, str, dict[str, Any]]:
+    """Verdict, sentence and numbers of a direction or threshold claim."""
+    paired = claim.metric.kind == "direction"
+    needed = (*(("baseline", "treatment") if paired else ("values",)), "unit", "seeds_are")
     if not isinstance(measured, dict) or not set(needed) <= set(measured):
-        raise EaselError(f"{where}: needs the fields {', '.join(needed)}.")
-    try:
-        if metric.kind == "direction":
-            reference = 0.0
-            values = statistics.differences(measured["baseline"], measured["treatment"])
-        else:
-            reference = float(metric.threshold)
-            values = statistics.differences([reference] * len(measured["values"]), measured["values"])
-        generator = _generator(claim.id)
-        interval = statistics.paired_interval(values, generator)
-        side = "greater" if interval.value >= 0 else "less"
-        p = statistics.sign_flip_p(values, side, generator)
-    except EaselError as error:
-        raise EaselError(f"{where}: {error}") from error
+        raise EaselError(f"needs the fields {', '.join(needed)}.")
+    bound = 0.0 if paired else float(claim.metric.threshold)
+    if paired:
+        values = statistics.differences(measured["baseline"], measured["treatment"])
+    else:
+        values = statistics.differences(np.full(np.shape(measured["values"]), bound), measured["values"])
+    generator = _generator(claim.id)
+    interval = statistics.paired_interval(values, generator)
+    p = statistics.sign_flip_p(values, "greater" if interval.value >= 0 else "less", generator)
+    verdict, because = _decide(claim, interval, p, len(values), profile)
 
-    unit, count = measured["unit"], len(values)
-    effect = Interval(*(bound + reference for bound in (interval.value, interval.low, interval.high)))
-    verdict, because = _decide(claim, interval, p, count, path.parent.name)
-    what = "difference" if metric.kind == "direction" else "value"
-    compared = "" if metric.kind == "direction" else f" against a threshold of {reference:g}"
-    noun = "pair" if metric.kind == "direction" else "value"
+    count, unit = len(values), measured["unit"]
+    effect = Interval(interval.value + bound, interval.low + bound, interval.high + bound)
+    what = "Mean difference" if paired else "Mean"
+    against = "" if paired else f" against a threshold of {bound:g}"
+    noun = ("pair" if paired else "value") + ("s" if count != 1 else "")
     sentence = (
-        f"Mean {what} {effect.value:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}] {unit}{compared} over {count} "
-        f"{noun}{'s' if count != 1 else ''} ({measured['seeds_are']}), one-sided sign-flip p = {p:.3g}: {because}."
+        f"{what} {effect.value:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}] {unit}{against} over {count} {noun} "
+        f"({measured['seeds_are']}), one-sided sign-flip p = {p:.3g}: {because}."
     )
-    return Judgement(claim, verdict, sentence, effect, unit, count, p, path)
+    return verdict, sentence, {"effect": effect, "unit": unit, "seeds": count, "p": p}
 
 
 def _decide(claim: Claim, interval: Interval, p: float, count: int, profile: str) -> tuple[str, str]:
@@ -170,36 +168,21 @@ def _judge_requirement(requirement: Requirement, folder: Path) -> BenchOutcome:
     path = folder / requirement.results
     measured = results.find(results.read(path), requirement.key) if path.is_file() else None
     if measured is None:
-        return BenchOutcome(
-            requirement, NOT_MEASURED, f"{requirement.results} has no {requirement.key} for this profile."
+        sentence = f"There is no {requirement.key} in {requirement.results} for this profile."
+        return BenchOutcome(requirement, NOT_MEASURED, sentence)
+    value = measured.get("value") if isinstance(measured, dict) else measured
+    if not isinstance(value, int | float) or isinstance(value, bool) or not np.isfinite(value):
+        raise EaselError(
+            f"bench requirement {requirement.id}: {requirement.key} in {path} must be a finite number or "
+            f'{{"value": …}} with its interval, found {measured!r}.'
         )
-    numbers = _numbers(measured)
-    if not numbers or not np.isfinite(list(numbers.values())).all():
-        raise EaselError(f"bench requirement {requirement.id}: {requirement.key} in {path} must hold finite numbers.")
     higher = requirement.better == "higher"
-    worst = (min if higher else max)(numbers, key=numbers.__getitem__)
-    value, sign = float(numbers[worst]), "≥" if higher else "≤"
-    named = f" ({worst})" if worst else ""
-    asked = f"asked for {sign} {requirement.threshold:g} {requirement.unit}"
+    asked = f"asked for {'≥' if higher else '≤'} {requirement.threshold:g}"
     if folder.name not in requirement.profiles:
-        sentence = f"{value:.4g}{named}; {asked} only under {', '.join(requirement.profiles)}."
+        sentence = f"{value:.4g}; {asked} only under {', '.join(requirement.profiles)}."
         return BenchOutcome(requirement, NOT_MEASURED, sentence, value, path)
     met = value >= requirement.threshold if higher else value <= requirement.threshold
-    return BenchOutcome(requirement, MET if met else MISSED, f"{value:.4g}{named}; {asked}.", value, path)
-
-
-def _numbers(measured: Any) -> dict[str, float]:
-    """The numbers to hold against a threshold: a number, {"value": …} with its interval, or a dict of either."""
-    if isinstance(measured, int | float) and not isinstance(measured, bool):
-        return {"": measured}
-    if not isinstance(measured, dict):
-        return {}
-    if "value" in measured:
-        return _numbers(measured["value"])
-    found = {name: _numbers(value) for name, value in measured.items()}
-    if any(set(value) != {""} for value in found.values()):
-        return {}
-    return {name: value[""] for name, value in found.items()}
+    return BenchOutcome(requirement, MET if met else MISSED, f"{value:.4g}; {asked}.", value, path)
 
 
 def _generator(identifier: str) -> np.random.Generator:
@@ -214,11 +197,11 @@ def write(
     *,
     ledger: str | Path = "claims.yaml",
 ) -> list[Path]:
-    """Writes claims.{csv,md,tex,json} and bench.{csv,md,tex}, with sidecars, into results/<profile>; the paths."""
+    """Writes claims.{csv,md,tex,json} and bench.{csv,md,tex}, with sidecars, into `folder`; returns the paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    profile = folder.name
-    origin = {"stage": "verify", "sources": [Path(__file__).resolve()]}
+    profile = judgements[0].profile
+    origin = {"stage": "verify", "sources": ["lib/evidence/verdicts.py"]}
 
     counts = Counter(NOT_ATTEMPTED if item.verdict.startswith(NOT_ATTEMPTED) else item.verdict for item in judgements)
     order = (PAPER_SCALE, REDUCED_SCALE, INCONCLUSIVE, CONTRADICTED, NOT_ATTEMPTED)
@@ -233,7 +216,7 @@ def write(
             "A direction needs at least five paired seeds, a 95 % BCa interval of the paired differences that excludes "
             "zero, and a one-sided exact sign-flip p of at most 0.05. Nothing corrects for the number of claims.",
         ],
-        text_widths={"claim": 4.5, "source": 2.5, "paper's value": 2.5, "verdict": 2.2, "numbers": 5.0},
+        text_widths={"claim": 4.0, "source": 2.5, "paper's value": 2.5, "verdict": 2.2, "unit": 1.5, "because": 4.5},
         inputs=[ledger, *sorted({item.results for item in judgements if item.results})],
         claims=[item.claim.id for item in judgements],
         **origin,
@@ -244,7 +227,7 @@ def write(
             [_bench_row(item) for item in bench],
             caption=f"What this repository asks of its own bench, profile {profile}",
             source=f"Source: {Path(ledger).name} and the results of profile {profile}; not claims of any paper.",
-            text_widths={"requirement": 5.0, "outcome": 2.0, "numbers": 6.0},
+            text_widths={"requirement": 5.0, "outcome": 2.0, "because": 5.0},
             inputs=[ledger, *sorted({item.results for item in bench if item.results})],
             **origin,
         )
@@ -278,7 +261,7 @@ def _claim_row(item: Judgement) -> dict[str, Any]:
         "unit": item.unit,
         "seeds": item.seeds,
         "p": tables.Number(item.p, digits=3) if item.p is not None else None,
-        "numbers": item.sentence,
+        "because": item.sentence,
     }
 
 
@@ -290,7 +273,7 @@ def _bench_row(item: BenchOutcome) -> dict[str, Any]:
         "value": tables.Number(item.value, digits=3) if item.value is not None else None,
         "threshold": item.requirement.threshold,
         "unit": item.requirement.unit,
-        "numbers": item.sentence,
+        "because": item.sentence,
     }
 
 

@@ -12,6 +12,7 @@ layer's keys and values come from the cache, without one, from its input.
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -321,6 +322,20 @@ def create(config: DalleMiniConfig, seed: int) -> tuple[DalleMini, dict]:
     model = DalleMini(config)
     ids = np.zeros((1, 1), np.int32)
     return model, jax.jit(model.init)(jax.random.key(seed), ids, ids)
+
+
+def sampling_functions(model: DalleMini) -> tuple[Callable, Callable]:
+    """What `lib.decoding.autoregressive_jax.sample` needs of this model.
+
+    Returns:
+        start(params, text_ids) → cache, jitted, and predict(params, cache, ids, position) → (logits, cache).
+    """
+    start = jax.jit(lambda params, text_ids: model.apply(params, text_ids, method="start"))
+
+    def predict(params, cache, ids, position):
+        return model.apply(params, ids, position, cache, method="decode_step")
+
+    return start, predict
 
 
 def parameter_count(params: dict) -> int:

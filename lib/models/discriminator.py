@@ -4,15 +4,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.models.residual import initialise
+
 
 class PatchDiscriminator(nn.Module):
     """Judges overlapping patches of 22×22 pixels, each by itself (PatchGAN: Isola et al. 2017, arXiv:1611.07004).
 
     Args:
         width: channels of the first layer.
+        generator: of the initial weights.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, generator: torch.Generator):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(3, width, 4, stride=2, padding=1),
@@ -21,6 +24,8 @@ class PatchDiscriminator(nn.Module):
             nn.LeakyReLU(0.2),
             nn.Conv2d(2 * width, 1, 4, padding=1),
         )
+        initialise(self, generator)
+        nn.init.zeros_(self.layers[-1].weight)  # no opinion to begin with
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ arXiv:1711.00937, equation 3, with the averages of its appendix A.1), low-dimens
 ViT-VQGAN (Yu et al. 2021, arXiv:2110.04627, section 3.2).
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -78,3 +79,16 @@ class Quantizer(nn.Module):
         self.counts[dead] = 2 * self.dead_share * share
         self.sums[dead] = 2 * self.dead_share * share * drawn
         return number
+
+
+def usage(tokens: np.ndarray, codes: int) -> dict[str, float]:
+    """How much of a vocabulary of `codes` the tokens (integers, any shape) use.
+
+    Returns:
+        `code_use`, the share of codes that occur at all; `entropy_bits` of the distribution of single tokens;
+        `perplexity`, 2 to that power: the number of equally frequent codes with the same entropy.
+    """
+    counts = np.bincount(tokens.ravel(), minlength=codes)
+    shares = counts[counts > 0] / tokens.size
+    entropy = float(-(shares * np.log2(shares)).sum())
+    return {"code_use": float((counts > 0).mean()), "entropy_bits": entropy, "perplexity": 2**entropy}

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lib.errors import EaselError
 from lib.models.quantizer import Quantizer
+from lib.models.residual import initialise
 from lib.training import checkpoint
 from lib.training.torch_state import load_module, module_arrays
 
@@ -47,18 +48,6 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.silu(self.conv1(self.norm(x))))
 
 
-def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Draws the weights of every convolution of `module` anew; biases and what ends a residual branch become zero."""
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d):
-            nn.init.kaiming_normal_(part.weight, nonlinearity="linear", generator=generator)
-            nn.init.zeros_(part.bias)
-    for part in module.modules():
-        if isinstance(part, ResidualBlock):
-            nn.init.zeros_(part.conv2.weight)
-    return module
-
-
 class VQGAN(nn.Module):
     """Pictures to tokens and back.
 
@@ -67,9 +56,17 @@ class VQGAN(nn.Module):
         codes: size of the vocabulary.
         code_width: dimensions of a code.
         ema_decay: of the codebook's averages.
+        generator: of the initial weights; None leaves them to the caller, who has better ones.
     """
 
-    def __init__(self, width: int, codes: int, code_width: int, ema_decay: float = 0.99):
+    def __init__(
+        self,
+        width: int,
+        codes: int,
+        code_width: int,
+        ema_decay: float,
+        generator: torch.Generator | None = None,
+    ):
         super().__init__()
         self.config = {"width": width, "codes": codes, "code_width": code_width, "ema_decay": ema_decay}
         self.encoder = nn.Sequential(
@@ -93,6 +90,11 @@ class VQGAN(nn.Module):
             nn.Conv2d(width // 2, 12, 3, padding=1),
             nn.PixelShuffle(2),  # → [B, 3, H, W]
         )
+        if generator is not None:
+            initialise(self, generator)
+            for part in self.modules():
+                if isinstance(part, ResidualBlock):
+                    nn.init.zeros_(part.conv2.weight)  # the block starts as the identity
         self.to(memory_format=torch.channels_last)  # several times faster on a CPU
 
     def embed(self, images: Tensor) -> Tensor:
@@ -154,7 +156,7 @@ def decode_batches(model: VQGAN, tokens: np.ndarray, batch: int = 64) -> np.ndar
     """
     codes = model.config["codes"]
     if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < codes:
-        raise EaselError(f"tokens from {tokens.min()} to {tokens.max()} cannot be decoded; this tokenizer has {codes}.")
+        raise EaselError(f"tokens from {tokens.min()} to {tokens.max()} cannot be decoded; there are {codes} codes.")
     count, height, width = tokens.shape
     images = np.empty((count, STRIDE * height, STRIDE * width, 3), np.uint8)
     for start in range(0, count, batch):

@@ -17,6 +17,10 @@ from lib.pipeline.check_data import PINNED, identity
 from lib.pipeline.stage import RECORDS, pipeline_file
 from lib.pipeline.verify import CLAIMS, REFERENCE
 
+README, COSTS = Path("README.md"), Path("results/runtimes.md")
+QUOTED = ("tokenizer", "reader", "dalle_mini")
+BEGIN, END = "<!-- results: written by `make pin` from results/; do not edit -->", "<!-- end of results -->"
+
 
 def main(arguments: list[str]) -> int:
     """`pin` pins data, numbers and run times; `pin data` the data alone. Returns the exit status."""
@@ -28,6 +32,7 @@ def main(arguments: list[str]) -> int:
             reference = drift.pin(params.results, ledger.load(CLAIMS).drift)
             write_json(REFERENCE / f"{params.profile}.json", reference)
             write_runtimes(params.profile)
+            write_readme(params.results / "tables")
     except EaselError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -72,6 +77,19 @@ def write_runtimes(profile: str) -> None:
         stage="none: `make pin`, from the records of the run",
         sources=["lib/pipeline/pin.py"],
     )
+
+
+def readme_block(tables_folder: Path) -> str:
+    """The part of README.md that quotes numbers: the tables as the stages wrote them, the costs as pinned."""
+    quoted = [*(tables_folder / f"{name}.md" for name in QUOTED), COSTS]
+    return "\n".join([BEGIN, "", *(path.read_text(encoding="utf-8") for path in quoted), END])
+
+
+def write_readme(tables_folder: Path) -> None:
+    """Puts `readme_block` in its place in README.md."""
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    README.write_text(before + readme_block(tables_folder) + rest.split(END)[1], encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -143,3 +143,33 @@ def check_tokens(tokens: np.ndarray, model: DalleMini, pictures: int) -> None:
             f"image tokens run from {tokens.min()} to {tokens.max()}, but the model has codes 0 to {codes - 1}; "
             "encode the pictures again with this image tokenizer."
         )
+
+
+def adamw(peak: float, warmup: int, steps: int) -> optax.GradientTransformation:
+    """AdamW with gradients clipped to a global norm of 1 and the learning rate of `schedule`."""
+    return optax.chain(
+        optax.clip_by_global_norm(1.0),
+        optax.adamw(schedule(peak, warmup, steps), b2=0.98, weight_decay=0.0),
+    )
+
+
+def evaluate(
+    model: DalleMini, params: dict, text_ids: np.ndarray, tokens: np.ndarray, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean nats a token and share of tokens that are the most likely one, for every picture: both float [N]."""
+
+    @jax.jit
+    def measure(params, text_ids, image_ids):
+        logits = model.apply(params, text_ids, image_ids)  # [B, T, codes + 1]
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, image_ids)
+        return losses.mean(axis=1), (logits.argmax(axis=-1) == image_ids).mean(axis=1)
+
+    nats, hits = [], []
+    for start in range(0, len(tokens), batch_size):
+        # The last batch reaches back, so that all have one shape and compile once; what was seen already is cut off.
+        begin = max(min(start, len(tokens) - batch_size), 0)
+        rows = slice(begin, begin + batch_size)
+        loss, hit = measure(params, text_ids[rows], tokens[rows].astype(np.int32))
+        nats.append(np.asarray(loss)[start - begin :])
+        hits.append(np.asarray(hit)[start - begin :])
+    return np.concatenate(nats), np.concatenate(hits)

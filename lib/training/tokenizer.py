@@ -1,6 +1,5 @@
 """Training of the image tokenizer: losses, codebook, optimizers."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,12 +10,12 @@ from torch import Tensor, nn
 from lib.config import TokenizerParams
 from lib.hardware import has_fast_bf16
 from lib.models.discriminator import PatchDiscriminator, fooling_loss, hinge_loss
-from lib.models.vqgan import VQGAN, initialise, pixels_to_tensor
+from lib.models.vqgan import VQGAN, pixels_to_tensor
+from lib.training.supervised import schedule
 from lib.training.torch_state import generator, load_module, load_optimizer, module_arrays, optimizer_arrays
 
 Extractor = Callable[[Tensor], list[Tensor]]  # pictures [B, 3, S, S] in [0, 1] → maps [B, C, h, w], shallow ones first
 
-WARMUP = 0.05  # share of the steps in which the learning rate rises
 FOOLING_START = 0.3  # share of the steps that the discriminator trains before it is listened to
 
 
@@ -44,13 +43,12 @@ class TokenizerTrainee:
     ):
         self.params, self.seed, self.images = params, seed, images
         self.extractor = extractor if params.perceptual_weight > 0 else None
-        self.model = initialise(
-            VQGAN(params.width, params.codes, params.code_width, params.ema_decay), generator(seed, 0)
-        ).to(device)
+        random = generator(seed, 0)
+        self.model = VQGAN(params.width, params.codes, params.code_width, params.ema_decay, random).to(device)
         self.optimizer = adam(self.model, params.learning_rate)
         self.discriminator = None
         if params.discriminator_weight > 0:
-            self.discriminator = initialise(PatchDiscriminator(params.width // 2), generator(seed, 1)).to(device)
+            self.discriminator = PatchDiscriminator(params.width // 2, generator(seed, 1)).to(device)
             self.judge_optimizer = adam(self.discriminator, params.learning_rate)
 
     def step(self, step: int, indices: np.ndarray) -> dict[str, float]:
@@ -95,14 +93,6 @@ class TokenizerTrainee:
         if self.discriminator is not None:
             load_module(self.discriminator, arrays, "judge.")
             load_optimizer(self.judge_optimizer, arrays, "judge_optimizer.")
-
-
-def schedule(step: int, steps: int) -> float:
-    """Share of the learning rate at `step`: linear from 0 to 1, then a quarter of a cosine wave's fall to 0."""
-    warmup = max(WARMUP * steps, 1)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 + 0.5 * math.cos(math.pi * (step - warmup) / (steps - warmup))
 
 
 def perceptual_loss(extractor: Extractor, real: Tensor, fake: Tensor) -> Tensor:

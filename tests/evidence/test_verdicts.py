@@ -178,7 +178,7 @@ def requirement(**changes):
         (0.97, "met", 0.97),
         (0.9699, "missed", 0.9699),
         ({"value": 0.98, "low": 0.96, "high": 0.99}, "met", 0.98),
-        ({"shape": 0.99, "colour": {"value": 0.95, "low": 0.9, "high": 0.99}}, "missed", 0.95),
+        ({"value": 0.95, "low": 0.94, "high": 0.98}, "missed", 0.95),
     ],
 )
 def test_bench_outcomes(tmp_path, measured, outcome, value):
@@ -189,41 +189,50 @@ def test_bench_outcomes(tmp_path, measured, outcome, value):
     assert (found.outcome, found.value) == (outcome, value)
 
 
-def test_bench_names_the_worst_and_knows_where_it_is_asked(tmp_path):
+def test_bench_is_asked_only_under_its_profiles(tmp_path):
     folder = tmp_path / "smoke"
     folder.mkdir()
-    assert verdicts.judge_bench([requirement()], folder)[0].outcome == "not measured"
-    (folder / "reader.json").write_text('{"accuracy": {"shape": 0.2, "colour": 0.9}}')
+    [found] = verdicts.judge_bench([requirement()], folder)
+    assert (found.outcome, found.value) == ("not measured", None)
+    (folder / "reader.json").write_text('{"accuracy": 0.2}')
     [found] = verdicts.judge_bench([requirement()], folder)
     assert (found.outcome, found.value) == ("not measured", 0.2)
-    assert found.sentence == "0.2 (shape); asked for ≥ 0.97 accuracy only under laptop."
-    [lower] = verdicts.judge_bench([requirement(better="lower", threshold=0.5, profiles=("smoke",))], folder)
-    assert (lower.outcome, lower.value) == ("missed", 0.9)
-    (folder / "reader.json").write_text('{"accuracy": "good"}')
-    with pytest.raises(EaselError, match=r"bench requirement B1: accuracy in .* must hold finite numbers"):
+    assert found.sentence == "0.2; asked for ≥ 0.97 only under laptop."
+    [lower] = verdicts.judge_bench([requirement(better="lower", threshold=0.1, profiles=("smoke",))], folder)
+    assert (lower.outcome, lower.sentence) == ("missed", "0.2; asked for ≤ 0.1.")
+
+
+@pytest.mark.parametrize("bad", ["good", True, float("nan"), {"low": 1}, [0.9]])
+def test_bench_numbers_are_numbers(tmp_path, bad):
+    folder = tmp_path / "laptop"
+    folder.mkdir()
+    (folder / "reader.json").write_text(json.dumps({"accuracy": bad}))
+    with pytest.raises(EaselError, match=r"bench requirement B1: accuracy in .* must be a finite number"):
         verdicts.judge_bench([requirement()], folder)
 
 
 def test_written_files_agree_and_are_the_same_every_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(verdicts, "__file__", str(tmp_path / "verdicts.py"))
-    for name in ("claims.yaml", "requirements.lock", "verdicts.py"):
+    (tmp_path / "lib/evidence").mkdir(parents=True)
+    for name in ("claims.yaml", "requirements.lock", "lib/evidence/verdicts.py"):
         (tmp_path / name).write_text("x")
     judgement = judge(tmp_path, simulated(np.random.default_rng(6), 0.5))
     folder = tmp_path / "results" / "laptop"
     outcomes = verdicts.judge_bench([requirement()], folder)
+    out = folder / "verdicts"
 
-    paths = verdicts.write([judgement], outcomes, folder)
+    paths = verdicts.write([judgement], outcomes, out)
     first = {path.name: path.read_bytes() for path in paths}
-    assert {path.name: path.read_bytes() for path in verdicts.write([judgement], outcomes, folder)} == first
+    assert {path.name: path.read_bytes() for path in verdicts.write([judgement], outcomes, out)} == first
     expected = {
         f"{name}.{suffix}" for name in ("claims", "bench") for suffix in ("csv", "md", "tex", "provenance.json")
     }
     assert set(first) == expected | {"claims.json"}
-    provenance.check(folder)
+    provenance.check(out)
 
     document = json.loads(first["claims.json"])
     assert document["claims"][0]["verdict"] == verdicts.REDUCED_SCALE
+    assert document["profile"] == "laptop"
     assert document["counts"][verdicts.REDUCED_SCALE] == 1
     assert document["bench"][0]["outcome"] == "not measured"
     markdown = first["claims.md"].decode()

@@ -1,0 +1,37 @@
+"""Stage encode: turns every picture of every split into tokens, once → build/tokens/."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lib.config import Params
+from lib.data.store import Split, read_meta, write_json
+from lib.models import vqgan
+from lib.models.quantizer import usage
+from lib.training.progress import Progress
+
+DATA, TOKENIZER, OUT = Path("data"), Path("build/tokenizer"), Path("build/tokens")
+
+
+def run(params: Params) -> None:
+    """Writes <split>_<size>.npy, uint16 [N, size/4, size/4], for every split and size, and report.json."""
+    meta = read_meta(DATA)
+    splits = [Split.open(DATA, name) for name in meta["splits"]]
+    model = vqgan.load(TOKENIZER).to("cuda" if torch.cuda.is_available() else "cpu")
+    codes = model.config["codes"]
+    progress = Progress("encode", sum(count for split in splits for count in split.lengths.values()))
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    report, before = {"codes": codes, "arrays": {}}, 0
+    for split in splits:
+        for size, count in split.lengths.items():
+            tokens = vqgan.encode_batches(
+                model, split.images(size), report=lambda done, before=before: progress.update(before + done)
+            )
+            before += count
+            np.save(OUT / f"{split.name}_{size}.npy", tokens)
+            counts = {"pictures": count, "tokens_per_picture": tokens[0].size, "tokens": tokens.size}
+            report["arrays"][f"{split.name}_{size}"] = counts | usage(tokens, codes)
+    write_json(OUT / "report.json", report)
