@@ -74,19 +74,14 @@ def read_manifest(folder: Path | str) -> dict[str, str]:
     return hashes
 
 
-def check_manifest(folder: Path | str, pinned: Path | None = None) -> dict[str, str]:
-    """Recompute every checksum; compare with the folder's own manifest and, where given, with the pinned one.
-
-    Args:
-        folder: the data folder.
-        pinned: a committed manifest (see `pin`), or None.
+def check_manifest(folder: Path | str) -> dict[str, str]:
+    """Recompute every checksum of the data folder and compare with its own manifest.
 
     Returns:
         Relative path → SHA-256, as found.
 
     Raises:
-        EaselError: a file was edited, added or removed since the folder was written, or the folder differs from the
-            pinned manifest. The message names up to five files.
+        EaselError: a file was edited, added or removed since the folder was written. The message names up to five.
     """
     found = folder_hashes(folder)
     edited = differing(read_manifest(folder), found)
@@ -95,19 +90,7 @@ def check_manifest(folder: Path | str, pinned: Path | None = None) -> dict[str, 
             f"The data in {folder} are not as they were written; changed since: {_listing(edited)}. "
             f"{REBUILD} To use data of your own, see data.source in params.yaml."
         )
-    if pinned is not None:
-        files = differing(read_pinned(pinned)["files"], found)
-        if files:
-            raise EaselError(
-                f"The data in {folder} differ from those pinned in {pinned}: {_listing(files)}. {REBUILD} "
-                "If they are meant to differ, pin them anew and commit the pinned manifest."
-            )
     return found
-
-
-def pin(folder: Path | str, params_hash: str, code_hash: str) -> dict[str, Any]:
-    """The pinned manifest of a data folder: what was drawn, and from which parameters and sources."""
-    return {"params": params_hash, "code": code_hash, "files": folder_hashes(folder)}
 
 
 def read_pinned(path: Path | str) -> dict[str, Any]:
@@ -125,7 +108,9 @@ def read_pinned(path: Path | str) -> dict[str, Any]:
 
 
 def compare(pinned: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Compare what was drawn (`pin` of the folder at hand) with the pinned manifest, and say what moved.
+    """Compare what was drawn with what was pinned, and say what moved.
+
+    Both are {"params": hash of the parameters, "code": hash of the sources, "files": {relative path: SHA-256}}.
 
     Raises:
         EaselError: the files differ. The message says whether the parameters, the generator's code, or neither

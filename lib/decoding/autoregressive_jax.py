@@ -55,7 +55,8 @@ def sample(
     """
     if not (temperature >= 0 and guidance >= 0 and steps > 0):
         raise EaselError(
-            f"sampling needs temperature ≥ 0, guidance ≥ 0 and at least one step, not {temperature}, {guidance}, {steps}."
+            "sampling needs temperature ≥ 0, guidance ≥ 0 and at least one step, "
+            f"not {temperature}, {guidance} and {steps}."
         )
     tokens = _loop(predict, context, carry, first, steps, keys, temperature, guidance, temperature == 0, guidance != 1)
     return np.asarray(tokens)

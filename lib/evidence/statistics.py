@@ -2,9 +2,8 @@
 
 What is measured on many samples (accuracy over pictures) gets a bootstrap or Wilson interval; what is compared over
 few training seeds is compared *paired*, seed by seed, with a BCa interval of the differences and an exact sign-flip
-test. The bootstrap is too narrow with a handful of values (with five normal values a nominal 95 % interval covers the
-truth in about four of five cases), so no verdict rests on it alone: the sign-flip test, which is exact at any number
-of seeds, has to agree (`lib.evidence.verdicts`).
+test. A bootstrap interval of a handful of values is too narrow, so no verdict rests on it alone: the sign-flip test,
+which is exact at any number of seeds, has to agree (`lib.evidence.verdicts`).
 
 Every function refuses NaN and infinity: a missing number must be seen, not averaged.
 """

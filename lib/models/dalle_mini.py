@@ -282,7 +282,8 @@ class DalleMini(nn.Module):
         """Captions [B, S] → the encoder's output [B, S, width] and the mask bool [B, 1, 1, S] of its real tokens."""
         if text_ids.ndim != 2 or not 0 < text_ids.shape[1] <= self.config.text_length:
             raise EaselError(
-                f"DALL·E Mini: captions must be [captions, 1 to {self.config.text_length} tokens], not {text_ids.shape}."
+                f"DALL·E Mini: captions must be [captions, 1 to {self.config.text_length} tokens], "
+                f"not {text_ids.shape}."
             )
         mask = (text_ids != self.config.text_padding)[:, None, None]  # [B, S] → [B, 1, 1, S]
         return self.model.encoder(text_ids, mask), mask

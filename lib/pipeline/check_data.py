@@ -22,8 +22,7 @@ def run(params: config.Params) -> None:
     Raises:
         EaselError: a file differs; the message says which, and whether parameters, code or the platform changed.
     """
-    manifest.check_manifest(DATA)
-    now = identity(params)
+    now = identity(params, manifest.check_manifest(DATA))
     applies = PINNED.is_file() and manifest.read_pinned(PINNED)["params"] == now["params"]
     if applies:
         manifest.compare(manifest.read_pinned(PINNED), now)
@@ -34,10 +33,10 @@ def run(params: config.Params) -> None:
     OUT.write_text(json.dumps(answer, indent=1) + "\n")
 
 
-def identity(params: config.Params) -> dict:
-    """What data/ is: hashes of its files, of the parameters and of the code that made it."""
+def identity(params: config.Params, files: dict[str, str]) -> dict:
+    """What a data set is: hashes of its files, of the parameters and of the code that made it."""
     sections = [config.plain(params.data), config.plain(params.scenes)]
     parameters = hashlib.sha256(json.dumps(sections, sort_keys=True).encode()).hexdigest()
     sources = sorted(imports("lib.scenes.make"))
     code = hashlib.sha256(b"".join(module_path(module).read_bytes() for module in sources)).hexdigest()
-    return manifest.pin(DATA, parameters, code)
+    return {"params": parameters, "code": code, "files": files}

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 from lib import config
+from lib.data.manifest import check_manifest
 from lib.data.store import write_json
 from lib.errors import EaselError
 from lib.evidence import drift, ledger, tables
 from lib.evidence.tables import Number
-from lib.pipeline.check_data import PINNED, identity
+from lib.pipeline.check_data import DATA, PINNED, identity
 from lib.pipeline.stage import RECORDS, pipeline_file
 from lib.pipeline.verify import CLAIMS, REFERENCE
 
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
     try:
         params = config.load()
         PINNED.parent.mkdir(parents=True, exist_ok=True)
-        write_json(PINNED, identity(params))
+        write_json(PINNED, identity(params, check_manifest(DATA)))
         if arguments != ["data"]:
             reference = drift.pin(params.results, ledger.load(CLAIMS).drift)
             write_json(REFERENCE / f"{params.profile}.json", reference)

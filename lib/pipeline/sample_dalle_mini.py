@@ -17,7 +17,7 @@ BASELINE = 1.0  # no guidance
 
 
 def run(params: Params) -> None:
-    """Writes `tokens` uint16 [2 (guidance), seeds, prompts, 16, 16], `guidance` [2], `seeds` [seeds], `ids` [prompts]."""
+    """Writes `tokens` uint16 [2 (guidance), seeds, prompts, 16, 16], `guidance` [2], `seeds` and prompt `ids`."""
     settings, text = params.sampling, TextTokenizer.load(TEXT)
     model, weights = dalle_mini.load(MODEL)
     prompts = read_prompts(DATA)

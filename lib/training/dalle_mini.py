@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -92,6 +91,7 @@ class DalleMiniTrainee:
         seed: int,
     ):
         check_tokens(tokens, model, len(captions))
+        self.model = model
         self.captions, self.tokens = captions, tokens
         self.caption_dropout, self.seed = caption_dropout, seed
         self.train_state = params, optimizer.init(params)
