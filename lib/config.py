@@ -144,6 +144,8 @@ class SamplingParams:
     """How pictures are drawn from the model."""
 
     seeds: int
+    prompts: int
+    captions: int
     guidance: float
     temperature: float
     batch_size: int

@@ -59,8 +59,19 @@ class Cache(NamedTuple):
     text_mask: jax.Array  # bool [B, 1, 1, S], True where the caption has a token
 
 
-def dense(features: int) -> nn.Dense:
-    return nn.Dense(features, use_bias=False, kernel_init=nn.initializers.normal(INIT_STD))
+class Dense(nn.Dense):
+    """Dense over the last axis, computed as one product of two matrices.
+
+    XLA's CPU backend runs the products of the backward pass of a [B, T, width] input at about half the speed of those
+    of the same numbers as [B · T, width].
+    """
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return super().__call__(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.features)
+
+
+def dense(features: int) -> Dense:
+    return Dense(features, use_bias=False, kernel_init=nn.initializers.normal(INIT_STD))
 
 
 def norm(scale: bool) -> nn.LayerNorm:

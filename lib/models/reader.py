@@ -86,11 +86,6 @@ class Truth:
     classes: dict[str, Tensor]  # attribute → int64 [N, cells, cells], class of the nearest object
     background: Tensor  # int64 [N]
 
-    def rows(self, indices: Tensor) -> "Truth":
-        """The truth of some scenes."""
-        classes = {name: values[indices] for name, values in self.classes.items()}
-        return Truth(self.heat[indices], self.offset[indices], classes, self.background[indices])
-
 
 def truth_of(scenes: list[dict]) -> Truth:
     """Targets for scenes in their JSON form, on the 64×64 grid."""

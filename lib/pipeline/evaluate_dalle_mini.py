@@ -24,8 +24,8 @@ def run(params: Params) -> None:
     image_distance.check_pretrained(params.evaluation)
     shutil.rmtree(OUT, ignore_errors=True)
     (OUT / "pictures").mkdir(parents=True)
-    judges = Judges(params)
     samples = np.load(SAMPLES)
+    judges = Judges(params, samples["ids"])
     tokenizer = vqgan.load(TOKENIZER)
     report: dict = {}
     for index, name in enumerate(NAMES):
@@ -51,9 +51,10 @@ def flat(tokens: np.ndarray) -> np.ndarray:
 class Judges:
     """What a set of drawn pictures is measured by."""
 
-    def __init__(self, params: Params):
+    def __init__(self, params: Params, ids: np.ndarray):
         self.resamples, self.seed = params.evaluation.bootstrap, params.seed
-        self.prompts = read_prompts(DATA)
+        by_id = {prompt["id"]: prompt for prompt in read_prompts(DATA)}
+        self.prompts = [by_id[name] for name in ids]
         self.language = "en" if "en" in read_meta(DATA)["languages"] else read_meta(DATA)["languages"][0]
         own = clip.load(CLIP)
         self.clip = clip_score.own_judge(own, TextTokenizer.load(TEXT))

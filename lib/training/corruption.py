@@ -25,6 +25,7 @@ def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
     tint = (torch.rand(count, 3, 1, 1, generator=generator) - 0.5) * 0.08
     contrast = 1 + (strength(0.2) - 0.1)
     damaged = (damaged - 0.5) * contrast + 0.5 + tint
-    damaged = damaged + torch.randn(images.shape, generator=generator) * strength(0.04)
+    # Weaker than a speckled background, which must stay recognisable.
+    damaged = damaged + torch.randn(images.shape, generator=generator) * strength(0.02)
     touched = torch.rand(count, 1, 1, 1, generator=generator) < SHARE
     return torch.where(touched, damaged.clamp(0, 1), images)

