@@ -111,6 +111,7 @@ class TokenizerParams:
     steps: int
     batch_size: int
     learning_rate: float
+    kernel_learning_rate: float
     width: int
     codes: int
     code_width: int

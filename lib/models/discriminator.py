@@ -22,7 +22,7 @@ class PatchDiscriminator(nn.Module):
             nn.LeakyReLU(0.2),
             nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * width, 1, 4, padding=1),
+            nn.Conv2d(2 * width, 1, 4, padding=1, bias=False),  # zero must stay the boundary
         )
         initialise(self, generator)
         nn.init.zeros_(self.layers[-1].weight)  # no opinion to begin with

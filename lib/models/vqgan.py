@@ -52,7 +52,7 @@ class VQGAN(nn.Module):
     """Pictures to tokens and back.
 
     Args:
-        width: channels at the resolution of the tokens; half of it at twice that resolution.
+        width: channels at the resolution of the tokens.
         codes: size of the vocabulary.
         code_width: dimensions of a code.
         ema_decay: of the codebook's averages.
@@ -69,11 +69,10 @@ class VQGAN(nn.Module):
     ):
         super().__init__()
         self.config = {"width": width, "codes": codes, "code_width": code_width, "ema_decay": ema_decay}
+        # All work at the resolution of the tokens: the same arithmetic buys more there than at that of the pixels.
         self.encoder = nn.Sequential(
-            nn.Conv2d(3, width // 2, 4, stride=2, padding=1),  # → [B, w/2, H/2, W/2]
-            nn.SiLU(),
-            nn.Conv2d(width // 2, width, 4, stride=2, padding=1),  # → [B, w, H/4, W/4]
-            ResidualBlock(width),
+            nn.PixelUnshuffle(STRIDE),  # → [B, 48, H/4, W/4]
+            nn.Conv2d(3 * STRIDE**2, width, 3, padding=1),  # → [B, w, H/4, W/4]
             ResidualBlock(width),
             ChannelNorm(width),
             nn.Conv2d(width, code_width, 1),  # → [B, d, H/4, W/4]
@@ -83,12 +82,9 @@ class VQGAN(nn.Module):
             nn.Conv2d(code_width, width, 3, padding=1),  # → [B, w, H/4, W/4]
             ResidualBlock(width),
             ResidualBlock(width),
-            nn.Conv2d(width, 2 * width, 3, padding=1),
-            nn.PixelShuffle(2),  # → [B, w/2, H/2, W/2]
-            ResidualBlock(width // 2),
-            ChannelNorm(width // 2),
-            nn.Conv2d(width // 2, 12, 3, padding=1),
-            nn.PixelShuffle(2),  # → [B, 3, H, W]
+            ChannelNorm(width),
+            nn.Conv2d(width, 3 * STRIDE**2, 3, padding=1),  # → [B, 48, H/4, W/4]
+            nn.PixelShuffle(STRIDE),  # → [B, 3, H, W]
         )
         if generator is not None:
             initialise(self, generator)

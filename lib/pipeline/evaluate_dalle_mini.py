@@ -75,7 +75,7 @@ class Judges:
         the pictures drawn for test captions, against those captions' own real pictures."""
         prompts = self.prompts * seeds
         texts = [prompt[self.language] for prompt in prompts]
-        report = {"clip_score": clip_score.clip_score(self.clip, prompted, texts, self.random(1), self.resamples)[0]}
+        report = {"clip_score": clip_score.clip_score(prompted, texts, self.clip, self.random(1), self.resamples)[0]}
         distances = image_distance.distance(
             self.real[: len(captioned)], captioned, self.extractor, self.resamples, self.random(2)
         )

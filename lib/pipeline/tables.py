@@ -77,21 +77,19 @@ def reader(report: dict) -> list[dict]:
 
 
 CLIP = {
-    "caption": "The small CLIP: share of held-out pictures whose caption is found among all captions of the pool.",
-    "units": {"recall@1": "%", "recall@10": "%"},
+    "caption": "The small CLIP on held-out pictures: how often the right one is among the first.",
+    "units": {"text to image @1": "%", "text to image @10": "%", "image to text @1": "%", "image to text @10": "%"},
 }
 
 
 def clip(report: dict) -> list[dict]:
     """One row a language."""
+    retrieval = report["retrieval"]
+    languages = [name for name, entry in retrieval.items() if isinstance(entry, dict)]
     return [
-        {
-            "language": language,
-            "pool": entry["pool"],
-            "recall@1": interval(entry["recall_at_1"], 1, 100),
-            "recall@10": interval(entry["recall_at_10"], 1, 100),
-        }
-        for language, entry in report["retrieval"].items()
+        {"language": language, "candidates": retrieval["candidates"]}
+        | {name.replace("_", " ").replace("@", " @"): interval(entry, 1, 100) for name, entry in measures.items()}
+        for language, measures in ((language, retrieval[language]) for language in languages)
     ]
 
 

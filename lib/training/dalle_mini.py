@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from lib.errors import EaselError
 from lib.models.dalle_mini import DalleMini
@@ -66,11 +68,21 @@ def schedule(peak: float, warmup: int, steps: int) -> optax.Schedule:
     )
 
 
+def shardings() -> tuple[NamedSharding, NamedSharding]:
+    """Two placements of arrays on all devices of this process: a copy on each, and rows split evenly between them.
+
+    With one CPU device per core (`jax_num_cpu_devices`), products too small for XLA to divide between threads, such as
+    those of attention, still use every core.
+    """
+    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+
+
 class DalleMiniTrainee:
-    """What `lib.training.loop.fit` trains.
+    """What `lib.training.loop.fit` trains, data-parallel over the devices: they must divide the batch.
 
     Args:
-        params: initial parameters; their buffers are given away to the first update.
+        params: initial parameters.
         tokens: integer [pictures, image_length], codes in reading order.
         optimizer: any optax transformation whose state is a pytree of arrays.
         caption_dropout: share of captions replaced by the empty one.
@@ -91,20 +103,13 @@ class DalleMiniTrainee:
         seed: int,
     ):
         check_tokens(tokens, model, len(captions))
-        self.model = model
+        self.model, self.optimizer = model, optimizer
         self.captions, self.tokens = captions, tokens
         self.caption_dropout, self.seed = caption_dropout, seed
-        self.train_state = params, optimizer.init(params)
-
-        # Donation: the update writes the new state over the old one instead of beside it.
-        @partial(jax.jit, donate_argnums=0)
-        def update(train_state, text_ids, image_ids):
-            params, optimizer_state = train_state
-            loss, gradients = jax.value_and_grad(mean_loss)(params, model, text_ids, image_ids)
-            changes, optimizer_state = optimizer.update(gradients, optimizer_state, params)
-            return (optax.apply_updates(params, changes), optimizer_state), loss
-
-        self._update = update
+        self._copied, self._split = shardings()
+        # A copy: donation, by which an update writes the new state over the old one, would end the caller's arrays.
+        params = jax.tree.map(np.array, params)
+        self.train_state = jax.device_put((params, optimizer.init(params)), self._copied)
 
     @property
     def params(self) -> dict:
@@ -113,24 +118,31 @@ class DalleMiniTrainee:
     def step(self, step: int, indices: np.ndarray) -> dict[str, float]:
         generator = np.random.Generator(np.random.PCG64([self.seed, step]))
         text_ids = self.captions.draw(indices, self.caption_dropout, generator)
-        self.train_state, loss = self._update(self.train_state, text_ids, self.tokens[indices].astype(np.int32))
+        batch = jax.device_put((text_ids, self.tokens[indices].astype(np.int32)), self._split)
+        self.train_state, loss = update(self.train_state, *batch, self.model, self.optimizer, self._copied)
         return {"loss": float(loss)}
 
     def state(self) -> dict[str, np.ndarray]:
         return jax_state.flatten(self.train_state)
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        self.train_state = jax_state.restore(self.train_state, arrays)
+        self.train_state = jax.device_put(jax_state.restore(self.train_state, arrays), self._copied)
 
 
-def token_losses(params: dict, model: DalleMini, text_ids: jax.Array, image_ids: jax.Array) -> jax.Array:
-    """Cross-entropy in nats of every image token, float32 [B, T]."""
-    logits = model.apply(params, text_ids, image_ids)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, image_ids)
+@partial(jax.jit, static_argnums=(3, 4, 5), donate_argnums=0)
+def update(train_state, text_ids, image_ids, model, optimizer, copied):
+    """One update of (params, optimizer state), which it overwrites; returns the new ones and the loss before it."""
+    params, optimizer_state = train_state
+    loss, gradients = jax.value_and_grad(mean_loss)(params, model, text_ids, image_ids)
+    changes, optimizer_state = optimizer.update(gradients, optimizer_state, params)
+    train_state = optax.apply_updates(params, changes), optimizer_state
+    return jax.lax.with_sharding_constraint(train_state, copied), loss
 
 
 def mean_loss(params: dict, model: DalleMini, text_ids: jax.Array, image_ids: jax.Array) -> jax.Array:
-    return token_losses(params, model, text_ids, image_ids).mean()
+    """Cross-entropy in nats, averaged over all image tokens of the batch; there is no padding among them."""
+    logits = model.apply(params, text_ids, image_ids)  # [B, T, codes + 1]
+    return optax.softmax_cross_entropy_with_integer_labels(logits, image_ids).mean()
 
 
 def check_tokens(tokens: np.ndarray, model: DalleMini, pictures: int) -> None:
@@ -156,20 +168,25 @@ def adamw(peak: float, warmup: int, steps: int) -> optax.GradientTransformation:
 def evaluate(
     model: DalleMini, params: dict, text_ids: np.ndarray, tokens: np.ndarray, batch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean nats a token and share of tokens that are the most likely one, for every picture: both float [N]."""
+    """Mean nats a token and share of tokens that are the most likely one, for every picture: both float [N].
 
-    @jax.jit
-    def measure(params, text_ids, image_ids):
-        logits = model.apply(params, text_ids, image_ids)  # [B, T, codes + 1]
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, image_ids)
-        return losses.mean(axis=1), (logits.argmax(axis=-1) == image_ids).mean(axis=1)
-
-    nats, hits = [], []
+    `batch_size` must be a multiple of the number of devices.
+    """
+    copied, split = shardings()
+    params = jax.device_put(params, copied)
+    results = []
     for start in range(0, len(tokens), batch_size):
-        # The last batch reaches back, so that all have one shape and compile once; what was seen already is cut off.
-        begin = max(min(start, len(tokens) - batch_size), 0)
-        rows = slice(begin, begin + batch_size)
-        loss, hit = measure(params, text_ids[rows], tokens[rows].astype(np.int32))
-        nats.append(np.asarray(loss)[start - begin :])
-        hits.append(np.asarray(hit)[start - begin :])
-    return np.concatenate(nats), np.concatenate(hits)
+        # The last batch wraps around to the first rows, so that all have one shape and compile once.
+        rows = (start + np.arange(batch_size)) % len(tokens)
+        batch = jax.device_put((text_ids[rows], tokens[rows].astype(np.int32)), split)
+        results.append(np.asarray(_measure(params, *batch, model)))  # [B, 2]
+    nats, hits = np.concatenate(results)[: len(tokens)].T
+    return nats, hits
+
+
+@partial(jax.jit, static_argnums=3)
+def _measure(params, text_ids, image_ids, model):
+    logits = model.apply(params, text_ids, image_ids)  # [B, T, codes + 1]
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, image_ids)
+    hits = logits.argmax(axis=-1) == image_ids
+    return jnp.stack([losses.mean(axis=1), hits.mean(axis=1)], axis=1)

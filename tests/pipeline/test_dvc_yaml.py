@@ -1,5 +1,6 @@
 """The pipeline file against the sources: nothing forgotten, nothing that would break caching."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def test_parameters_that_the_sources_read_are_listed(name):
         expected = {"profile", f"notebooks.{Path(words[-1]).stem}"}
     else:
         source = dependencies.module_path(f"lib.pipeline.{name}").read_text()
-        expected = set(re.findall(r"\bparams\.([a-z_]+)", source)) - {"results", "figures"}
+        sections = {field.name for field in dataclasses.fields(config.Params)}
+        expected = set(re.findall(r"\bparams\.([a-z_]+)", source)) & sections
         expected |= {"profile"} if re.search(r"\bparams\.(results|figures)", source) else set()
         expected |= {"data", "scenes"} if name == "check_data" else set()
     listed = set(STAGES[name]["params"])

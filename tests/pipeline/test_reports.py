@@ -45,7 +45,8 @@ def params(request, tmp_path, monkeypatch):
     found.results.mkdir(parents=True)
     attributes = {name: entry(0.98) for name in (*tables.ATTRIBUTES, "precision", "recall", "picture")}
     reader = {"applicable": True, "test": attributes, "heldout": attributes}
-    retrieval = {"en": {"pool": 256, "recall_at_1": entry(0.5), "recall_at_10": entry(0.9)}}
+    measures = {f"{way}@{k}": entry(0.5) for way in ("text_to_image", "image_to_text") for k in (1, 10)}
+    retrieval = {"candidates": 256, "queries": 512, "en": measures}
     reports = {
         "tokenizer": {"test": tokenizer_report(), "test_128": tokenizer_report()} if request.param else {},
         "reader": reader if request.param else {"applicable": False, "reason": "real pictures"},
