@@ -122,6 +122,13 @@ class TokenizerParams:
 
 
 @dataclass(frozen=True)
+class EncodeParams:
+    """How many pictures of each split are turned into tokens, and so seen by the models."""
+
+    pictures: int
+
+
+@dataclass(frozen=True)
 class DalleMiniParams:
     """The caption-to-image-token encoder–decoder and its training."""
 
@@ -175,6 +182,7 @@ class Params:
     clip: ClipParams
     reader: ReaderParams
     tokenizer: TokenizerParams
+    encode: EncodeParams
     dalle_mini: DalleMiniParams
     sampling: SamplingParams
     evaluation: EvaluationParams

@@ -20,18 +20,19 @@ def run(params: Params) -> None:
     meta = read_meta(DATA)
     splits = [Split.open(DATA, name) for name in meta["splits"]]
     model = vqgan.load(TOKENIZER).to("cuda" if torch.cuda.is_available() else "cpu")
-    codes = model.config["codes"]
-    progress = Progress("encode", sum(count for split in splits for count in split.lengths.values()))
+    codes, most = model.config["codes"], params.encode.pictures
+    progress = Progress("encode", sum(min(most, count) for split in splits for count in split.lengths.values()))
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     report, before = {"codes": codes, "arrays": {}}, 0
     for split in splits:
-        for size, count in split.lengths.items():
+        for size in split.lengths:
+            images = split.images(size)[:most]
             tokens = vqgan.encode_batches(
-                model, split.images(size), report=lambda done, before=before: progress.update(before + done)
+                model, images, report=lambda done, before=before: progress.update(before + done)
             )
-            before += count
+            before += len(images)
             np.save(OUT / f"{split.name}_{size}.npy", tokens)
-            counts = {"pictures": count, "tokens_per_picture": tokens[0].size, "tokens": tokens.size}
+            counts = {"pictures": len(images), "tokens_per_picture": tokens[0].size, "tokens": tokens.size}
             report["arrays"][f"{split.name}_{size}"] = counts | usage(tokens, codes)
     write_json(OUT / "report.json", report)

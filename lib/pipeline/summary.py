@@ -17,7 +17,7 @@ def main() -> None:
     for title, entries, key in (("bench", claims["bench"], "outcome"), ("claims", claims["claims"], "verdict")):
         counted = Counter(entry[key].split(" (")[0] for entry in entries)
         print(f"  {title}: " + ", ".join(f"{count} {name}" for name, count in sorted(counted.items())))
-    states = Counter(entry["state"] for entry in drift["numbers"])
+    states = Counter(entry["state"] for entry in drift["comparisons"])
     print("  against the pinned reference: " + (", ".join(f"{n} {s}" for s, n in states.items()) or "none pinned"))
     print(f"  tables   {top / 'tables'}\n  verdicts {top / 'verdicts' / 'claims.md'}")
     print(f"  figures  {Path.cwd() / params.figures}")

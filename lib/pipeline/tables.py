@@ -94,28 +94,33 @@ def clip(report: dict) -> list[dict]:
 
 
 DALLE_MINI = {
-    "caption": "A first DALL·E Mini: pictures drawn with and without super-conditioning.",
-    "units": {"CLIP score": "100 × cosine"},
+    "caption": "A first DALL·E Mini: pictures drawn without and with super-conditioning (scale s).",
     "notes": [
-        "Accuracy by category as in GenEval, judged by the scene reader; FID and KID are measured in the features of "
-        "this repository's own CLIP, on equal numbers of real and drawn pictures.",
+        "Accuracy by category as in GenEval (share of prompts), judged by the scene reader. CLIP score (100 × cosine), "
+        "FID and KID in the features of this repository's own CLIP; the distances compare pictures drawn for test captions "
+        "with those captions' own pictures."
     ],
 }
+CATEGORIES = (
+    "single_object",
+    "two_objects",
+    "counting",
+    "colours",
+    "position",
+    "colour_attribution",
+    "heldout",
+    "overall",
+)
 
 
 def dalle_mini(report: dict) -> list[dict]:
-    """One row for each measure and guidance scale."""
+    """One row a measure, one column a guidance scale."""
+    columns = {f"s = {entry['scale']:g}": entry for entry in (report["unguided"], report["guided"])}
     rows = []
-    for entry in (report["unguided"], report["guided"]):
-        accuracy = entry.get("accuracy") or {}
-        rows.append(
-            {
-                "guidance": f"{entry['scale']:g}",
-                "pictures": entry["pictures"],
-                **{name.replace("_", " "): interval(value, 2) for name, value in accuracy.items()},
-                "CLIP score": interval(entry["clip_score"], 1),
-                "FID": interval(entry["fid"], 2),
-                "KID": interval(entry["kid"], 4),
-            }
-        )
+    if report["guided"]["accuracy"]:
+        for name in CATEGORIES:
+            cells = {head: interval(entry["accuracy"].get(name), 2) for head, entry in columns.items()}
+            rows.append({"measure": f"accuracy: {name.replace('_', ' ')}", **cells})
+    for name, key, digits in (("CLIP score", "clip_score", 1), ("FID", "fid", 2), ("KID", "kid", 4)):
+        rows.append({"measure": name, **{head: interval(entry[key], digits) for head, entry in columns.items()}})
     return rows

@@ -29,8 +29,10 @@ def run(params: Params) -> None:
     settings, text = params.dalle_mini, TextTokenizer.load(TEXT)
     tokens = {split: load_tokens(split) for split in ("train", "val", "test")}
     captions = {
-        split: Captions(Split.open(DATA, split).captions, lambda texts: text.encode(texts, params.text.length))
-        for split in tokens
+        split: Captions(
+            Split.open(DATA, split).captions[: len(grids)], lambda texts: text.encode(texts, params.text.length)
+        )
+        for split, grids in tokens.items()
     }
     config = dalle_mini.DalleMiniConfig(
         text_vocabulary=text.vocabulary,
