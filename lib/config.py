@@ -144,7 +144,11 @@ class DalleMiniParams:
     caption_dropout: float
 
     def __post_init__(self):
+        for name in ("encoder_layers", "decoder_layers", "heads", "steps", "batch_size", "learning_rate"):
+            require(getattr(self, name) > 0, f"dalle_mini.{name}", "must be above 0")
         require(self.width % self.heads == 0, "dalle_mini.heads", f"must divide dalle_mini.width = {self.width}")
+        require(0 <= self.warmup < self.steps, "dalle_mini.warmup", f"must lie below dalle_mini.steps = {self.steps}")
+        require(0 <= self.caption_dropout < 1, "dalle_mini.caption_dropout", "must lie between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,12 @@ class SamplingParams:
     guidance: float
     temperature: float
     batch_size: int
+
+    def __post_init__(self):
+        for name in ("seeds", "prompts", "captions", "batch_size"):
+            require(getattr(self, name) > 0, f"sampling.{name}", "must be at least 1")
+        for name in ("guidance", "temperature"):
+            require(getattr(self, name) >= 0, f"sampling.{name}", "must not be negative")
 
 
 @dataclass(frozen=True)

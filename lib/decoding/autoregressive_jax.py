@@ -41,7 +41,8 @@ def sample(
     A row's tokens depend on its key and on what `predict` says of it, not on the rows beside it.
 
     Args:
-        carry: state of `predict` for B rows; where guidance ≠ 1 for 2B rows, the B conditional ones first.
+        carry: state of `predict` for B rows; where guidance ≠ 1 for 2B rows, each conditional one followed by its
+            unconditional one. (Neighbours stay on one device when rows are split between devices.)
         first: the token before the first one (BOS).
         keys: one per row, [B], from `row_keys`.
         temperature: of the softmax; 0 takes the most likely token.
@@ -66,10 +67,10 @@ def sample(
 def _loop(predict, context, carry, first, steps, keys, temperature, guidance, greedy, guided):
     def one(state, position):
         carry, previous = state
-        rows = jnp.concatenate([previous, previous]) if guided else previous  # [B] → [2B]
+        rows = jnp.repeat(previous, 2) if guided else previous  # [B] → [2B]
         logits, carry = predict(context, carry, rows, position)  # [R, V]
         if guided:
-            conditional, unconditional = jnp.split(logits, 2)
+            conditional, unconditional = logits.reshape(-1, 2, logits.shape[-1]).swapaxes(0, 1)  # [2B, V] → [2, B, V]
             logits = unconditional + guidance * (conditional - unconditional)  # [B, V]
         if greedy:
             token = jnp.argmax(logits, axis=-1)

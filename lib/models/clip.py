@@ -106,7 +106,7 @@ class Clip(nn.Module):
         self.config = config
         self.image = ImageTower(config.width, config.embedding)
         self.text = TextTower(config)
-        self.log_scale = nn.Parameter(torch.tensor(np.log(1 / 0.07), dtype=torch.float32))  # section 2.5 of the paper
+        self.log_scale = nn.Parameter(torch.full((1,), float(np.log(1 / 0.07))))  # section 2.5 of the paper
         initialise(self, generator)
         self.to(memory_format=torch.channels_last)
 

@@ -50,12 +50,14 @@ class DalleMiniConfig:
 
 
 class Cache(NamedTuple):
-    """What one-token steps remember. L decoder layers, B rows, T image and S text positions, H heads of width D."""
+    """What one-token steps remember, for B rows, T image and S text positions, H heads of width D.
 
-    keys: jax.Array  # [L, B, T, H, D], of the image tokens read so far
-    values: jax.Array  # [L, B, T, H, D]
-    text_keys: jax.Array  # [L, B, S, H, D], computed once
-    text_values: jax.Array  # [L, B, S, H, D]
+    One pair (keys, values) of arrays for each decoder layer. Heads lie before positions and layers are apart, so that
+    a step reads the cache as it lies: [L, B, T, H, D] in one array costs a copy a step, and three times the time.
+    """
+
+    own: tuple[tuple[jax.Array, jax.Array], ...]  # [B, H, T, D], of the image tokens read so far
+    text: tuple[tuple[jax.Array, jax.Array], ...]  # [B, H, S, D], of the caption, computed once
     text_mask: jax.Array  # bool [B, 1, 1, S], True where the caption has a token
 
 
@@ -88,19 +90,19 @@ class FlaxBartAttention(nn.Module):
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (dense(self.width) for _ in range(4))
 
     def keys_values(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """[B, T, width] → keys and values, both [B, T, H, D]."""
+        """[B, T, width] → keys and values, both [B, H, T, D]."""
         return self._split(self.k_proj(x)), self._split(self.v_proj(x))
 
     def __call__(self, x: jax.Array, keys: jax.Array, values: jax.Array, mask: jax.Array) -> jax.Array:
         """Reads `values` where bool `mask`, broadcast to [B, H, Q, K], is True. [B, Q, width] → [B, Q, width]."""
         queries = self._split(self.q_proj(x)) / math.sqrt(self.width // self.heads)
-        scores = jnp.einsum("bqhd,bkhd->bhqk", queries, keys)
+        scores = jnp.einsum("bhqd,bhkd->bhqk", queries, keys)
         weights = nn.softmax(jnp.where(mask, scores, NEVER))
-        out = jnp.einsum("bhqk,bkhd->bqhd", weights, values)
-        return self.out_proj(out.reshape(x.shape))
+        out = jnp.einsum("bhqk,bhkd->bhqd", weights, values)
+        return self.out_proj(out.swapaxes(1, 2).reshape(x.shape))  # [B, H, Q, D] → [B, Q, width]
 
     def _split(self, x: jax.Array) -> jax.Array:
-        return x.reshape(*x.shape[:-1], self.heads, -1)  # [B, T, width] → [B, T, H, D]
+        return x.reshape(*x.shape[:-1], self.heads, -1).swapaxes(1, 2)  # [B, T, width] → [B, H, T, D]
 
 
 class GLU(nn.Module):
@@ -144,11 +146,11 @@ class FlaxBartDecoderLayer(nn.Module):
         self.GLU_0 = GLU(self.config.width, self.config.feed_forward)
 
     def text_keys_values(self, text: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The encoder's output [B, S, width] → keys and values [B, S, H, D] of the attention to the caption."""
+        """The encoder's output [B, S, width] → keys and values [B, H, S, D] of the attention to the caption."""
         return self.FlaxBartAttention_1.keys_values(text)
 
     def own_keys_values(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The layer's input [B, T, width] → keys and values [B, T, H, D] of its self-attention."""
+        """The layer's input [B, T, width] → keys and values [B, H, T, D] of its self-attention."""
         return self.FlaxBartAttention_0.keys_values(self.LayerNorm_0(x))
 
     def __call__(self, x, own, mask, text, text_mask) -> jax.Array:
@@ -176,10 +178,9 @@ class FlaxBartDecoderLayerCollection(nn.Module):
         for name in self.names:
             setattr(self, name, FlaxBartDecoderLayer(self.config))
 
-    def text_keys_values(self, text: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """[B, S, width] → keys and values of all layers, both [L, B, S, H, D]."""
-        keys, values = zip(*(getattr(self, name).text_keys_values(text) for name in self.names), strict=True)
-        return jnp.stack(keys), jnp.stack(values)
+    def text_keys_values(self, text: jax.Array) -> tuple[tuple[jax.Array, jax.Array], ...]:
+        """[B, S, width] → for every layer, keys and values [B, H, S, D]."""
+        return tuple(getattr(self, name).text_keys_values(text) for name in self.names)
 
     def __call__(self, x: jax.Array, text: jax.Array, text_mask: jax.Array) -> jax.Array:
         """All positions at once: x [B, T, width], text [B, S, width]."""
@@ -192,17 +193,17 @@ class FlaxBartDecoderLayerCollection(nn.Module):
 
     def step(self, x: jax.Array, position: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
         """One position: x [B, 1, width]; `cache` holds the positions before it and is returned with this one."""
-        keys, values = cache.keys, cache.values
-        mask = (jnp.arange(keys.shape[2]) <= position)[None, None, None]  # [1, 1, 1, T]
-        for index, name in enumerate(self.names):
+        mask = jnp.arange(cache.own[0][0].shape[2]) <= position  # [T]
+        grown = []
+        for name, own, text in zip(self.names, cache.own, cache.text, strict=True):
             layer = getattr(self, name)
-            key, value = layer.own_keys_values(x)  # [B, 1, H, D]
-            at = (index, 0, position, 0, 0)
-            keys = jax.lax.dynamic_update_slice(keys, key[None], at)
-            values = jax.lax.dynamic_update_slice(values, value[None], at)
-            text = cache.text_keys[index], cache.text_values[index]
-            x = layer(x, (keys[index], values[index]), mask, text, cache.text_mask)
-        return x, cache._replace(keys=keys, values=values)
+            new = layer.own_keys_values(x)  # two of [B, H, 1, D]
+            own = tuple(
+                jax.lax.dynamic_update_slice_in_dim(*pair, position, axis=2) for pair in zip(own, new, strict=True)
+            )
+            x = layer(x, own, mask, text, cache.text_mask)
+            grown.append(own)
+        return x, cache._replace(own=tuple(grown))
 
 
 class FlaxBartEncoder(nn.Module):
@@ -302,10 +303,9 @@ class DalleMini(nn.Module):
     def start(self, text_ids: jax.Array) -> Cache:
         """Captions [B, S] → the cache before the first step; all of the text side is computed here, once."""
         text, mask = self.encode(text_ids)
-        text_keys, text_values = self.model.decoder.layers.text_keys_values(text)
-        layers, rows, _, heads, width = text_keys.shape
-        empty = jnp.zeros((layers, rows, self.config.image_length, heads, width))
-        return Cache(empty, empty, text_keys, text_values, mask)
+        shape = len(text_ids), self.config.heads, self.config.image_length, self.config.width // self.config.heads
+        own = tuple((jnp.zeros(shape), jnp.zeros(shape)) for _ in range(self.config.decoder_layers))
+        return Cache(own, self.model.decoder.layers.text_keys_values(text), mask)
 
     def decode_step(self, ids: jax.Array, position: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
         """Logits of the image token at `position` given the one before it.

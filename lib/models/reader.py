@@ -51,9 +51,8 @@ class Reader(nn.Module):
         super().__init__()
         self.config = config
         w = config.width
+        self.stem = nn.Sequential(conv(3, w, stride=2, kernel=5), nn.ReLU())
         self.trunk = nn.Sequential(
-            conv(3, w, stride=2, kernel=5),
-            nn.ReLU(),
             conv(w, 2 * w, stride=2),
             nn.ReLU(),
             ResidualBlock(2 * w),
@@ -63,7 +62,8 @@ class Reader(nn.Module):
             ResidualBlock(4 * w),
         )
         self.head = nn.Conv2d(4 * w, CHANNELS, 1)
-        self.background = nn.Linear(4 * w, len(BACKGROUNDS))
+        # Stripes and gradients show in the last map; speckles are finer than its cells and show in the stem's.
+        self.background = nn.Linear(w + 4 * w, len(BACKGROUNDS))
         initialise(self, generator)
         with torch.no_grad():
             # Few cells hold a centre; starting from that belief keeps the first updates from being all about it.
@@ -72,9 +72,9 @@ class Reader(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """float [B, 3, S, S] in [0, 1] → map [B, CHANNELS, S/8, S/8] and background logits [B, kinds]."""
-        x = (images * 2 - 1).contiguous(memory_format=torch.channels_last)
-        x = self.trunk(x)  # [B, 3, S, S] -> [B, 4W, S/8, S/8]
-        return self.head(x), self.background(x.mean(dim=(2, 3)))
+        fine = self.stem((images * 2 - 1).contiguous(memory_format=torch.channels_last))  # [B, W, S/2, S/2]
+        x = self.trunk(fine)  # [B, W, S/2, S/2] -> [B, 4W, S/8, S/8]
+        return self.head(x), self.background(torch.cat([fine.mean(dim=(2, 3)), x.mean(dim=(2, 3))], dim=1))
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,8 @@ DALLE_MINI = {
     "caption": "A first DALL·E Mini: pictures drawn without and with super-conditioning (scale s).",
     "notes": [
         "Accuracy by category as in GenEval (share of prompts), judged by the scene reader. CLIP score (100 × cosine), "
-        "FID and KID in the features of this repository's own CLIP; the distances compare pictures drawn for test captions "
-        "with those captions' own pictures."
+        "FID and KID in the features of this repository's own CLIP; the distances compare pictures drawn for test "
+        "captions with those captions' own pictures."
     ],
 }
 CATEGORIES = (

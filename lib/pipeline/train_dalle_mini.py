@@ -26,7 +26,11 @@ DATA, TOKENS, TEXT, OUT = (
 
 def run(params: Params) -> None:
     """Trains on the train split, measures on val and test."""
-    settings, text = params.dalle_mini, TextTokenizer.load(TEXT)
+    settings = params.dalle_mini
+    if settings.batch_size % params.threads:
+        raise EaselError(f"params.yaml: dalle_mini.batch_size must be a multiple of threads = {params.threads}.")
+    jax.config.update("jax_num_cpu_devices", params.threads)  # a batch is split between them
+    text = TextTokenizer.load(TEXT)
     tokens = {split: load_tokens(split) for split in ("train", "val", "test")}
     captions = {
         split: Captions(

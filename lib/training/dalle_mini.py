@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from lib.errors import EaselError
 from lib.models.dalle_mini import DalleMini
 from lib.training import jax_state
+from lib.training.jax_devices import shardings
 
 
 class Captions:
@@ -66,16 +66,6 @@ def schedule(peak: float, warmup: int, steps: int) -> optax.Schedule:
         ],
         [warmup, max(warmup, steps // 2)],
     )
-
-
-def shardings() -> tuple[NamedSharding, NamedSharding]:
-    """Two placements of arrays on all devices of this process: a copy on each, and rows split evenly between them.
-
-    With one CPU device per core (`jax_num_cpu_devices`), products too small for XLA to divide between threads, such as
-    those of attention, still use every core.
-    """
-    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
 
 
 class DalleMiniTrainee:

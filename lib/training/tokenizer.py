@@ -17,6 +17,7 @@ from lib.training.torch_state import generator, load_module, load_optimizer, mod
 
 Extractor = Callable[[Tensor], list[Tensor]]  # pictures [B, 3, S, S] in [0, 1] → maps [B, C, h, w], shallow ones first
 
+PERCEIVED = 4  # every fourth picture of a batch is seen by the extractor, which costs more than the tokenizer itself
 FOOLING_START = 0.3  # share of the steps that the discriminator trains before it is listened to
 
 
@@ -69,7 +70,7 @@ class TokenizerTrainee:
         loss = terms["squared_error"] + params.commitment * commitment
         if self.extractor is not None:
             with autocast(model.device):
-                terms["perceptual"] = perceptual_loss(self.extractor, real, fake)
+                terms["perceptual"] = perceptual_loss(self.extractor, real[::PERCEIVED], fake[::PERCEIVED])
             loss = loss + params.perceptual_weight * terms["perceptual"]
         if self.discriminator is not None and step >= FOOLING_START * params.steps:
             with autocast(model.device):

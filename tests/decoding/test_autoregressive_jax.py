@@ -58,7 +58,7 @@ def test_tokens_follow_the_chain_at_the_given_temperature(table):
 def test_guidance_one_reads_the_conditional_half_only_and_others_mix(table):
     _, conditional = state(6, 1)
     _, unconditional = state(6, 2)
-    both = jnp.concatenate([conditional, unconditional])
+    both = jnp.stack([conditional, unconditional], axis=1).reshape(12, CODES)
     keys = row_keys(np.zeros(6), np.arange(6))
     plain = sample(chain, table, (0, conditional), CODES, STEPS, keys, guidance=1.0)
     near = sample(chain, table, (0, both), CODES, STEPS, keys, guidance=1.0 + 1e-6)  # through the doubled batch
