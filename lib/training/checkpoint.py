@@ -20,8 +20,8 @@ def save(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    # ascontiguousarray: safetensors writes the buffer as it lies, strides unseen.
-    content = to_bytes({key: np.ascontiguousarray(value) for key, value in arrays.items()}, {"meta": json.dumps(meta)})
+    # order C: safetensors writes the buffer as it lies, strides unseen.
+    content = to_bytes({key: np.asarray(value, order="C") for key, value in arrays.items()}, {"meta": json.dumps(meta)})
     try:
         with open(temporary, "wb") as file:
             file.write(content)
