@@ -178,6 +178,11 @@ class EvaluationParams:
     inception: str
     clip: str
 
+    def __post_init__(self):
+        for name in ("inception", "clip"):
+            path = getattr(self, name)
+            require(not path or Path(path).exists(), f"evaluation.{name}", f"names {path}, which does not exist")
+
 
 @dataclass(frozen=True)
 class Params:

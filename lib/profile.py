@@ -42,8 +42,9 @@ def prepare(profile: str, settings: list[str]) -> Path:
         tree = config.overlay(tree, _profile_tree(profile, default), f"profiles/{profile}.yaml")
     for setting in settings:
         tree = config.overlay(tree, _parse(setting), "SET")
-    if tree["data"]["path"]:
-        tree["data"]["path"] = str(Path(tree["data"]["path"]).expanduser().absolute())
+    for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
+        if tree[section][key]:  # a shadow runs elsewhere
+            tree[section][key] = str(Path(tree[section][key]).expanduser().absolute())
     config.build(tree, f"profile {profile}")
     if profile == default and not settings:
         return Path(".")

@@ -61,6 +61,7 @@ def test_missing_key_is_named(tree):
         ("scenes", "backgrounds", ["plain"], r"scenes\.backgrounds is \['plain'\] \(list\), must be a mapping"),
         ("data", "max_bad_share", 0.9, r"data\.max_bad_share must lie between"),
         ("data", "source", "coco", r"data\.path names no folder"),
+        ("evaluation", "clip", "no/such/folder", r"evaluation\.clip names no/such/folder, which does not exist"),
         ("dalle_mini", "heads", 7, r"dalle_mini\.heads must divide"),
     ],
 )

@@ -62,7 +62,7 @@ class Reader(nn.Module):
             ResidualBlock(4 * w),
         )
         self.head = nn.Conv2d(4 * w, CHANNELS, 1)
-        # Stripes and gradients show in the last map; speckles are finer than its cells and show in the stem's.
+        # Stripes and gradients show in the last map; speckles, finer than its cells, in the roughness of the stem's.
         self.background = nn.Linear(w + 4 * w, len(BACKGROUNDS))
         initialise(self, generator)
         with torch.no_grad():
@@ -74,7 +74,9 @@ class Reader(nn.Module):
         """float [B, 3, S, S] in [0, 1] → map [B, CHANNELS, S/8, S/8] and background logits [B, kinds]."""
         fine = self.stem((images * 2 - 1).contiguous(memory_format=torch.channels_last))  # [B, W, S/2, S/2]
         x = self.trunk(fine)  # [B, W, S/2, S/2] -> [B, 4W, S/8, S/8]
-        return self.head(x), self.background(torch.cat([fine.mean(dim=(2, 3)), x.mean(dim=(2, 3))], dim=1))
+        # In the logarithm, faint noise all over the picture counts for more than a few strong edges.
+        rough = torch.log((fine[..., 1:] - fine[..., :-1]).square() + 1e-3).mean(dim=(2, 3))  # [B, W]
+        return self.head(x), self.background(torch.cat([rough, x.mean(dim=(2, 3))], dim=1))
 
 
 @dataclass(frozen=True)

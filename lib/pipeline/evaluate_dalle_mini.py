@@ -57,8 +57,13 @@ class Judges:
         self.prompts = [by_id[name] for name in ids]
         self.language = "en" if "en" in read_meta(DATA)["languages"] else read_meta(DATA)["languages"][0]
         own = clip.load(CLIP)
-        self.clip = clip_score.own_judge(own, TextTokenizer.load(TEXT))
-        self.extractor = image_distance.ClipFeatures(own)
+        # Pretrained networks, where params.yaml names a local copy, measure beside this repository's own.
+        self.clips = {"clip_score": clip_score.own_judge(own, TextTokenizer.load(TEXT))}
+        self.extractors = {"": image_distance.ClipFeatures(own)}
+        if params.evaluation.clip:
+            self.clips["clip_score_pretrained"] = clip_score.pretrained_judge(params.evaluation.clip)
+        if params.evaluation.inception:
+            self.extractors["_inception"] = image_distance.InceptionFeatures(params.evaluation.inception)
         self.reader = reader.load(READER) if (READER / "model.safetensors").is_file() else None
         self.real = np.asarray(Split.open(DATA, "test").images(64))
 
@@ -75,12 +80,13 @@ class Judges:
         the pictures drawn for test captions, against those captions' own real pictures."""
         prompts = self.prompts * seeds
         texts = [prompt[self.language] for prompt in prompts]
-        report = {"clip_score": clip_score.clip_score(prompted, texts, self.clip, self.random(1), self.resamples)[0]}
-        distances = image_distance.distance(
-            self.real[: len(captioned)], captioned, self.extractor, self.resamples, self.random(2)
-        )
-        report |= {"fid": distances["fid"], "kid": distances["kid"], "pictures_in_fid": len(captioned)}
-        report["accuracy"], report["accuracy_by_seed"] = None, None
+        report: dict = {"pictures_in_fid": len(captioned), "accuracy": None, "accuracy_by_seed": None}
+        for name, judge in self.clips.items():
+            report[name] = clip_score.clip_score(prompted, texts, judge, self.random(1), self.resamples)[0]
+        real = self.real[: len(captioned)]
+        for suffix, extractor in self.extractors.items():
+            distances = image_distance.distance(real, captioned, extractor, self.resamples, self.random(2))
+            report |= {f"{name}{suffix}": distances[name] for name in ("fid", "kid")}
         if self.reader is not None:
             report["accuracy"], right = scene_accuracy.accuracy(
                 self.reader, prompted, prompts, self.random(3), self.resamples

@@ -111,6 +111,14 @@ CATEGORIES = (
     "heldout",
     "overall",
 )
+MEASURES = (
+    ("CLIP score", "clip_score", 1),
+    ("CLIP score, pretrained CLIP", "clip_score_pretrained", 1),
+    ("FID", "fid", 2),
+    ("KID", "kid", 4),
+    ("FID, pretrained Inception", "fid_inception", 2),
+    ("KID, pretrained Inception", "kid_inception", 4),
+)
 
 
 def dalle_mini(report: dict) -> list[dict]:
@@ -121,6 +129,7 @@ def dalle_mini(report: dict) -> list[dict]:
         for name in CATEGORIES:
             cells = {head: interval(entry["accuracy"].get(name), 2) for head, entry in columns.items()}
             rows.append({"measure": f"accuracy: {name.replace('_', ' ')}", **cells})
-    for name, key, digits in (("CLIP score", "clip_score", 1), ("FID", "fid", 2), ("KID", "kid", 4)):
-        rows.append({"measure": name, **{head: interval(entry[key], digits) for head, entry in columns.items()}})
+    for name, key, digits in MEASURES:
+        if key in report["guided"]:
+            rows.append({"measure": name, **{head: interval(entry[key], digits) for head, entry in columns.items()}})
     return rows
