@@ -62,7 +62,10 @@ def tokenizer(report: dict) -> list[dict]:
 READER = {
     "caption": "The scene reader on real pictures that it has not seen.",
     "units": {"test": "%", "heldout": "%"},
-    "notes": ["'heldout' are pictures with a shape–colour pair that training never shows."],
+    "notes": [
+        "'heldout' are pictures with a shape–colour pair that the training pictures never show. The reader, and only "
+        "the reader, is trained on scenes repainted in random colours, so that it cannot guess a shape from its colour."
+    ],
 }
 
 
