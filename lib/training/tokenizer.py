@@ -116,10 +116,7 @@ def perceptual_loss(extractor: Extractor, real: Tensor, fake: Tensor) -> Tensor:
 
 
 class Descent:
-    """Descends a module's losses: Muon moves its convolution kernels, AdamW biases and norms.
-
-    On Scenes, Muon reaches in a quarter of the steps what AdamW reaches with all of them.
-    """
+    """Descends a module's losses: Muon moves its convolution kernels, AdamW biases and norms."""
 
     def __init__(self, module: nn.Module, params: TokenizerParams):
         self.parameters = list(module.parameters())
