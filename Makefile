@@ -6,7 +6,6 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_WAIT_POLICY := PASSIVE
 export DVC_NO_ANALYTICS := 1
-export PYTHONDONTWRITEBYTECODE :=
 
 # The folder in which a profile runs: the top for the one in params.yaml, a shadow copy for the others.
 WHERE = $(shell python -m lib.profile $(PROFILE) $(if $(SET),--set $(SET)) || echo failed)
