@@ -24,7 +24,7 @@ figures: .venv/ready  ## Figures, tables and verdicts only; needs neither data n
 	@dvc repro --allow-missing --single-item tables bench_figures dalle_mini_figures verify
 
 lab: .venv/ready  ## The notebooks in JupyterLab
-	@jupyter lab notebooks
+	@jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 doctor: .venv/ready  ## One screen: what will and will not run here, and how long it takes
 	@python -m lib.doctor
