@@ -16,7 +16,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from lib import config
-from lib.errors import EaselError
+from lib.errors import EaselError, command_line
 
 PROFILES = Path("profiles")
 COPIED = ("lib", "notebooks", "results/reference", "dvc.yaml", "data.dvc", "claims.yaml", "requirements.lock")
@@ -98,18 +98,14 @@ def _mirror(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def main(arguments: list[str]) -> int:
+@command_line
+def main(arguments: list[str]) -> None:
     """Command line; prints the folder."""
     parser = argparse.ArgumentParser(prog="python -m lib.profile", description=__doc__.splitlines()[0])
     parser.add_argument("profile")
     parser.add_argument("--set", dest="settings", nargs="*", default=[], metavar="section.key=value")
     options = parser.parse_args(arguments)
-    try:
-        print(prepare(options.profile, options.settings))
-    except EaselError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    print(prepare(options.profile, options.settings))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 
 from lib import config
-from lib.errors import EaselError
+from lib.errors import EaselError, command_line
 from lib.hardware import use_cores
 from lib.pipeline.stage import record
 from lib.training.progress import Progress
@@ -160,20 +160,16 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
         cell["id"] = f"cell-{number}"
 
 
-def main(arguments: list[str]) -> int:
-    """Command line; prints errors without a traceback. Returns the exit status."""
-    try:
-        if len(arguments) != 1:
-            raise EaselError("usage: python -m lib.run notebooks/<name>.ipynb")
-        path = Path(arguments[0])
-        params = config.load()
-        use_cores(params.threads)
-        with record(f"{path.stem}_figures", [str(EXECUTED / path.name), str(params.figures / path.stem)]):
-            run(path, params)
-    except EaselError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+@command_line
+def main(arguments: list[str]) -> None:
+    """Command line: pins the cores, runs the notebook, records what it cost."""
+    if len(arguments) != 1:
+        raise EaselError("usage: python -m lib.run notebooks/<name>.ipynb")
+    path = Path(arguments[0])
+    params = config.load()
+    use_cores(params.threads)
+    with record(f"{path.stem}_figures", [str(EXECUTED / path.name), str(params.figures / path.stem)]):
+        run(path, params)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from lib import config
 from lib.data.manifest import check_manifest
 from lib.data.store import write_json
-from lib.errors import EaselError
+from lib.errors import EaselError, command_line
 from lib.evidence import drift, ledger, tables
 from lib.evidence.tables import Number
 from lib.pipeline.check_data import DATA, PINNED, identity
@@ -23,22 +23,18 @@ QUOTED = ("tokenizer", "reader", "dalle_mini")
 BEGIN, END = "<!-- results: written by `make pin` from results/; do not edit -->", "<!-- end of results -->"
 
 
-def main(arguments: list[str]) -> int:
-    """`pin` pins data, numbers and run times; `pin data` the data alone. Returns the exit status."""
-    try:
-        params = config.load()
-        PINNED.parent.mkdir(parents=True, exist_ok=True)
-        write_json(PINNED, identity(params, check_manifest(DATA)))
-        if arguments != ["data"]:
-            reference = drift.pin(params.results, ledger.load(CLAIMS).drift)
-            write_json(REFERENCE / f"{params.profile}.json", reference)
-            write_runtimes(params.profile)
-            write_readme(params.results / "tables")
-    except EaselError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+@command_line
+def main(arguments: list[str]) -> None:
+    """`pin` pins data, numbers and run times; `pin data` the data alone."""
+    params = config.load()
+    PINNED.parent.mkdir(parents=True, exist_ok=True)
+    write_json(PINNED, identity(params, check_manifest(DATA)))
+    if arguments != ["data"]:
+        reference = drift.pin(params.results, ledger.load(CLAIMS).drift)
+        write_json(REFERENCE / f"{params.profile}.json", reference)
+        write_runtimes(params.profile)
+        write_readme(params.results / "tables")
     print("pinned; run `dvc repro` for the drift report against it, then commit")
-    return 0
 
 
 def write_runtimes(profile: str) -> None:
