@@ -10,7 +10,7 @@ export DVC_NO_ANALYTICS := 1
 # The folder in which a profile runs: the top for the one in params.yaml, a shadow copy for the others.
 WHERE = $(shell python -m lib.profile $(PROFILE) $(if $(SET),--set $(SET)) || echo failed)
 
-.PHONY: repro test figures lab doctor pin lock
+.PHONY: repro test figures lab doctor bench-dalle-mini pin lock
 
 repro: .venv/ready  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, SET="section.key=value ..."
 	@where="$(WHERE)" && test "$$where" != failed && cd "$$where" && dvc repro && python -m lib.pipeline.summary
@@ -28,6 +28,9 @@ lab: .venv/ready  ## The notebooks in JupyterLab
 
 doctor: .venv/ready  ## One screen: what will and will not run here, and how long it takes
 	@python -m lib.doctor
+
+bench-dalle-mini: .venv/ready  ## Speed of DALL·E Mini on this machine, about 2 minutes: results/benchmarks/dalle_mini.md
+	@python -m lib.bench.dalle_mini
 
 pin: .venv/ready  ## Authors: make the last run the reference that later runs are compared with
 	@python -m lib.pipeline.pin

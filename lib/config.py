@@ -15,6 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lib.errors import EaselError
+from lib.models.layout import Layout
+from lib.scenes.vocabulary import BACKGROUNDS
 
 
 class Table(Mapping):
@@ -106,8 +108,10 @@ class ReaderParams:
 
 @dataclass(frozen=True)
 class TokenizerParams:
-    """The image tokenizer (VQGAN)."""
+    """An image tokenizer (VQGAN), and the kinds of background that it and the models of its tokens do without."""
 
+    stride: int
+    leave_out: tuple[str, ...]
     steps: int
     batch_size: int
     learning_rate: float
@@ -122,6 +126,21 @@ class TokenizerParams:
 
 
 @dataclass(frozen=True)
+class TokenizersParams:
+    """The image tokenizers; what reads tokens names the one that it takes."""
+
+    fine: TokenizerParams
+    coarse: TokenizerParams
+
+    def __post_init__(self):
+        for name in ("fine", "coarse"):
+            one = getattr(self, name)
+            require(64 % one.stride == 0, f"tokenizer.{name}.stride", "must divide 64")
+            unknown = set(one.leave_out) - set(BACKGROUNDS)
+            require(not unknown, f"tokenizer.{name}.leave_out", f"names none of {', '.join(BACKGROUNDS)}")
+
+
+@dataclass(frozen=True)
 class EncodeParams:
     """How many pictures of each split are turned into tokens, and so seen by the models."""
 
@@ -132,41 +151,83 @@ class EncodeParams:
 class DalleMiniParams:
     """The caption-to-image-token encoder–decoder and its training."""
 
+    tokens: Literal["fine", "coarse"]
+    languages: Mapping[str, tuple[str, ...]]
     width: int
     encoder_layers: int
     decoder_layers: int
     heads: int
     feed_forward: int
-    steps: int
+    layout: Layout
+    optimizer: Literal["adamw", "adafactor", "muon"]
+    steps: Mapping[str, int]
     batch_size: int
+    accumulation: int
     learning_rate: float
+    adam_learning_rate: float
     warmup: int
+    decay: float
     caption_dropout: float
+    model_devices: int
 
     def __post_init__(self):
-        for name in ("encoder_layers", "decoder_layers", "heads", "steps", "batch_size", "learning_rate"):
+        for name in ("encoder_layers", "decoder_layers", "heads", "batch_size", "learning_rate"):
+            require(getattr(self, name) > 0, f"dalle_mini.{name}", "must be above 0")
+        for name in ("accumulation", "model_devices", "adam_learning_rate"):
             require(getattr(self, name) > 0, f"dalle_mini.{name}", "must be above 0")
         require(self.width % self.heads == 0, "dalle_mini.heads", f"must divide dalle_mini.width = {self.width}")
-        require(0 <= self.warmup < self.steps, "dalle_mini.warmup", f"must lie below dalle_mini.steps = {self.steps}")
+        require(set(self.steps) == set(self.languages), "dalle_mini.steps", "must name the trainings of languages")
+        fewest = min(self.steps.values())
+        require(0 <= self.warmup < fewest, "dalle_mini.warmup", f"must lie below dalle_mini.steps = {fewest}")
+        require(0 <= self.decay <= 1, "dalle_mini.decay", "must lie between 0 and 1")
         require(0 <= self.caption_dropout < 1, "dalle_mini.caption_dropout", "must lie between 0 and 1")
 
 
 @dataclass(frozen=True)
+class SearchParams:
+    """Short trainings of the DALL·E Mini of section dalle_mini at several learning rates."""
+
+    optimizer: Literal["adamw", "adafactor", "muon"]
+    learning_rates: tuple[float, ...]
+    steps: int
+    warmup: int
+
+    def __post_init__(self):
+        require(len(self.learning_rates) >= 3, "dalle_mini_search.learning_rates", "must be at least three")
+        require(
+            0 <= self.warmup < self.steps,
+            "dalle_mini_search.warmup",
+            f"must lie below dalle_mini_search.steps = {self.steps}",
+        )
+
+
+@dataclass(frozen=True)
 class SamplingParams:
-    """How pictures are drawn from the model."""
+    """How pictures are drawn from DALL·E Mini."""
 
     seeds: int
     prompts: int
     captions: int
     guidance: float
+    sweep: tuple[float, ...]
+    candidates: int
+    ranked_prompts: int
     temperature: float
+    top_k: int
+    top_p: float
     batch_size: int
 
     def __post_init__(self):
-        for name in ("seeds", "prompts", "captions", "batch_size"):
+        for name in ("seeds", "prompts", "captions", "candidates", "ranked_prompts", "batch_size"):
             require(getattr(self, name) > 0, f"sampling.{name}", "must be at least 1")
-        for name in ("guidance", "temperature"):
+        for name in ("guidance", "temperature", "top_k"):
             require(getattr(self, name) >= 0, f"sampling.{name}", "must not be negative")
+        require(0 < self.top_p <= 1, "sampling.top_p", "must lie above 0 and be at most 1")
+        require(
+            {1.0, self.guidance} <= set(self.sweep) and min(self.sweep) >= 0,
+            "sampling.sweep",
+            f"must hold 1 (no guidance) and sampling.guidance = {self.guidance:g}, and nothing negative",
+        )
 
 
 @dataclass(frozen=True)
@@ -196,9 +257,10 @@ class Params:
     text: TextParams
     clip: ClipParams
     reader: ReaderParams
-    tokenizer: TokenizerParams
+    tokenizer: TokenizersParams
     encode: EncodeParams
     dalle_mini: DalleMiniParams
+    dalle_mini_search: SearchParams
     sampling: SamplingParams
     evaluation: EvaluationParams
     notebooks: Mapping[

@@ -19,7 +19,7 @@ def tree():
 def test_the_committed_file_loads_and_is_frozen():
     params = config.load(REPOSITORY / "params.yaml")
     with pytest.raises(dataclasses.FrozenInstanceError):
-        params.tokenizer.steps = 1
+        params.reader.steps = 1
     with pytest.raises(TypeError):
         params.scenes.backgrounds["plain"] = 0
 
@@ -38,8 +38,8 @@ def test_profiles_share_one_data_set(tree, profile):
 
 
 def test_unknown_key_is_named_with_the_nearest_known_one(tree):
-    tree["tokenizer"]["stesp"] = 3
-    with pytest.raises(EaselError, match=r"unknown key 'tokenizer\.stesp'; did you mean 'steps'\?"):
+    tree["reader"]["stesp"] = 3
+    with pytest.raises(EaselError, match=r"unknown key 'reader\.stesp'; did you mean 'steps'\?"):
         config.build(tree, "params.yaml")
 
 
@@ -52,9 +52,9 @@ def test_missing_key_is_named(tree):
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
-        ("tokenizer", "steps", "many", r"tokenizer\.steps is 'many' \(str\), must be int"),
-        ("tokenizer", "steps", 1.5, r"tokenizer\.steps is 1\.5 \(float\), must be int"),
-        ("tokenizer", "steps", True, r"tokenizer\.steps is True \(bool\), must be int"),
+        ("reader", "steps", "many", r"reader\.steps is 'many' \(str\), must be int"),
+        ("reader", "steps", 1.5, r"reader\.steps is 1\.5 \(float\), must be int"),
+        ("reader", "steps", True, r"reader\.steps is True \(bool\), must be int"),
         ("clip", "learning_rate", "1e-3x", r"clip\.learning_rate is '1e-3x' \(str\), must be float"),
         ("data", "source", "folder", r"data\.source is 'folder', must be one of scenes, webdataset, coco"),
         ("data", "image_sizes", 64, r"data\.image_sizes is 64 \(int\), must be a list"),
@@ -63,6 +63,9 @@ def test_missing_key_is_named(tree):
         ("data", "source", "coco", r"data\.path names no folder"),
         ("evaluation", "clip", "no/such/folder", r"evaluation\.clip names no/such/folder, which does not exist"),
         ("dalle_mini", "heads", 7, r"dalle_mini\.heads must divide"),
+        ("dalle_mini", "optimizer", "sgd", r"dalle_mini\.optimizer is 'sgd', must be one of adamw, adafactor, muon"),
+        ("dalle_mini_search", "learning_rates", [0.1], r"dalle_mini_search\.learning_rates must be at least three"),
+        ("sampling", "sweep", [2.0], r"sampling\.sweep must hold 1 \(no guidance\) and sampling\.guidance"),
     ],
 )
 def test_wrong_values_are_named(tree, section, key, value, message):

@@ -1,6 +1,7 @@
 """Detection of the machine."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -30,3 +31,18 @@ def test_bf16_follows_the_flags(monkeypatch):
 def test_the_machine_is_described_in_plain_values():
     here = hardware.machine()
     assert here["cores"] >= 1 and here["memory_gb"] > 0 and here["cpu"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="concerns glibc's malloc")
+def test_freed_memory_is_kept_and_used_again():
+    program = (
+        "import ctypes, resource\n"
+        "from lib.hardware import keep_freed_memory; keep_freed_memory()\n"
+        "libc = ctypes.CDLL(None); libc.malloc.restype = ctypes.c_void_p\n"
+        "def fill():\n"
+        "    block = ctypes.c_void_p(libc.malloc(1 << 26)); ctypes.memset(block, 1, 1 << 26); libc.free(block)\n"
+        "fill(); before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt; fill()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 1000)"  # of 16384 pages
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert answer.stdout == "True\n", answer.stderr

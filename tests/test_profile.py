@@ -30,7 +30,7 @@ def test_another_profile_gets_a_shadow_with_resolved_parameters():
     shadow = profile.prepare("smoke", [])
     assert shadow == Path("runs/smoke")
     params = config.load(shadow / "params.yaml")
-    assert params.profile == "smoke" and params.tokenizer.steps < config.load().tokenizer.steps
+    assert params.profile == "smoke" and params.reader.steps < config.load().reader.steps
     assert (shadow / "lib" / "a.py").read_text() == "a = 1\n"
 
 
@@ -47,19 +47,19 @@ def test_a_shadow_follows_the_sources_and_keeps_its_outputs():
 
 
 def test_settings_get_a_shadow_of_their_own_with_absolute_paths():
-    shadow = profile.prepare("smoke", ["data.source=webdataset", "data.path=pictures", "tokenizer.steps=7"])
+    shadow = profile.prepare("smoke", ["data.source=webdataset", "data.path=pictures", "reader.steps=7"])
     params = config.load(shadow / "params.yaml")
-    assert shadow != Path("runs/smoke") and params.tokenizer.steps == 7
+    assert shadow != Path("runs/smoke") and params.reader.steps == 7
     assert params.data.path == str(Path("pictures").absolute())
 
 
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("smok", [], "unknown profile 'smok'; there are laptop, gpu, smoke"),
-        ("smoke", ["tokenizer.stesp=3"], r"SET: unknown key 'tokenizer\.stesp'; did you mean 'steps'"),
-        ("smoke", ["tokenizer.steps=many"], r"tokenizer\.steps is 'many' \(str\), must be int"),
-        ("smoke", ["tokenizer.steps"], "not of the form"),
+        ("smok", [], "unknown profile 'smok'; there are laptop, gpu, paper, smoke"),
+        ("smoke", ["reader.stesp=3"], r"SET: unknown key 'reader\.stesp'; did you mean 'steps'"),
+        ("smoke", ["reader.steps=many"], r"reader\.steps is 'many' \(str\), must be int"),
+        ("smoke", ["reader.steps"], "not of the form"),
         ("laptop", ["seed=1.5"], r"seed is 1\.5 \(float\), must be int"),
     ],
 )

@@ -18,7 +18,7 @@ MINIMUM_SEEDS = 5
 
 STUDIES = ("sjd2", "glu", "dalle_mini", "muse", "kolors", "auraflow", "var")
 SCALES = ("reduced", "paper")
-KINDS = ("direction", "exact", "threshold", "none")
+KINDS = ("direction", "exact", "threshold", "none", "possible")
 BETTER = ("lower", "higher")
 PROFILES = ("smoke", "laptop", "gpu", "paper")
 # How well the paper's own statement is known to us; "second hand" = someone else's summary of it.
@@ -41,7 +41,8 @@ class Metric:
 
     results: file below results/<profile>/; key: dotted key in it.
     kind: direction (paired seeds, baseline against treatment), threshold (per-seed values against `threshold`),
-    exact (equal to `equals` or not), none (measured; no number could decide the claim).
+    exact (equal to `equals` or not), none (measured; no number could decide the claim), possible (arithmetic that can
+    rule the claim out but not prove it).
     """
 
     results: str
@@ -158,6 +159,7 @@ def _metric(entry: dict, where: str) -> Metric:
         "threshold": {"better": str, "threshold": NUMBER},
         "exact": {"equals": (bool, int, float, str, list)},
         "none": {},
+        "possible": {},
     }
     _check_choice(entry.get("kind"), KINDS, f"{where}: kind")
     required = {"results": str, "key": str, "kind": str, **extra[entry["kind"]]}

@@ -6,8 +6,9 @@ A claim about a direction is decided on paired seeds. It is *reproduced* when, a
   3. the one-sided exact sign-flip test agrees (p ≤ 0.05);
 it is *contradicted* when 2 and 3 hold for the other side, and *inconclusive* otherwise. Either wrong verdict thus has a
 chance of at most 5 % when there is no difference. Claims against a threshold are decided in the same way on the values
-minus the threshold; exact claims are equal or not. "At paper scale" needs an entry that says so and, for anything
-trained, the `paper` profile. Each claim is judged alone: nothing corrects for the number of claims.
+minus the threshold; exact claims are equal or not. A claim that arithmetic finds possible stays *inconclusive*, since
+possible is not yet true; one that it finds impossible is *contradicted*. "At paper scale" needs an entry that says so
+and, for anything trained, the `paper` profile. Each claim is judged alone: nothing corrects for the number of claims.
 """
 
 from __future__ import annotations
@@ -105,6 +106,8 @@ def _judge(claim: Claim, folder: Path) -> Judgement:
         text = f"Measured, but no number could decide it: {json.dumps(measured, ensure_ascii=False)}."
         return judgement(INCONCLUSIVE, text, results=path)
     try:
+        if metric.kind == "possible":
+            return judgement(*_decide_possible(measured), results=path)
         verdict, sentence, numbers = _decide_seeds(claim, measured, folder.name)
     except EaselError as error:
         raise EaselError(f"claim {claim.id}: {metric.key} in {path}: {error}") from error
@@ -118,6 +121,16 @@ def _decide_exact(claim: Claim, measured: Any) -> tuple[str, str]:
         verdict = PAPER_SCALE if claim.scale == "paper" else REDUCED_SCALE
         return verdict, f"Equal: expected {expected}, found {measured}."
     return CONTRADICTED, f"Not equal: expected {expected}, found {measured}."
+
+
+def _decide_possible(measured: Any) -> tuple[str, str]:
+    fields = measured if isinstance(measured, dict) else {}
+    possible, because = fields.get("possible"), fields.get("because")
+    if not isinstance(possible, bool) or not isinstance(because, str):
+        raise EaselError("needs the fields possible (true or false) and because (a sentence).")
+    if possible:
+        return INCONCLUSIVE, f"Arithmetic finds it possible, which is no proof: {because}"
+    return CONTRADICTED, f"Arithmetic rules it out: {because}"
 
 
 def _decide_seeds(claim: Claim, measured: Any, profile: str) -> tuple[str, str, dict[str, Any]]:

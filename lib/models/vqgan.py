@@ -1,8 +1,9 @@
 """The image tokenizer: a convolutional autoencoder with a quantizer in the middle (VQGAN, arXiv:2012.09841).
 
-Four by four pixels become one token. Nothing in the network knows the size of the picture: 64×64 gives 16×16 tokens
-and 128×128 gives 32×32, with the same weights. Normalisation is over the channels of one position, so what a position
-becomes depends on its neighbourhood alone and the tokens of a shifted picture are the shifted tokens.
+`stride` by `stride` pixels become one token. Nothing in the network knows the size of the picture: with a stride of 4,
+64×64 gives 16×16 tokens and 128×128 gives 32×32, with the same weights. Normalisation is over the channels of one
+position, so what a position becomes depends on its neighbourhood alone and the tokens of a shifted picture are the
+shifted tokens.
 """
 
 from collections.abc import Callable
@@ -18,8 +19,6 @@ from lib.models.quantizer import Quantizer
 from lib.models.residual import initialise
 from lib.training import checkpoint
 from lib.training.torch_state import load_module, module_arrays
-
-STRIDE = 4  # pixels a token, in both directions
 
 
 class ChannelNorm(nn.Module):
@@ -56,6 +55,7 @@ class VQGAN(nn.Module):
         codes: size of the vocabulary.
         code_width: dimensions of a code.
         ema_decay: of the codebook's averages.
+        stride: pixels a token, in both directions; s below.
         generator: of the initial weights; None leaves them to the caller, who has better ones.
     """
 
@@ -65,26 +65,28 @@ class VQGAN(nn.Module):
         codes: int,
         code_width: int,
         ema_decay: float,
+        stride: int,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        self.config = {"width": width, "codes": codes, "code_width": code_width, "ema_decay": ema_decay}
+        self.config = dict(width=width, codes=codes, code_width=code_width, ema_decay=ema_decay, stride=stride)
+        self.stride = stride
         # All work at the resolution of the tokens: the same arithmetic buys more there than at that of the pixels.
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(STRIDE),  # → [B, 48, H/4, W/4]
-            nn.Conv2d(3 * STRIDE**2, width, 3, padding=1),  # → [B, w, H/4, W/4]
+            nn.PixelUnshuffle(stride),  # → [B, 3·s², H/s, W/s]
+            nn.Conv2d(3 * stride**2, width, 3, padding=1),  # → [B, w, H/s, W/s]
             ResidualBlock(width),
             ChannelNorm(width),
-            nn.Conv2d(width, code_width, 1),  # → [B, d, H/4, W/4]
+            nn.Conv2d(width, code_width, 1),  # → [B, d, H/s, W/s]
         )
         self.quantizer = Quantizer(codes, code_width, ema_decay)
         self.decoder = nn.Sequential(
-            nn.Conv2d(code_width, width, 3, padding=1),  # → [B, w, H/4, W/4]
+            nn.Conv2d(code_width, width, 3, padding=1),  # → [B, w, H/s, W/s]
             ResidualBlock(width),
             ResidualBlock(width),
             ChannelNorm(width),
-            nn.Conv2d(width, 3 * STRIDE**2, 3, padding=1),  # → [B, 48, H/4, W/4]
-            nn.PixelShuffle(STRIDE),  # → [B, 3, H, W]
+            nn.Conv2d(width, 3 * stride**2, 3, padding=1),  # → [B, 3·s², H/s, W/s]
+            nn.PixelShuffle(stride),  # → [B, 3, H, W]
         )
         if generator is not None:
             initialise(self, generator)
@@ -94,29 +96,31 @@ class VQGAN(nn.Module):
         self.to(memory_format=torch.channels_last)  # several times faster on a CPU
 
     def embed(self, images: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W] in [0, 1] → unit vectors before quantization [B, H/4, W/4, d].
+        """Pictures [B, 3, H, W] in [0, 1] → unit vectors before quantization [B, H/s, W/s, d].
 
         Raises:
-            EaselError: height or width is not a multiple of 4.
+            EaselError: height or width is not a multiple of the stride.
         """
         height, width = images.shape[-2:]
-        if height % STRIDE or width % STRIDE:
-            raise EaselError(f"a picture of {height}×{width} cannot be tokenized; both must be multiples of {STRIDE}.")
+        if height % self.stride or width % self.stride:
+            raise EaselError(
+                f"a picture of {height}×{width} cannot be tokenized; both must be multiples of {self.stride}."
+            )
         features = self.encoder(2 * images.contiguous(memory_format=torch.channels_last) - 1)
-        return F.normalize(features.float().permute(0, 2, 3, 1), dim=-1)  # → [B, H/4, W/4, d]
+        return F.normalize(features.float().permute(0, 2, 3, 1), dim=-1)  # → [B, H/s, W/s, d]
 
     def paint(self, codes: Tensor) -> Tensor:
-        """Codes [B, h, w, d] → pictures [B, 3, 4h, 4w], not yet clipped to [0, 1]."""
+        """Codes [B, h, w, d] → pictures [B, 3, s·h, s·w], not yet clipped to [0, 1]."""
         return (self.decoder(codes.permute(0, 3, 1, 2)).float() + 1) / 2
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Pictures, float [B, 3, H, W] in [0, 1] → tokens, int64 [B, H/4, W/4]."""
+        """Pictures, float [B, 3, H, W] in [0, 1] → tokens, int64 [B, H/s, W/s]."""
         return self.quantizer.nearest(self.embed(images))
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens, int64 [B, h, w] → pictures, float [B, 3, 4h, 4w] in [0, 1]."""
+        """Tokens, int64 [B, h, w] → pictures, float [B, 3, s·h, s·w] in [0, 1]."""
         return self.paint(self.quantizer.lookup(tokens)).clamp(0, 1)
 
     @property
@@ -133,8 +137,8 @@ def pixels_to_tensor(images: np.ndarray, device: torch.device) -> Tensor:
 def encode_batches(
     model: VQGAN, images: np.ndarray, batch: int = 64, report: Callable[[int], None] | None = None
 ) -> np.ndarray:
-    """Pictures uint8 [N, H, W, 3] → tokens uint16 [N, H/4, W/4], `batch` at a time; `report(done)` after each."""
-    height, width = images.shape[1] // STRIDE, images.shape[2] // STRIDE
+    """Pictures uint8 [N, H, W, 3] → tokens uint16 [N, H/s, W/s], `batch` at a time; `report(done)` after each."""
+    height, width = images.shape[1] // model.stride, images.shape[2] // model.stride
     tokens = np.empty((len(images), height, width), np.uint16)
     for start in range(0, len(images), batch):
         part = model.encode(pixels_to_tensor(images[start : start + batch], model.device))
@@ -145,7 +149,7 @@ def encode_batches(
 
 
 def decode_batches(model: VQGAN, tokens: np.ndarray, batch: int = 64) -> np.ndarray:
-    """Tokens, integers [N, h, w] → pictures uint8 [N, 4h, 4w, 3], `batch` at a time.
+    """Tokens, integers [N, h, w] → pictures uint8 [N, s·h, s·w, 3], `batch` at a time.
 
     Raises:
         EaselError: a token is not in the vocabulary.
@@ -154,7 +158,7 @@ def decode_batches(model: VQGAN, tokens: np.ndarray, batch: int = 64) -> np.ndar
     if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < codes:
         raise EaselError(f"tokens from {tokens.min()} to {tokens.max()} cannot be decoded; there are {codes} codes.")
     count, height, width = tokens.shape
-    images = np.empty((count, STRIDE * height, STRIDE * width, 3), np.uint8)
+    images = np.empty((count, model.stride * height, model.stride * width, 3), np.uint8)
     for start in range(0, count, batch):
         part = torch.from_numpy(tokens[start : start + batch].astype(np.int64)).to(model.device)
         painted = model.decode(part).mul(255).round().to(torch.uint8)  # [B, 3, H, W]

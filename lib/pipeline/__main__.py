@@ -1,29 +1,35 @@
-"""Runs one stage: `python -m lib.pipeline <stage>`."""
+"""Runs one stage: `python -m lib.pipeline <stage> [<item of its matrix>]`."""
 
 import importlib
 import sys
 
 from lib import config
 from lib.errors import EaselError, command_line
-from lib.hardware import use_cores
+from lib.hardware import keep_freed_memory, use_cores
 from lib.pipeline import stage
 
 
 @command_line
 def main(arguments: list[str]) -> None:
     """Checks the configuration, pins the cores, runs the stage, records what it cost."""
-    if len(arguments) != 1:
-        raise EaselError("usage: python -m lib.pipeline <stage>")
-    (name,) = arguments
+    if len(arguments) not in (1, 2):
+        raise EaselError("usage: python -m lib.pipeline <stage> [<item of its matrix>]")
+    name, item = arguments[0], "".join(arguments[1:])
     specs = stage.pipeline_file()["stages"]
     if name not in specs:
         raise EaselError(f"no stage '{name}' in dvc.yaml; there are {', '.join(specs)}.")
+    items = specs[name].get("matrix", {}).get("item", [])
+    if item not in (items or [""]):
+        raise EaselError(f"stage {name} takes " + (f"one of {', '.join(items)}." if items else "no item."))
     params = config.load()
     use_cores(params.threads)
+    keep_freed_memory()
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in specs[name].get("outs", [])]
-    with stage.record(name, [out.replace("${profile}", params.profile) for out in outs]):
-        importlib.import_module(f"lib.pipeline.{name}").run(params)
-    stage.forget_checkpoints(name)
+    filled = [out.replace("${profile}", params.profile).replace("${item.item}", item) for out in outs]
+    full_name = stage.full_name(name, item)
+    with stage.record(full_name, filled):
+        importlib.import_module(f"lib.pipeline.{name}").run(params, *arguments[1:])
+    stage.forget_checkpoints(full_name)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,14 @@ REPORTS = {
     "text": "build/text/report.json",
     "clip": "build/clip/metrics.json",
     "reader": "build/reader/metrics.json",
-    "tokenizer": "build/tokenizer/metrics.json",
-    "tokens": "build/tokens/report.json",
-    "dalle_mini_training": "build/dalle_mini/metrics.json",
+    "tokenizer": "build/tokenizer/fine/metrics.json",
+    "coarse_tokenizer": "build/tokenizer/coarse/metrics.json",
+    "tokens": "build/tokens/fine/report.json",
+    "coarse_tokens": "build/tokens/coarse/report.json",
+    "dalle_mini_search": "build/dalle_mini_search/metrics.json",
     "dalle_mini": "build/evaluation/metrics.json",
 }
+TRAININGS, NAMES = Path("build/dalle_mini"), ("both", "english")
 PICTURES = Path("build/evaluation/pictures")
 
 
@@ -34,6 +37,7 @@ def run(params: Params) -> None:
     write_json(out / "data.json", describe_data() | {"check": read("build/data_check.json")})
     for name, report in REPORTS.items():
         write_json(out / f"{name}.json", read(report))
+    write_json(out / "dalle_mini_training.json", {name: read(TRAININGS / name / "metrics.json") for name in NAMES})
     write_json(out / "pictures" / "texts.json", read(PICTURES / "texts.json"))
     for array in sorted(PICTURES.glob("*.npy")):
         write_strip(out / "pictures" / f"{array.stem}.png", np.load(array))

@@ -23,7 +23,7 @@ def expected(command: str) -> list[str]:
     if "lib.run" in words:
         modules = _lib_imports(ast.parse(notebook_source(Path(words[-1]))))
     else:
-        modules = {f"lib.pipeline.{words[-1]}"}
+        modules = {f"lib.pipeline.{words[words.index('lib.pipeline') + 1]}"}
     closure = set().union(*(imports(module) for module in modules))
     return [*sorted(str(module_path(module)) for module in closure), LOCK]
 

@@ -1,4 +1,4 @@
-"""Stage encode: turns every picture of every split into tokens, once → build/tokens/."""
+"""Stage encode: turns every picture of every split into the tokens of one tokenizer, once → build/tokens/<name>/."""
 
 import shutil
 from pathlib import Path
@@ -15,15 +15,16 @@ from lib.training.progress import Progress
 DATA, TOKENIZER, OUT = Path("data"), Path("build/tokenizer"), Path("build/tokens")
 
 
-def run(params: Params) -> None:
-    """Writes <split>_<size>.npy, uint16 [N, size/4, size/4], for every split and size, and report.json."""
+def run(params: Params, name: str) -> None:
+    """Writes <split>_<size>.npy, uint16 [N, size/stride, size/stride], for every split and size, and report.json."""
+    out = OUT / name
     meta = read_meta(DATA)
     splits = [Split.open(DATA, name) for name in meta["splits"]]
-    model = vqgan.load(TOKENIZER).to("cuda" if torch.cuda.is_available() else "cpu")
+    model = vqgan.load(TOKENIZER / name).to("cuda" if torch.cuda.is_available() else "cpu")
     codes, most = model.config["codes"], params.encode.pictures
     progress = Progress("encode", sum(min(most, count) for split in splits for count in split.lengths.values()))
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
     report, before = {"codes": codes, "arrays": {}}, 0
     for split in splits:
         for size in split.lengths:
@@ -32,7 +33,7 @@ def run(params: Params) -> None:
                 model, images, report=lambda done, before=before: progress.update(before + done)
             )
             before += len(images)
-            np.save(OUT / f"{split.name}_{size}.npy", tokens)
+            np.save(out / f"{split.name}_{size}.npy", tokens)
             counts = {"pictures": len(images), "tokens_per_picture": tokens[0].size, "tokens": tokens.size}
             report["arrays"][f"{split.name}_{size}"] = counts | usage(tokens, codes)
-    write_json(OUT / "report.json", report)
+    write_json(out / "report.json", report)

@@ -1,60 +1,94 @@
-"""Stage evaluate_dalle_mini: sampled tokens → pictures → accuracy, CLIP score, FID, KID → build/evaluation/."""
+"""Stage evaluate_dalle_mini: sampled tokens → pictures → the study's numbers → build/evaluation/."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from lib.config import Params
+from lib.data.selection import kept
 from lib.data.store import Split, read_meta, read_prompts, write_json
+from lib.evidence.results import read
+from lib.evidence.statistics import bootstrap_mean
 from lib.metrics import clip_score, image_distance, scene_accuracy
+from lib.metrics.diversity import feature_diversity
+from lib.metrics.reranking import best_of
 from lib.models import clip, reader, vqgan
 from lib.text import TextTokenizer
 
 DATA, TEXT, CLIP = Path("data"), Path("build/text/tokenizer.json"), Path("build/clip")
-READER, TOKENIZER, SAMPLES = Path("build/reader"), Path("build/tokenizer"), Path("build/samples/dalle_mini.npz")
+READER, TOKENIZER, SAMPLES = Path("build/reader"), Path("build/tokenizer"), Path("build/samples")
 OUT = Path("build/evaluation")
-NAMES = ("unguided", "guided")
 SHOWN = 24  # pictures of each kind that are kept for figures
 SHOWN_LARGE = 8
+SHOWN_RANKED = 6  # prompts whose ranked candidates are kept
 
 
 def run(params: Params) -> None:
-    """Measures both guidance scales alike, and keeps a few pictures of everything for the figures."""
+    """Measures all sets of samples alike, and keeps a few pictures of everything for the figures."""
     image_distance.check_pretrained(params.evaluation)
     shutil.rmtree(OUT, ignore_errors=True)
     (OUT / "pictures").mkdir(parents=True)
-    samples = np.load(SAMPLES)
-    judges = Judges(params, samples["ids"])
-    tokenizer = vqgan.load(TOKENIZER)
-    report: dict = {}
-    for index, name in enumerate(NAMES):
-        prompted = vqgan.decode_batches(tokenizer, flat(samples["tokens"][index]))  # [seeds·P, S, S, 3]
-        captioned = vqgan.decode_batches(tokenizer, samples["captioned"][index])  # [C, S, S, 3]
-        report[name] = {"scale": float(samples["guidance"][index]), "pictures": len(prompted)}
-        report[name] |= judges.measure(prompted, captioned, len(samples["seeds"]))
-        np.save(OUT / "pictures" / f"samples_{name}.npy", prompted[judges.shown()])
-    report["super_conditioning"] = paired(report)
-    keep_reconstructions(tokenizer)
-    shown = [judges.prompts[i] for i in judges.shown()]
-    samples_texts = [{"text": prompt[judges.language], "category": prompt["category"]} for prompt in shown]
-    texts = {"samples": samples_texts, "originals": first_captions(SHOWN)}
+    sets = {entry["name"]: entry for entry in read(SAMPLES / "sets.json")}
+    tokenizer = vqgan.load(TOKENIZER / params.dalle_mini.tokens)
+    judges = Judges(params)
+
+    def pictures(name: str) -> np.ndarray:
+        """What a set shows, uint8 [P, n, S, S, 3]."""
+        tokens = np.load(SAMPLES / f"{name}.npy")  # [P, n, h, w]
+        flat = vqgan.decode_batches(tokenizer, tokens.reshape(-1, *tokens.shape[2:]))  # [P·n, S, S, 3]
+        return flat.reshape(*tokens.shape[:2], *flat.shape[1:])
+
+    titles = {name: prompt[judges.language] for name, prompt in judges.prompts.items()}
+    texts = {"originals": first_captions(SHOWN), "titles": titles}
+    sweep, languages = [], {}
+    for name, about in sets.items():
+        if name.startswith("captioned") or name == "ranked":
+            continue
+        drawn = pictures(name)
+        measured = judges.measure(drawn, about)
+        if name.startswith("sweep"):
+            sweep.append(measured)
+        if about["guidance"] == params.sampling.guidance:
+            languages.setdefault(about["model"], {})[about["language"]] = measured
+        shown = np.linspace(0, len(drawn) - 1, SHOWN).round().astype(int)  # spread over the categories
+        np.save(OUT / "pictures" / f"samples_{name}.npy", drawn[shown, 0])
+        chosen = [judges.prompts[about["ids"][index]] for index in shown]
+        texts[name] = [
+            {"id": prompt["id"], "text": prompt[about["language"]], "category": prompt["category"]} for prompt in chosen
+        ]
+    unguided = next(entry for entry in sweep if entry["scale"] == 1)
+    guided = next(entry for entry in sweep if entry["scale"] == params.sampling.guidance)
+    report = {"unguided": unguided, "guided": guided, "sweep": sweep, "languages": languages}
+    for name in ("unguided", "guided"):
+        numbers = [int(number) for number in sets[f"captioned_{name}"]["ids"]]
+        report[name] |= judges.distances(pictures(f"captioned_{name}")[:, 0], numbers)
+    report["super_conditioning"] = paired(
+        unguided["accuracy_by_seed"], guided["accuracy_by_seed"], "sampling seeds of one trained model"
+    )
+
+    ranked = pictures("ranked")
+    report["reranking"], order = judges.ranking(ranked, sets["ranked"], params.sampling.seeds)
+    shown = np.linspace(0, len(ranked) - 1, SHOWN_RANKED).round().astype(int)
+    few = np.concatenate([ranked[index, order[index]] for index in shown])  # [prompts · candidates, S, S, 3]
+    np.save(OUT / "pictures" / "ranked.npy", few)
+    texts["ranked"] = [{"text": judges.prompts[sets["ranked"]["ids"][index]][judges.language]} for index in shown]
+
+    report["reconstructions"] = judges.reconstructions(
+        tokenizer, getattr(params.tokenizer, params.dalle_mini.tokens).leave_out
+    )
+    keep_reconstructions(vqgan.load(TOKENIZER / "fine"))
     write_json(OUT / "pictures" / "texts.json", texts)
     write_json(OUT / "metrics.json", report)
 
 
-def flat(tokens: np.ndarray) -> np.ndarray:
-    """[seeds, P, h, w] → [seeds·P, h, w]."""
-    return tokens.reshape(-1, *tokens.shape[2:])
-
-
 class Judges:
-    """What a set of drawn pictures is measured by."""
+    """What sets of drawn pictures are measured by."""
 
-    def __init__(self, params: Params, ids: np.ndarray):
-        self.resamples, self.seed = params.evaluation.bootstrap, params.seed
-        by_id = {prompt["id"]: prompt for prompt in read_prompts(DATA)}
-        self.prompts = [by_id[name] for name in ids]
+    def __init__(self, params: Params):
+        self.resamples, self.seed, self.pictures = params.evaluation.bootstrap, params.seed, params.evaluation.pictures
+        self.prompts = {prompt["id"]: prompt for prompt in read_prompts(DATA)}
         self.language = "en" if "en" in read_meta(DATA)["languages"] else read_meta(DATA)["languages"][0]
         own = clip.load(CLIP)
         # Pretrained networks, where params.yaml names a local copy, measure beside this repository's own.
@@ -65,52 +99,109 @@ class Judges:
         if params.evaluation.inception:
             self.extractors["_inception"] = image_distance.InceptionFeatures(params.evaluation.inception)
         self.reader = reader.load(READER) if (READER / "model.safetensors").is_file() else None
-        self.real = np.asarray(Split.open(DATA, "test").images(64))
 
     def random(self, *stream: int) -> np.random.Generator:
-        """A fresh generator for one measurement, the same for both guidance scales."""
+        """A fresh generator for one measurement, the same for every set of samples."""
         return np.random.Generator(np.random.PCG64([self.seed, *stream]))
 
-    def shown(self) -> list[int]:
-        """Indices of prompts for the figures, evenly spread over the categories."""
-        return [int(i) for i in np.linspace(0, len(self.prompts) - 1, SHOWN)]
-
-    def measure(self, prompted: np.ndarray, captioned: np.ndarray, seeds: int) -> dict:
-        """Accuracy (where the prompts say what must be there) and CLIP score of the prompts' pictures; FID and KID of
-        the pictures drawn for test captions, against those captions' own real pictures."""
-        prompts = self.prompts * seeds
-        texts = [prompt[self.language] for prompt in prompts]
-        report: dict = {"pictures_in_fid": len(captioned), "accuracy": None, "accuracy_by_seed": None}
+    def measure(self, drawn: np.ndarray, about: dict) -> dict:
+        """Accuracy (where the prompts say what must be there), CLIP score and diversity of pictures [P, n, S, S, 3]."""
+        asked = [self.prompts[name] for name in about["ids"]]
+        prompts = [prompt for prompt in asked for _ in range(drawn.shape[1])]
+        flat = drawn.reshape(-1, *drawn.shape[2:])
+        report = {"scale": about["guidance"], "pictures": len(flat), "accuracy": None, "accuracy_by_seed": None}
         for name, judge in self.clips.items():
-            report[name] = clip_score.clip_score(prompted, texts, judge, self.random(1), self.resamples)[0]
-        real = self.real[: len(captioned)]
-        for suffix, extractor in self.extractors.items():
-            distances = image_distance.distance(real, captioned, extractor, self.resamples, self.random(2))
-            report |= {f"{name}{suffix}": distances[name] for name in ("fid", "kid")}
+            texts = [prompt[about["language"]] for prompt in prompts]
+            report[name] = clip_score.clip_score(flat, texts, judge, self.random(1), self.resamples)[0]
+        if drawn.shape[1] > 1:
+            features = image_distance.features_of(self.extractors[""], flat).numpy()
+            features /= np.linalg.norm(features, axis=1, keepdims=True)
+            spread = feature_diversity(features.reshape(*drawn.shape[:2], -1))  # [P]
+            report["diversity"] = interval(spread, self.random(5), self.resamples)
         if self.reader is not None:
             report["accuracy"], right = scene_accuracy.accuracy(
-                self.reader, prompted, prompts, self.random(3), self.resamples
+                self.reader, flat, prompts, self.random(3), self.resamples
             )
-            categories = [prompt["category"] for prompt in self.prompts]
+            categories = [prompt["category"] for prompt in asked]
             report["accuracy_by_seed"] = [
                 scene_accuracy.summary(part, categories, self.random(4), self.resamples)["overall"]["value"]
-                for part in np.split(right, seeds)
+                for part in right.reshape(drawn.shape[:2]).T
             ]
         return report
 
+    def distances(self, captioned: np.ndarray, numbers: list[int]) -> dict:
+        """FID and KID of pictures [C, S, S, 3] drawn for captions of the test pictures `numbers`, against those."""
+        real = np.asarray(Split.open(DATA, "test").images(64))[numbers]
+        report: dict = {"pictures_in_fid": len(captioned)}
+        for suffix, extractor in self.extractors.items():
+            distances = image_distance.distance(real, captioned, extractor, self.resamples, self.random(2))
+            report |= {f"{name}{suffix}": distances[name] for name in ("fid", "kid")}
+        return report
 
-def paired(report: dict) -> dict:
-    """The numbers that the claim about super-conditioning is judged by: accuracy per sampling seed, in pairs."""
-    if report["guided"]["accuracy_by_seed"] is None:
+    def ranking(self, drawn: np.ndarray, about: dict, seeds: int) -> tuple[dict, np.ndarray]:
+        """Best of n by the CLIP, judged by the reader, of pictures [P, seeds · n, S, S, 3].
+
+        Returns:
+            the numbers, and for every prompt the first seed's candidates by falling CLIP score, int [P, n].
+        """
+        asked = [self.prompts[name] for name in about["ids"]]
+        prompts = [prompt for prompt in asked for _ in range(drawn.shape[1])]
+        flat = drawn.reshape(-1, *drawn.shape[2:])
+        texts = [prompt[about["language"]] for prompt in prompts]
+        judge = self.clips["clip_score"]
+        scores = clip_score.clip_score(flat, texts, judge, self.random(1), self.resamples)[1]
+        scores = scores.reshape(len(asked), seeds, -1)  # [P, seeds, n]
+        order = np.argsort(-scores[:, 0], axis=1, kind="stable")
+        report: dict = {"candidates": scores.shape[2], "prompts": len(asked)}
+        if self.reader is None:
+            return report, order
+        right = scene_accuracy.accuracy(self.reader, flat, prompts, self.random(3), self.resamples)[1]
+        found = best_of(scores.reshape(-1, scores.shape[2]), right.reshape(-1, scores.shape[2]))
+        report["curve"] = [
+            {"n": int(n), "ranked": self.mean_over_prompts(found.ranked[:, k], seeds)}
+            | {"oracle": self.mean_over_prompts(found.oracle[:, k], seeds)}
+            for k, n in enumerate(found.k)
+        ]
+        report["unranked"] = self.mean_over_prompts(found.unranked, seeds)
+        report |= paired(
+            found.unranked.reshape(-1, seeds).mean(axis=0).tolist(),
+            found.ranked[:, -1].reshape(-1, seeds).mean(axis=0).tolist(),
+            "sampling seeds of one trained model, each with candidates of its own",
+        )
+        gains = (found.ranked[:, -1] - found.unranked).reshape(-1, seeds).mean(axis=1)
+        report["gain_over_prompts"] = interval(gains, self.random(6), self.resamples)
+        return report, order
+
+    def mean_over_prompts(self, outcomes: np.ndarray, seeds: int) -> dict:
+        """Mean of outcomes [P · seeds], its interval over prompts."""
+        return interval(outcomes.reshape(-1, seeds).mean(axis=1), self.random(6), self.resamples)
+
+    def reconstructions(self, tokenizer: vqgan.VQGAN, leave_out: Sequence[str]) -> dict:
+        """What the reader makes of reconstructed test pictures: the most that any model of these tokens can reach."""
+        if self.reader is None:
+            return {}
+        test = Split.open(DATA, "test")
+        numbers = kept(test, leave_out, self.pictures)
+        images = np.asarray(test.images(64))[numbers]
+        rebuilt = vqgan.decode_batches(tokenizer, vqgan.encode_batches(tokenizer, images))
+        readings = reader.read(self.reader, rebuilt)
+        return scene_accuracy.reader_quality(
+            readings, [test.scenes[number] for number in numbers], self.random(7), self.resamples
+        )
+
+
+def interval(values: np.ndarray, generator: np.random.Generator, resamples: int) -> dict:
+    """Mean and 95 % bootstrap interval of per-prompt values."""
+    found = bootstrap_mean(np.asarray(values, float), generator, resamples=resamples)
+    return {"value": found.value, "low": found.low, "high": found.high, "n": len(values)}
+
+
+def paired(baseline: list[float] | None, treatment: list[float] | None, seeds_are: str) -> dict:
+    """The numbers that a claim about a direction is judged by: accuracy per sampling seed, in pairs."""
+    if baseline is None:
         return {}
-    return {
-        "accuracy": {
-            "baseline": report["unguided"]["accuracy_by_seed"],
-            "treatment": report["guided"]["accuracy_by_seed"],
-            "unit": "share of prompts",
-            "seeds_are": "sampling seeds of one trained model",
-        }
-    }
+    unit = "share of prompts"
+    return {"accuracy": {"baseline": baseline, "treatment": treatment, "unit": unit, "seeds_are": seeds_are}}
 
 
 def keep_reconstructions(tokenizer: vqgan.VQGAN) -> None:

@@ -15,7 +15,7 @@ from lib.errors import EaselError, command_line
 from lib.evidence import drift, ledger, tables
 from lib.evidence.tables import Number
 from lib.pipeline.check_data import DATA, PINNED, identity
-from lib.pipeline.stage import RECORDS, pipeline_file
+from lib.pipeline.stage import RECORDS, all_names
 from lib.pipeline.verify import CLAIMS, REFERENCE
 
 README, COSTS = Path("README.md"), Path("results/runtimes.md")
@@ -44,7 +44,7 @@ def write_runtimes(profile: str) -> None:
         EaselError: a stage of dvc.yaml has no record.
     """
     rows = []
-    for name in pipeline_file()["stages"]:
+    for name in all_names():
         path = RECORDS / f"{name}.json"
         if not path.is_file():
             raise EaselError(f"{path} does not exist: stage {name} has not run here. `dvc repro -f -s {name}` runs it.")

@@ -1,73 +1,141 @@
-"""Stage sample_dalle_mini: prompts and test captions → image tokens, with and without guidance, build/samples/."""
+"""Stage sample_dalle_mini: prompts and test captions → image tokens, for every comparison of the study, build/samples/.
 
+What is compared differs in one thing only, and draws with the same random keys.
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from lib.config import Params
-from lib.data.store import Split, read_meta, read_prompts
-from lib.decoding.autoregressive_jax import row_keys, sample
+from lib.config import Params, SamplingParams
+from lib.data.selection import kept
+from lib.data.store import Split, read_meta, read_prompts, write_json
+from lib.decoding.autoregressive_jax import row_keys
 from lib.errors import EaselError
 from lib.models import dalle_mini
+from lib.painter.dalle_mini import Sampler
 from lib.text import TextTokenizer
-from lib.training.jax_devices import shardings
 from lib.training.progress import Progress
 
-DATA, TEXT, MODEL = Path("data"), Path("build/text/tokenizer.json"), Path("build/dalle_mini")
-OUT = Path("build/samples/dalle_mini.npz")
-BASELINE = 1.0  # no guidance
-CAPTION_ITEMS = 1_000_000  # random keys of test captions are numbered from here, those of prompts from 0
+DATA, TEXT, MODELS, OUT = (
+    Path("data"),
+    Path("build/text/tokenizer.json"),
+    Path("build/dalle_mini"),
+    Path("build/samples"),
+)
+UNGUIDED = 1.0
+# Random keys are numbered by what they draw: prompts from 0, captions and ranked candidates from here.
+CAPTION_ITEMS, RANKED_ITEMS = 1_000_000, 2_000_000
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One set of samples.
+
+    Attributes:
+        name: of its file.
+        model: which training, a key of `dalle_mini.languages`.
+        language: of the captions.
+        guidance: super-conditioning scale.
+        ids: what is drawn: prompts, or the numbers of test pictures.
+        captions: their texts.
+        seeds, items: int [len(ids), n], which random key each sample has.
+    """
+
+    name: str
+    model: str
+    language: str
+    guidance: float
+    ids: list[str]
+    captions: list[str]
+    seeds: np.ndarray
+    items: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        """Rows that the decoder computes; a guided sample takes two."""
+        return self.items.size * (1 if self.guidance == UNGUIDED else 2)
 
 
 def run(params: Params) -> None:
-    """Writes, for guidance 1 and `sampling.guidance`, with the same random keys:
-
-    `tokens` uint16 [2, seeds, prompts, h, w], drawn for every prompt, `captioned` uint16 [2, captions, h, w], drawn
-    once for the first captions of the test split, `guidance` [2], `seeds` and prompt `ids`.
-    """
-    settings, length = params.sampling, params.text.length
+    """Writes `<name>.npy`, tokens uint16 [prompts, n, h, w], for every set of samples, and sets.json about them."""
+    settings = params.sampling
     if settings.batch_size % params.threads:
         raise EaselError(f"params.yaml: sampling.batch_size must be a multiple of threads = {params.threads}.")
     jax.config.update("jax_num_cpu_devices", params.threads)  # rows are split between them
     text = TextTokenizer.load(TEXT)
-    model, weights = dalle_mini.load(MODEL)
+    draws = list(plan(settings, params.seed, getattr(params.tokenizer, params.dalle_mini.tokens).leave_out))
+    empty = text.encode([""], params.text.length)[0]
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+
+    progress, done = Progress("sample_dalle_mini", sum(draw.rows for draw in draws)), 0
+    for model_name in dict.fromkeys(draw.model for draw in draws):
+        model, weights = dalle_mini.load(MODELS / model_name)
+        sampler = Sampler(model, weights, empty, settings.batch_size)
+        side = round(model.config.image_length**0.5)
+        for draw in (draw for draw in draws if draw.model == model_name):
+            keys = row_keys(draw.seeds.ravel(), draw.items.ravel()).reshape(draw.items.shape)
+            tokens = sampler(
+                text.encode(draw.captions, params.text.length),
+                keys,
+                draw.guidance,
+                settings.temperature,
+                settings.top_k,
+                settings.top_p,
+                report=lambda samples, draw=draw, done=done: progress.update(
+                    done + samples * draw.rows // draw.items.size
+                ),
+            )
+            done += draw.rows
+            np.save(OUT / f"{draw.name}.npy", tokens.astype(np.uint16).reshape(*tokens.shape[:2], side, side))
+    about = [
+        {field: getattr(draw, field) for field in ("name", "model", "language", "guidance", "ids")} for draw in draws
+    ]
+    write_json(OUT / "sets.json", about)
+
+
+def plan(settings: SamplingParams, seed: int, leave_out: Sequence[str]) -> Iterator[Draw]:
+    """Every set of samples of the study; test pictures with a background of `leave_out` are passed over."""
     languages = read_meta(DATA)["languages"]
-    language = "en" if "en" in languages else languages[0]
+    first = "en" if "en" in languages else languages[0]
     prompts = first_of_each_category(read_prompts(DATA), settings.prompts)
-    titles = [entry[language][0] for entry in Split.open(DATA, "test").captions[: settings.captions]]
+    seeds = seed + np.arange(settings.seeds)
 
-    # Rows: all prompts with the first seed, all with the second …, then the test captions.
-    seeds = params.seed + np.arange(settings.seeds)
-    row_seeds = np.concatenate([np.repeat(seeds, len(prompts)), np.full(len(titles), params.seed)])
-    row_items = np.concatenate([np.tile(np.arange(len(prompts)), len(seeds)), CAPTION_ITEMS + np.arange(len(titles))])
-    captions = text.encode([prompt[language] for prompt in prompts], length)  # [P, S]
-    captions = np.concatenate([np.tile(captions, (len(seeds), 1)), text.encode(titles, length)])  # [rows, S]
+    def draw(name: str, model: str, language: str, guidance: float) -> Draw:
+        items = np.repeat(np.arange(len(prompts))[:, None], len(seeds), axis=1)  # [P, n]
+        each = np.broadcast_to(seeds, items.shape)
+        texts = [prompt[language] for prompt in prompts]
+        return Draw(name, model, language, guidance, [prompt["id"] for prompt in prompts], texts, each, items)
 
-    draw = Sampler(model, weights, text.encode([""], length)[0], settings.temperature)
-    scales = np.array([BASELINE, settings.guidance], np.float32)
-    starts = range(0, len(captions), settings.batch_size)
-    progress = Progress("sample_dalle_mini", len(scales) * len(starts))
-    drawn = []
-    for number, scale in enumerate(scales):
-        parts = []
-        for batch, start in enumerate(starts):
-            # The last batch wraps around to the first rows, so that one compiled program serves all.
-            rows = (start + np.arange(settings.batch_size)) % len(captions)
-            parts.append(draw(captions[rows], row_keys(row_seeds[rows], row_items[rows]), float(scale)))
-            progress.update(number * len(starts) + batch + 1)
-        drawn.append(np.concatenate(parts)[: len(captions)])
-    side = round(model.config.image_length**0.5)
-    tokens = np.stack(drawn).astype(np.uint16).reshape(len(scales), len(captions), side, side)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        OUT,
-        tokens=tokens[:, : len(captions) - len(titles)].reshape(len(scales), len(seeds), len(prompts), side, side),
-        captioned=tokens[:, len(captions) - len(titles) :],
-        guidance=scales,
-        seeds=seeds,
-        ids=np.array([prompt["id"] for prompt in prompts]),
-    )
+    for scale in settings.sweep:
+        yield draw(f"sweep_{scale:g}", "both", first, scale)
+    for language in languages:
+        if language != first:
+            yield draw(f"both_{language}", "both", language, settings.guidance)
+        yield draw(f"english_{language}", "english", language, settings.guidance)
+
+    # Several candidates for every seed: [P, seeds · candidates], the candidates of one seed side by side.
+    ranked = first_of_each_category(prompts, settings.ranked_prompts)
+    count = settings.seeds * settings.candidates
+    items = RANKED_ITEMS + np.arange(len(ranked) * count).reshape(len(ranked), count)
+    each = np.broadcast_to(np.repeat(seeds, settings.candidates), items.shape)
+    texts = [prompt[first] for prompt in ranked]
+    yield Draw("ranked", "both", first, settings.guidance, [prompt["id"] for prompt in ranked], texts, each, items)
+
+    test = Split.open(DATA, "test")
+    chosen = kept(test, leave_out)[: settings.captions]
+    titles, numbers = [test.captions[number][first][0] for number in chosen], [f"{number}" for number in chosen]
+    items = CAPTION_ITEMS + chosen[:, None]
+    each = np.full_like(items, seed)
+    captioned = Draw("captioned_unguided", "both", first, UNGUIDED, numbers, titles, each, items)
+    yield captioned
+    yield dataclasses.replace(captioned, name="captioned_guided", guidance=settings.guidance)
 
 
 def first_of_each_category(prompts: list[dict], count: int) -> list[dict]:
@@ -79,27 +147,3 @@ def first_of_each_category(prompts: list[dict], count: int) -> list[dict]:
         if seen[prompt["category"]] <= count:
             kept.append(prompt)
     return kept
-
-
-class Sampler:
-    """Captions → image tokens, rows split between the devices.
-
-    Args:
-        empty: the empty caption, int [S], which the unconditional half of a guided batch reads.
-    """
-
-    def __init__(self, model: dalle_mini.DalleMini, weights: dict, empty: np.ndarray, temperature: float):
-        self.config, self.empty, self.temperature = model.config, empty, temperature
-        self.start, self.predict = dalle_mini.sampling_functions(model)
-        self.copied, self.split = shardings()
-        self.weights = jax.device_put(weights, self.copied)
-
-    def __call__(self, captions: np.ndarray, keys: jax.Array, guidance: float) -> np.ndarray:
-        """Captions int [B, S], keys [B] → tokens int32 [B, image_length]."""
-        if guidance != BASELINE:
-            pairs = [captions, np.broadcast_to(self.empty, captions.shape)]
-            captions = np.stack(pairs, axis=1).reshape(-1, captions.shape[1])  # [2B, S]
-        captions, keys = jax.device_put((captions, keys), self.split)
-        cache = self.start(self.weights, captions)
-        bos, steps = self.config.codes, self.config.image_length
-        return sample(self.predict, self.weights, cache, bos, steps, keys, self.temperature, guidance)

@@ -26,16 +26,30 @@ class Training:
     fingerprint: str
 
 
-def training(name: str, params: config.Params) -> Training:
-    """Checkpoint and fingerprint of stage `name`: everything that dvc.yaml says the stage depends on."""
+def training(name: str, params: config.Params, item: str = "") -> Training:
+    """Checkpoint and fingerprint of a stage, or of one item of its matrix: all that dvc.yaml says it depends on."""
     spec = pipeline_file()["stages"][name]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(item.encode())
     for section in spec["params"]:
         digest.update(json.dumps([section, config.plain(getattr(params, section))], sort_keys=True).encode())
     for dependency in sorted(spec["deps"]):
         digest.update(f"{dependency} {_content(Path(dependency))}".encode())
     fingerprint = digest.hexdigest()
-    return Training(CHECKPOINTS / name / f"{fingerprint[:16]}.safetensors", fingerprint)
+    return Training(CHECKPOINTS / full_name(name, item) / f"{fingerprint[:16]}.safetensors", fingerprint)
+
+
+def full_name(name: str, item: str = "") -> str:
+    """What DVC calls a stage, or one item of a stage's matrix: train_dalle_mini@english."""
+    return f"{name}@{item}" if item else name
+
+
+def all_names() -> list[str]:
+    """Every stage of dvc.yaml and every item of the ones with a matrix, in order."""
+    return [
+        full_name(name, item)
+        for name, spec in pipeline_file()["stages"].items()
+        for item in spec.get("matrix", {}).get("item", [""])
+    ]
 
 
 def forget_checkpoints(name: str) -> None:

@@ -15,14 +15,21 @@ def run(params: Params) -> None:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     origin = {"stage": "tables", "sources": ["lib/pipeline/tables.py"]}
-    for name, rows, options in (
-        ("tokenizer", tokenizer(read(measured / "tokenizer.json")), TOKENIZER),
-        ("reader", reader(read(measured / "reader.json")), READER),
-        ("clip", clip(read(measured / "clip.json")), CLIP),
-        ("dalle_mini", dalle_mini(read(measured / "dalle_mini.json")), DALLE_MINI),
+    tokenizers = read(measured / "tokenizer.json"), read(measured / "coarse_tokenizer.json")
+    drawn = read(measured / "dalle_mini.json")
+    trained, searched = read(measured / "dalle_mini_training.json"), read(measured / "dalle_mini_search.json")
+    for name, rows, options, files in (
+        ("tokenizer", tokenizer(*tokenizers), TOKENIZER, ["tokenizer", "coarse_tokenizer"]),
+        ("reader", reader(read(measured / "reader.json")), READER, ["reader"]),
+        ("clip", clip(read(measured / "clip.json")), CLIP, ["clip"]),
+        ("dalle_mini", dalle_mini(drawn), DALLE_MINI, ["dalle_mini"]),
+        ("dalle_mini_training", training(trained), TRAINING, ["dalle_mini_training"]),
+        ("dalle_mini_search", search(searched), SEARCH, ["dalle_mini_search"]),
+        ("dalle_mini_ranking", ranking(drawn), RANKING, ["dalle_mini"]),
+        ("dalle_mini_languages", languages(drawn), LANGUAGES, ["dalle_mini"]),
     ):
         if rows:
-            inputs = [measured / f"{name}.json"]
+            inputs = [measured / f"{file}.json" for file in files]
             write(out / name, rows, source=f"Profile {params.profile}.", inputs=inputs, **options, **origin)
 
 
@@ -36,14 +43,19 @@ TOKENIZER = {
     "units": {"PSNR": "dB", "pooled PSNR": "dB", "codes in use": "%"},
     "notes": [
         "PSNR is the mean over pictures, pooled PSNR that of the mean squared error over all of them; rFID is measured "
-        "in the features of this repository's own CLIP and compares only with numbers of the same run."
+        "in the features of this repository's own CLIP and compares only with numbers of the same run. The coarse "
+        "tokenizer (8×8) is trained and measured without the kinds of background that params.yaml leaves out for it."
     ],
 }
 
 
-def tokenizer(report: dict) -> list[dict]:
-    """One row for each picture size that was measured."""
-    sizes = {"64×64 → 16×16 tokens": report["test"], "128×128 → 32×32 tokens": report.get("test_128")}
+def tokenizer(fine: dict, coarse: dict) -> list[dict]:
+    """One row for each tokenizer and picture size that was measured."""
+    measured = {
+        "64×64 → 16×16 tokens": fine["test"],
+        "128×128 → 32×32 tokens": fine.get("test_128"),
+        "64×64 → 8×8 tokens": coarse["test"],
+    }
     return [
         {
             "pictures": size,
@@ -54,7 +66,7 @@ def tokenizer(report: dict) -> list[dict]:
             "codes in use": Number(100 * entry["code_use"], digits=1),
             "perplexity": Number(entry["perplexity"], digits=0),
         }
-        for size, entry in sizes.items()
+        for size, entry in measured.items()
         if entry
     ]
 
@@ -97,11 +109,13 @@ def clip(report: dict) -> list[dict]:
 
 
 DALLE_MINI = {
-    "caption": "A first DALL·E Mini: pictures drawn without and with super-conditioning (scale s).",
+    "caption": "DALL·E Mini: pictures drawn at several scales s of super-conditioning (s = 1 is none).",
     "notes": [
-        "Accuracy by category as in GenEval (share of prompts), judged by the scene reader. CLIP score (100 × cosine), "
-        "FID and KID in the features of this repository's own CLIP; the distances compare pictures drawn for test "
-        "captions with those captions' own pictures."
+        "Accuracy by category as in GenEval (share of prompts), judged by the scene reader; 'heldout' asks for "
+        "shape–colour pairs that training never shows. Diversity: mean distance (0 to 2) between the unit CLIP vectors "
+        "of two pictures of the same prompt. CLIP score (100 × cosine), FID and KID in the features of this "
+        "repository's own CLIP; the distances compare pictures drawn for test captions with those captions' own "
+        "pictures, without guidance and at the scale that the rest of the study uses."
     ],
 }
 CATEGORIES = (
@@ -117,6 +131,7 @@ CATEGORIES = (
 MEASURES = (
     ("CLIP score", "clip_score", 1),
     ("CLIP score, pretrained CLIP", "clip_score_pretrained", 1),
+    ("diversity", "diversity", 3),
     ("FID", "fid", 2),
     ("KID", "kid", 4),
     ("FID, pretrained Inception", "fid_inception", 2),
@@ -126,13 +141,101 @@ MEASURES = (
 
 def dalle_mini(report: dict) -> list[dict]:
     """One row a measure, one column a guidance scale."""
-    columns = {f"s = {entry['scale']:g}": entry for entry in (report["unguided"], report["guided"])}
+    columns = {f"s = {entry['scale']:g}": entry for entry in report["sweep"]}
     rows = []
     if report["guided"]["accuracy"]:
         for name in CATEGORIES:
             cells = {head: interval(entry["accuracy"].get(name), 2) for head, entry in columns.items()}
             rows.append({"measure": f"accuracy: {name.replace('_', ' ')}", **cells})
     for name, key, digits in MEASURES:
-        if key in report["guided"]:
-            rows.append({"measure": name, **{head: interval(entry[key], digits) for head, entry in columns.items()}})
+        cells = {head: interval(entry.get(key), digits) for head, entry in columns.items()}
+        if any(cells.values()):
+            rows.append({"measure": name, **cells})
     return rows
+
+
+TRAINING = {
+    "caption": "DALL·E Mini: trainings, measured on held-out pictures.",
+    "units": {"loss": "nat/token", "next token right": "%"},
+    "notes": [
+        "Caption gain: by how many nats a token the picture's own caption makes its tokens likelier than another "
+        "picture's caption does. Token frequencies alone would leave the loss in the column of that name."
+    ],
+}
+
+
+def training(report: dict) -> list[dict]:
+    """One row a training."""
+    return [
+        {
+            "captions": name,
+            "parameters": Number(entry["parameters"], digits=0),
+            "token frequencies": Number(entry["unigram_nats"], digits=3),
+            "loss": interval(entry["test"]["nats_per_token"], 3),
+            "next token right": interval(entry["test"]["top1"], 1, 100),
+        }
+        | {f"caption gain, {language}": interval(gain, 4) for language, gain in entry["caption_gain"].items()}
+        for name, entry in report.items()
+    ]
+
+
+SEARCH = {
+    "caption": "DALL·E Mini: short trainings at several learning rates.",
+    "units": {"loss": "nat/token"},
+    "notes": ["Loss on the validation split after the same number of steps, from the same start on the same batches."],
+}
+
+
+def search(report: dict) -> list[dict]:
+    """One row a learning rate."""
+    return [
+        {
+            "optimizer": report["optimizer"],
+            "learning rate": f"{entry['learning_rate']:g}",
+            "steps": report["steps"],
+            "loss": interval(entry["val_nats"], 3),
+        }
+        for entry in report["runs"]
+    ]
+
+
+RANKING = {
+    "caption": "DALL·E Mini: the best of n candidates by CLIP, judged by the scene reader.",
+    "notes": [
+        "Share of prompts drawn right. The reader had no part in the ranking. 'A perfect ranker' counts a prompt as "
+        "soon as one of its n candidates is right; one candidate taken blindly is the row n = 1."
+    ],
+}
+
+
+def ranking(report: dict) -> list[dict]:
+    """One row a number of candidates; none where the data source does not say what its pictures show."""
+    return [
+        {
+            "n": entry["n"],
+            "best by CLIP": interval(entry["ranked"], 2),
+            "a perfect ranker": interval(entry["oracle"], 2),
+        }
+        for entry in report["reranking"].get("curve", [])
+    ]
+
+
+LANGUAGES = {
+    "caption": "DALL·E Mini: prompts in each language, for a model trained on English only and one trained on all.",
+    "notes": ["Accuracy: share of prompts drawn right, judged by the scene reader. The prompts are the same."],
+}
+
+
+def languages(report: dict) -> list[dict]:
+    """One row for each training and each language of the prompts."""
+    return [
+        {"trained on": model, "prompts": language}
+        | {
+            name.replace("_", " "): interval(entry["accuracy"].get(name), 2)
+            for name in ("single_object", "colours", "overall")
+            if entry["accuracy"]
+        }
+        | {"CLIP score": interval(entry["clip_score"], 1)}
+        for model, by_language in report["languages"].items()
+        for language, entry in by_language.items()
+    ]

@@ -1,19 +1,25 @@
-"""Stage train_dalle_mini: captions and image tokens → build/dalle_mini/ (model.safetensors, metrics.json)."""
+"""Stage train_dalle_mini: captions and image tokens → build/dalle_mini/<name>/ (model.safetensors, metrics.json)."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 
 from lib.config import Params
-from lib.data.store import Split, write_json
+from lib.data.selection import kept
+from lib.data.store import Split, read_meta, write_json
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import dalle_mini
+from lib.models.layout import DalleMiniConfig
 from lib.pipeline.stage import training
 from lib.text import TextTokenizer
-from lib.training.dalle_mini import Captions, DalleMiniTrainee, adamw, check_tokens, evaluate
+from lib.training.dalle_mini import Captions, DalleMiniTrainee, check_tokens, evaluate
 from lib.training.loop import fit
+from lib.training.mesh import agree, gather, is_first, join_processes, make_mesh
+from lib.training.optimizers import optimizer
 from lib.training.order import BatchOrder
 
 DATA, TOKENS, TEXT, OUT = (
@@ -22,78 +28,159 @@ DATA, TOKENS, TEXT, OUT = (
     Path("build/text/tokenizer.json"),
     Path("build/dalle_mini"),
 )
+COMPARED = 500  # test pictures whose likelihood is also measured with other pictures' captions
 
 
-def run(params: Params) -> None:
-    """Trains on the train split, measures on val and test."""
-    settings = params.dalle_mini
-    if settings.batch_size % params.threads:
-        raise EaselError(f"params.yaml: dalle_mini.batch_size must be a multiple of threads = {params.threads}.")
-    jax.config.update("jax_num_cpu_devices", params.threads)  # a batch is split between them
+def run(params: Params, name: str) -> None:
+    """Trains on the train split with the captions of `dalle_mini.languages.<name>`, measures on val and test."""
+    settings, steps = params.dalle_mini, params.dalle_mini.steps[name]
+    use_devices(params)
     text = TextTokenizer.load(TEXT)
-    tokens = {split: load_tokens(split) for split in ("train", "val", "test")}
+    encode = partial(text.encode, length=params.text.length)
+    pictures = {split: load_pictures(params, split) for split in ("train", "val", "test")}
+    tokens = {split: found for split, (found, _) in pictures.items()}
+    entries = {split: found for split, (_, found) in pictures.items()}
+    languages = chosen_languages(settings.languages[name], read_meta(DATA)["languages"], name)
     captions = {
-        split: Captions(
-            Split.open(DATA, split).captions[: len(grids)], lambda texts: text.encode(texts, params.text.length)
-        )
-        for split, grids in tokens.items()
+        split: Captions([{language: entry[language] for language in languages} for entry in entries[split]], encode)
+        for split in tokens
     }
-    config = dalle_mini.DalleMiniConfig(
+    model, initial = dalle_mini.create(model_config(params, text, tokens["train"].shape[1]), params.seed)
+    for split in tokens:
+        check_tokens(tokens[split], model, len(captions[split]))
+    count = dalle_mini.parameter_count(initial)
+    print(f"[train_dalle_mini] {name}: {count / 1e6:.2f}M parameters, {len(tokens['train'])} pictures", flush=True)
+
+    trainee = DalleMiniTrainee(
+        model,
+        initial,
+        captions["train"],
+        tokens["train"],
+        optimizer(
+            settings.optimizer,
+            settings.learning_rate,
+            settings.warmup,
+            steps,
+            settings.decay,
+            settings.adam_learning_rate if settings.optimizer == "muon" else None,
+        ),
+        settings.caption_dropout,
+        params.seed,
+        make_mesh(model=settings.model_devices),
+        settings.accumulation,
+    )
+    where = training("train_dalle_mini", params, name)
+    history = fit(
+        trainee,
+        name="train_dalle_mini",
+        steps=steps,
+        order=BatchOrder(len(tokens["train"]), settings.batch_size, params.seed),
+        checkpoint=where.checkpoint,
+        fingerprint=where.fingerprint,
+        first=is_first(),
+        agree=agree,
+    )
+
+    metrics = {
+        "tokenizer": settings.tokens,
+        "parameters": count,
+        "languages": languages,
+        "unigram_nats": unigram_nats(tokens["train"], tokens["test"], model.config.codes),
+    }
+    measure = partial(evaluate, model, trainee.params, batch_size=settings.batch_size, mesh=trainee.mesh)
+    for split in ("val", "test"):
+        nats, top1 = measure(captions[split].first(), tokens[split])
+        random = np.random.Generator(np.random.PCG64(params.seed))
+        metrics[split] = {
+            name: interval(values, random, params) for name, values in (("nats_per_token", nats), ("top1", top1))
+        }
+    metrics["caption_gain"] = {}
+    for language in read_meta(DATA)["languages"]:
+        few = tokens["test"][:COMPARED]
+        own = encode([entry[language][0] for entry in entries["test"][: len(few)]])
+        gains = measure(np.roll(own, 1, axis=0), few)[0] - measure(own, few)[0]
+        metrics["caption_gain"][language] = interval(gains, np.random.Generator(np.random.PCG64(params.seed)), params)
+    weights = gather(trainee.params)
+    if is_first():
+        out = OUT / name
+        out.mkdir(parents=True, exist_ok=True)
+        dalle_mini.save(out / "model.safetensors", model.config, weights)
+        write_json(out / "metrics.json", metrics | {"history": history})
+
+
+def use_devices(params: Params) -> None:
+    """Joins other processes, if there are any; one CPU device per core, between which a batch is split.
+
+    Must come before anything else of JAX.
+
+    Raises:
+        EaselError: the devices do not divide the batch.
+    """
+    jax.config.update("jax_num_cpu_devices", params.threads)
+    join_processes()
+    settings = params.dalle_mini
+    if jax.device_count() % settings.model_devices:
+        raise EaselError(
+            f"params.yaml: dalle_mini.model_devices = {settings.model_devices} must divide the number of devices, "
+            f"{jax.device_count()}."
+        )
+    parts = settings.accumulation * jax.device_count() // settings.model_devices
+    if settings.batch_size % parts:
+        raise EaselError(f"params.yaml: dalle_mini.batch_size must be a multiple of accumulation × devices = {parts}.")
+
+
+def chosen_languages(wanted: Sequence[str], there: Sequence[str], name: str) -> list[str]:
+    """The languages of a training: those named, or all that the data have.
+
+    Raises:
+        EaselError: one that the data do not have.
+    """
+    missing = set(wanted) - set(there)
+    if missing:
+        raise EaselError(
+            f"params.yaml: dalle_mini.languages.{name} asks for {', '.join(sorted(missing))}, "
+            f"but the captions are in {', '.join(there)}."
+        )
+    return list(wanted or there)
+
+
+def model_config(params: Params, text: TextTokenizer, image_length: int) -> DalleMiniConfig:
+    """The network that section dalle_mini describes."""
+    settings = params.dalle_mini
+    return DalleMiniConfig(
         text_vocabulary=text.vocabulary,
         text_length=params.text.length,
         text_padding=text.pad_id,
-        codes=params.tokenizer.codes,
-        image_length=tokens["train"].shape[1],
+        codes=getattr(params.tokenizer, params.dalle_mini.tokens).codes,
+        image_length=image_length,
         width=settings.width,
         encoder_layers=settings.encoder_layers,
         decoder_layers=settings.decoder_layers,
         heads=settings.heads,
         feed_forward=settings.feed_forward,
-    )
-    model, initial = dalle_mini.create(config, params.seed)
-    for split in tokens:
-        check_tokens(tokens[split], model, len(captions[split]))
-    count = dalle_mini.parameter_count(initial)
-    print(f"[train_dalle_mini] {count / 1e6:.2f}M parameters, {len(tokens['train'])} pictures", flush=True)
-
-    optimizer = adamw(settings.learning_rate, settings.warmup, settings.steps)
-    trainee = DalleMiniTrainee(
-        model, initial, captions["train"], tokens["train"], optimizer, settings.caption_dropout, params.seed
-    )
-    where = training("train_dalle_mini", params)
-    history = fit(
-        trainee,
-        name="train_dalle_mini",
-        steps=settings.steps,
-        order=BatchOrder(len(tokens["train"]), settings.batch_size, params.seed),
-        checkpoint=where.checkpoint,
-        fingerprint=where.fingerprint,
+        layout=settings.layout,
     )
 
-    metrics = {"parameters": count, "unigram_nats": unigram_nats(tokens["train"], tokens["test"], config.codes)}
-    for split in ("val", "test"):
-        nats, top1 = evaluate(model, trainee.params, captions[split].first(), tokens[split], settings.batch_size)
-        generator = np.random.Generator(np.random.PCG64(params.seed))
-        intervals = {
-            name: bootstrap_mean(values, generator, resamples=params.evaluation.bootstrap)
-            for name, values in (("nats_per_token", nats), ("top1", top1))
-        }
-        metrics[split] = {
-            name: {"value": interval.value, "low": interval.low, "high": interval.high}
-            for name, interval in intervals.items()
-        }
-    OUT.mkdir(parents=True, exist_ok=True)
-    dalle_mini.save(OUT / "model.safetensors", config, jax.device_get(trainee.params))
-    write_json(OUT / "metrics.json", metrics | {"history": history})
+
+def interval(values: np.ndarray, random: np.random.Generator, params: Params) -> dict[str, float]:
+    """Mean and 95 % bootstrap interval, as it stands in metrics.json."""
+    found = bootstrap_mean(values, random, resamples=params.evaluation.bootstrap)
+    return {"value": found.value, "low": found.low, "high": found.high}
 
 
-def load_tokens(split: str) -> np.ndarray:
-    """The image tokens of a split as sequences in reading order, uint16 [N, image_length]."""
-    path = TOKENS / f"{split}_64.npy"
+def load_pictures(params: Params, split: str) -> tuple[np.ndarray, list[dict[str, list[str]]]]:
+    """The encoded pictures of a split that the model sees.
+
+    Returns:
+        tokens in reading order, uint16 [N, image_length], and the N captions by language.
+    """
+    name = params.dalle_mini.tokens
+    path = TOKENS / name / f"{split}_64.npy"
     if not path.is_file():
         raise EaselError(f"{path} does not exist; run `dvc repro`, which makes it first.")
-    grids = np.load(path)  # [N, 16, 16]
-    return grids.reshape(len(grids), -1)
+    grids, source = np.load(path), Split.open(DATA, split)  # [N, h, w]
+    numbers = kept(source, getattr(params.tokenizer, name).leave_out, len(grids))
+    return grids.reshape(len(grids), -1)[numbers], [source.captions[number] for number in numbers]
 
 
 def unigram_nats(train: np.ndarray, test: np.ndarray, codes: int) -> float:

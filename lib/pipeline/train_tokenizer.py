@@ -1,4 +1,4 @@
-"""Stage train_tokenizer: trains the image tokenizer on any data folder and measures it → build/tokenizer/."""
+"""Stage train_tokenizer: trains the image tokenizer on any data folder and measures it → build/tokenizer/<name>/."""
 
 import shutil
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from lib.config import EvaluationParams, Params
+from lib.data.selection import kept
 from lib.data.store import Split, read_meta, write_json
 from lib.metrics.image_distance import ClipFeatures, distance
 from lib.metrics.reconstruction import reconstruction
@@ -48,20 +49,26 @@ def measure(
     return report
 
 
-def run(params: Params) -> None:
-    """Trains on the train split, measures on the test split at every size it has, writes weights and metrics.json."""
+def run(params: Params, name: str) -> None:
+    """Trains the tokenizer `fine` or `coarse` on the train split, measures it on the test split at every size there is.
+
+    Writes weights and metrics.json.
+    """
     meta = read_meta(DATA)
     train, test = Split.open(DATA, "train"), Split.open(DATA, "test")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     extractor = clip.load(CLIP)
-    p = params.tokenizer
-    learner = TokenizerTrainee(p, params.seed, train.images(64), extractor.to(device).features, device)
-    where = stage.training("train_tokenizer", params)
+    p = getattr(params.tokenizer, name)
+    seen = train.images(64)
+    if p.leave_out:
+        seen = np.asarray(seen)[kept(train, p.leave_out)]
+    learner = TokenizerTrainee(p, params.seed, seen, extractor.to(device).features, device)
+    where = stage.training("train_tokenizer", params, name)
     history = fit(
         learner,
         name="train_tokenizer",
         steps=p.steps,
-        order=BatchOrder(len(train), min(p.batch_size, len(train)), params.seed),
+        order=BatchOrder(len(seen), min(p.batch_size, len(seen)), params.seed),
         checkpoint=where.checkpoint,
         fingerprint=where.fingerprint,
     )
@@ -70,11 +77,13 @@ def run(params: Params) -> None:
     report = {"parameters": sum(weights.numel() for weights in model.parameters()), "history": history}
     for size in meta["image_sizes"]:
         if size in test.lengths:
-            images = np.asarray(test.images(size)[: params.evaluation.pictures])
-            backgrounds = test.scenes and [scene["background"]["kind"] for scene in test.scenes[: len(images)]]
+            numbers = kept(test, p.leave_out, min(params.evaluation.pictures, test.lengths[size]))
+            images = np.asarray(test.images(size)[: params.evaluation.pictures])[numbers]
+            backgrounds = test.scenes and [test.scenes[number]["background"]["kind"] for number in numbers]
             random = np.random.Generator(np.random.PCG64([params.seed, size]))
-            name = "test" if size == 64 else f"test_{size}"
-            report[name] = measure(model, images, backgrounds, features, params.evaluation, random)
-    shutil.rmtree(OUT, ignore_errors=True)
-    vqgan.save(model.to("cpu"), OUT)
-    write_json(OUT / "metrics.json", report)
+            split = "test" if size == 64 else f"test_{size}"
+            report[split] = measure(model, images, backgrounds, features, params.evaluation, random)
+    out = OUT / name
+    shutil.rmtree(out, ignore_errors=True)
+    vqgan.save(model.to("cpu"), out)
+    write_json(out / "metrics.json", report)

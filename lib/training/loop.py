@@ -1,6 +1,7 @@
 """The training loop, for any framework: order of the data, checkpoints, exact resume, history, progress."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +36,8 @@ def fit(
     fingerprint: str,
     save_every: float = 20.0,
     points: int = 60,
+    first: bool = True,
+    agree: Callable[[bool], bool] = bool,
 ) -> list[dict[str, float]]:
     """Trains for `steps` updates, resuming from `checkpoint` if it is there.
 
@@ -47,6 +50,8 @@ def fit(
         checkpoint: file to write every `save_every` seconds and at the end.
         fingerprint: of configuration, code and data; a checkpoint with another one is refused.
         points: about how many entries the history gets.
+        first: whether this process, of those that train together, is the one that writes and reports.
+        agree: takes what this process would decide and returns what all of them do; the clocks of several differ.
 
     Returns:
         The history: dicts with `step` (1-based, the last one averaged) and the mean of each logged number since the
@@ -68,7 +73,9 @@ def fit(
 
     def save() -> None:
         meta = {"fingerprint": fingerprint, "step": done, "history": history, "sums": sums}
-        checkpoints.save(checkpoint, trainee.state(), meta)
+        arrays = trainee.state()
+        if first:
+            checkpoints.save(checkpoint, arrays, meta)
 
     every = max(steps // points, 1)
     progress = Progress(name, steps, already=done)
@@ -84,8 +91,9 @@ def fit(
             since = done - (history[-1]["step"] if history else 0)
             history.append({"step": done, **{key: total / since for key, total in sums.items()}})
             sums = {}
-        progress.update(done, **numbers)
-        if time.monotonic() - saved > save_every or done == steps:
+        if first:
+            progress.update(done, **numbers)
+        if done == steps or agree(time.monotonic() - saved > save_every):
             save()
             saved = time.monotonic()
     return history

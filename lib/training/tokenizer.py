@@ -47,7 +47,8 @@ class TokenizerTrainee:
         self.params, self.seed, self.images = params, seed, images
         self.extractor = extractor if params.perceptual_weight > 0 else None
         random = generator(seed, 0)
-        self.model = VQGAN(params.width, params.codes, params.code_width, params.ema_decay, random).to(device)
+        sizes = params.width, params.codes, params.code_width, params.ema_decay, params.stride
+        self.model = VQGAN(*sizes, random).to(device)
         self.descent = Descent(self.model, params)
         self.discriminator = None
         if params.discriminator_weight > 0:

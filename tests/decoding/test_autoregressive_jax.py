@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lib.decoding.autoregressive_jax import row_keys, sample
+from lib.decoding.autoregressive_jax import _loop, row_keys, sample
 from lib.errors import EaselError
 
 CODES, STEPS = 5, 7
@@ -92,8 +92,80 @@ def test_positions_arrive_in_order():
     np.testing.assert_array_equal(drawn, [np.arange(STEPS)] * 2)
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"guidance": -2.0}, {"steps": 0}])
+def test_filters_follow_guidance_and_temperature():
+    """Each of the four in another place would leave other tokens to draw from."""
+    rows = 400
+    conditional = np.log(np.array([0.50, 0.24, 0.16, 0.07, 0.03]))
+    unconditional = np.log(np.array([0.70, 0.10, 0.10, 0.09, 0.01]))
+    both = jnp.asarray(np.tile(np.stack([conditional, unconditional]), (rows, 1)), jnp.float32)
+    keys = row_keys(np.zeros(rows), np.arange(rows))
+
+    def drawn(**settings):
+        tokens = sample(constant, None, both, CODES, 3, keys, guidance=2.0, **settings)
+        return np.bincount(tokens.ravel(), minlength=CODES) / tokens.size
+
+    mixed = np.exp(2 * conditional - unconditional)  # guided: 0.27, 0.43, 0.19, 0.04, 0.07 – another order
+    mixed /= mixed.sum()
+    assert mixed.argsort()[::-1].tolist() == [1, 0, 2, 4, 3]
+    np.testing.assert_allclose(drawn(), mixed, atol=0.06)
+    kept = np.where([1, 1, 1, 0, 0], mixed, 0)
+    np.testing.assert_allclose(drawn(top_k=3), kept / kept.sum(), atol=0.06)
+    np.testing.assert_array_equal(drawn(top_p=0.65) > 0, [1, 1, 0, 0, 0])
+    # A temperature of 3 flattens: 0.24, 0.28, 0.21, 0.13, 0.15 reach 0.65 with three tokens, not with two.
+    np.testing.assert_array_equal(drawn(top_p=0.65, temperature=3.0) > 0, [1, 1, 1, 0, 0])
+    # top-p of what top-k left: token 1 has 0.62 of tokens 0 and 1, but 0.43 of all.
+    np.testing.assert_array_equal(drawn(top_k=2, top_p=0.55) > 0, [0, 1, 0, 0, 0])
+    np.testing.assert_array_equal(drawn(top_p=0.55) > 0, [1, 1, 0, 0, 0])
+
+
+def constant(context, carry, previous, position):
+    return carry, carry
+
+
+def test_tight_filters_are_greedy_and_loose_ones_change_nothing(table):
+    _, extra = state(6)
+    keys = row_keys(np.zeros(6), np.arange(6))
+    greedy = sample(chain, table, (0, extra), CODES, STEPS, keys, temperature=0.0)
+    free = sample(chain, table, (0, extra), CODES, STEPS, keys)
+    assert (greedy != free).any()
+    for tight in ({"top_k": 1}, {"top_p": 1e-6}, {"top_k": 1, "top_p": 1e-6, "temperature": 5.0}):
+        np.testing.assert_array_equal(sample(chain, table, (0, extra), CODES, STEPS, keys, **tight), greedy)
+    for loose in ({"top_k": CODES}, {"top_k": 0}, {"top_p": 1.0 - 1e-7}):
+        np.testing.assert_array_equal(sample(chain, table, (0, extra), CODES, STEPS, keys, **loose), free)
+
+
+def test_other_values_do_not_compile_anew(table):
+    _, extra = state(12)
+    keys = row_keys(np.zeros(6), np.arange(6))
+    calls = [
+        {"temperature": 0.7, "guidance": 2.0, "top_k": 3, "top_p": 0.9},
+        {"temperature": 1, "guidance": 3, "top_k": 3, "top_p": np.float64(0.5)},
+        {"temperature": np.float32(2.0), "guidance": np.float32(0.5), "top_k": np.int64(3), "top_p": 0.1},
+    ]
+    compiled = []
+    for settings in calls:
+        sample(chain, table, (0, extra), CODES, STEPS, keys, **settings)
+        compiled.append(_loop._cache_size())
+    assert compiled[0] == compiled[1] == compiled[2]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"guidance": -2.0},
+        {"top_k": -1},
+        {"top_k": 2.5},
+        {"top_p": 0.0},
+        {"top_p": 1.2},
+    ],
+)
 def test_nonsense_is_refused(table, wrong):
-    arguments = {"steps": STEPS, "temperature": 1.0, "guidance": 1.0} | wrong
-    with pytest.raises(EaselError, match="sampling needs temperature ≥ 0"):
-        sample(chain, table, state(2), CODES, keys=row_keys(np.zeros(2), np.arange(2)), **arguments)
+    with pytest.raises(EaselError, match=r"sampling needs temperature ≥ 0, .* 0 < top_p ≤ 1"):
+        sample(chain, table, state(2), CODES, STEPS, row_keys(np.zeros(2), np.arange(2)), **wrong)
+
+
+def test_no_step_is_refused(table):
+    with pytest.raises(EaselError, match="at least one step, not 0"):
+        sample(chain, table, state(2), CODES, 0, row_keys(np.zeros(2), np.arange(2)))

@@ -24,6 +24,8 @@ ENVIRONMENT = {
     "DVC_NO_ANALYTICS": "1",
 }
 
+QUIET_SECONDS = 0.65  # of `dvc config --list` on the idle two-core machine for which the limits below were set
+
 
 def call(*command, cwd=SHADOW, check=True):
     """Runs a command to its end; its output is in the error if it fails."""
@@ -31,6 +33,20 @@ def call(*command, cwd=SHADOW, check=True):
     if check and answer.returncode:
         raise AssertionError(f"{' '.join(command)} failed:\n{answer.stdout[-4000:]}\n{answer.stderr[-4000:]}")
     return answer
+
+
+def slowness():
+    """How many times slower than when the limits below were set this machine is just now, at least 1.
+
+    Measured on a command that shares no code with this repository and does what the limited ones do most: start Python,
+    import, read the file system. A limit in seconds alone would fail on any busy or slow machine, and say nothing.
+    """
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        call("dvc", "config", "--list", cwd=REPOSITORY)
+        seconds.append(time.monotonic() - started)
+    return max(1.0, min(seconds) / QUIET_SECONDS)
 
 
 def git_status():
@@ -49,15 +65,16 @@ def test_smoke_writes_a_table_a_figure_and_verdicts(smoke):
     assert "profile smoke" in smoke["printed"]
     for suffix in ("csv", "md", "tex"):
         assert (SHADOW / "results/smoke/tables" / f"dalle_mini.{suffix}").stat().st_size > 100
-    assert (SHADOW / "paper_figs/smoke/dalle_mini/samples_guided.pdf").read_bytes().startswith(b"%PDF")
+    assert (SHADOW / "paper_figs/smoke/dalle_mini/samples_sweep_3.pdf").read_bytes().startswith(b"%PDF")
     claims = json.loads((SHADOW / "results/smoke/verdicts/claims.json").read_text())
     verdicts = {entry["id"]: entry["verdict"] for entry in claims["claims"]}
     assert verdicts["C28"] in ("trend reproduced at reduced scale", "inconclusive", "contradicted")
 
 
 def test_smoke_stays_in_its_time(smoke):
-    print(f"smoke: {smoke['minutes']:.1f} minutes")
-    assert smoke["minutes"] < 4.0
+    allowed = 8.0 * slowness()
+    print(f"smoke: {smoke['minutes']:.1f} minutes, allowed {allowed:.1f}")
+    assert smoke["minutes"] < allowed
 
 
 def test_smoke_touches_nothing_that_git_tracks(smoke):
@@ -71,8 +88,9 @@ def test_second_run_does_nothing(smoke):
         answer = call("dvc", "repro")
         seconds.append(time.monotonic() - started)
         assert "Running stage" not in answer.stdout and "up to date" in answer.stdout
-    print(f"second dvc repro: {min(seconds):.1f} s")
-    assert min(seconds) <= 3.0
+    allowed = 3.0 * slowness()
+    print(f"second dvc repro: {min(seconds):.1f} s, allowed {allowed:.1f}")
+    assert min(seconds) <= allowed
 
 
 def test_every_figure_and_table_says_where_it_comes_from(smoke):
@@ -85,16 +103,18 @@ def test_every_figure_and_table_says_where_it_comes_from(smoke):
 @pytest.fixture(scope="module")
 def longer(smoke):
     """A shadow whose trainings are long enough for a checkpoint in their middle, run once without interruption."""
-    settings = ["tokenizer.steps=300", "dalle_mini.steps=200"]
+    settings = ["tokenizer.fine.steps=300", "dalle_mini.tokens=fine", "dalle_mini.steps.both=400"]
     answer = call("python", "-m", "lib.profile", "smoke", "--set", *settings, cwd=REPOSITORY)
     shadow = REPOSITORY / answer.stdout.strip()
-    call("dvc", "repro", "train_dalle_mini", cwd=shadow)
+    call("dvc", "repro", "train_dalle_mini@both", cwd=shadow)
     return shadow
 
 
-@pytest.mark.parametrize("stage", ["train_tokenizer", "train_dalle_mini"])
-def test_killed_training_resumes_to_the_same_result(longer, stage):
-    out = longer / "build" / stage.removeprefix("train_")
+@pytest.mark.parametrize(
+    ("stage", "folder"), [("train_tokenizer@fine", "tokenizer/fine"), ("train_dalle_mini@both", "dalle_mini/both")]
+)
+def test_killed_training_resumes_to_the_same_result(longer, stage, folder):
+    out = longer / "build" / folder
     whole = {path.name: path.read_bytes() for path in out.iterdir()}
     forget(longer / "dvc.lock", stage)
     shutil.rmtree(out)
@@ -114,8 +134,8 @@ def test_killed_training_resumes_to_the_same_result(longer, stage):
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert not (out / "metrics.json").exists()
-    printed = call("dvc", "repro", "--no-run-cache", "train_dalle_mini", cwd=longer).stdout
-    resumed = re.search(rf"\[{stage}\] resumes at step (\d+) of (\d+)", printed)
+    printed = call("dvc", "repro", "--no-run-cache", "train_dalle_mini@both", cwd=longer).stdout
+    resumed = re.search(rf"\[{stage.split('@')[0]}\] resumes at step (\d+) of (\d+)", printed)
     assert resumed and 0 < int(resumed[1]) < int(resumed[2]), "not killed in the middle"
     assert printed.count("Running stage") == 1, "stages after it saw another result"
     assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
@@ -149,9 +169,9 @@ def test_edited_data_are_refused(smoke):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["PROFILE=smok"], "unknown profile 'smok'; there are laptop, gpu, smoke"),
-        (["PROFILE=smoke", "SET=tokenizer.stesp=3"], "unknown key 'tokenizer.stesp'; did you mean 'steps'?"),
-        (["PROFILE=smoke", "SET=tokenizer.steps=many"], "tokenizer.steps is 'many' (str), must be int"),
+        (["PROFILE=smok"], "unknown profile 'smok'; there are laptop, gpu, paper, smoke"),
+        (["PROFILE=smoke", "SET=tokenizer.fine.stesp=3"], "unknown key 'tokenizer.fine.stesp'; did you mean 'steps'?"),
+        (["PROFILE=smoke", "SET=tokenizer.fine.steps=many"], "tokenizer.fine.steps is 'many' (str), must be int"),
     ],
 )
 def test_mistakes_stop_make_before_anything_runs(arguments, message):

@@ -90,7 +90,10 @@ def test_a_valid_entry_arrives_with_all_its_fields(tmp_path):
         ({"source__known_from": "rumour"}, "claim C1: source: known_from: must be one of"),
         ({"needs": "a GPU"}, "claim C1: give either metric .* or needs"),
         ({"metric": ...}, "claim C1: give either metric .* or needs"),
-        ({"metric__kind": "directoin"}, "claim C1: metric: kind: must be one of direction, exact, threshold, none"),
+        (
+            {"metric__kind": "directoin"},
+            "claim C1: metric: kind: must be one of direction, .*, none, possible",
+        ),
         ({"metric__better": "bigger"}, "claim C1: metric: better: must be one of lower, higher"),
         ({"metric__better": ...}, "claim C1: metric: missing better"),
         ({"metric__minimum_seeds": 3}, "claim C1: metric: minimum_seeds 3 is too few"),
@@ -113,6 +116,13 @@ def test_exact_claims_need_the_expected_value_and_take_no_seeds(tmp_path):
         load(tmp_path, [changed(CLAIM, metric={"results": "glu.json", "key": "a", "kind": "exact"})])
     with pytest.raises(EaselError, match="unknown minimum_seeds"):
         load(tmp_path, [changed(CLAIM, metric={**metric, "minimum_seeds": 5})])
+
+
+def test_claims_that_arithmetic_may_rule_out_take_nothing_more(tmp_path):
+    metric = {"results": "costs.json", "key": "a", "kind": "possible"}
+    assert load(tmp_path, [changed(CLAIM, metric=metric)]).claims[0].metric.kind == "possible"
+    with pytest.raises(EaselError, match="claim C1: metric: unknown equals"):
+        load(tmp_path, [changed(CLAIM, metric={**metric, "equals": True})])
 
 
 def test_an_entry_without_a_usable_id_is_named_by_its_number(tmp_path):

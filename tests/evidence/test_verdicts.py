@@ -126,6 +126,21 @@ def test_exact_claims_are_equal_or_not(tmp_path):
     assert exact(4718593, 4718592).sentence == "Not equal: expected 4718592, found 4718593."
 
 
+def test_arithmetic_can_rule_out_but_not_prove(tmp_path):
+    def possible(measured):
+        return judge(tmp_path, measured, scale="paper", profile="paper", kind="possible", better=None)
+
+    judged = possible({"possible": True, "because": "72 hours at $2.40 are $172.80."})
+    assert judged.verdict == verdicts.INCONCLUSIVE
+    assert judged.sentence == "Arithmetic finds it possible, which is no proof: 72 hours at $2.40 are $172.80."
+    judged = possible({"possible": False, "because": "it takes 300 % of the peak."})
+    assert judged.verdict == verdicts.CONTRADICTED
+    assert judged.sentence == "Arithmetic rules it out: it takes 300 % of the peak."
+    for wrong in (True, {"possible": 1, "because": "x"}, {"possible": True}):
+        with pytest.raises(EaselError, match=r"claim C1: a\.b in .*: needs the fields possible .* and because"):
+            possible(wrong)
+
+
 def test_kind_none_never_decides(tmp_path):
     judgement = judge(tmp_path, {"changes": 3}, kind="none", better=None)
     assert judgement.verdict == verdicts.INCONCLUSIVE

@@ -1,16 +1,15 @@
-import math
+import dataclasses
 from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import erf
 
 from lib.decoding.autoregressive_jax import row_keys, sample
 from lib.errors import EaselError
 from lib.models import dalle_mini
-from lib.models.dalle_mini import GLU, DalleMiniConfig
+from lib.models.dalle_mini import DalleMiniConfig, Layout
 
 CONFIG = DalleMiniConfig(
     text_vocabulary=20,
@@ -125,7 +124,24 @@ def test_parameter_count():
     attention = 4 * width**2 + width + 2 * width  # norm before without scale, norm after with
     encoder = (CONFIG.text_vocabulary + CONFIG.text_length) * width + 2 * width + (attention + glu) + width
     decoder = (CONFIG.codes + 1 + CONFIG.image_length) * width + 2 * width + 2 * (2 * attention + glu) + width
-    assert dalle_mini.parameter_count(built()[1]) == encoder + decoder + width * (CONFIG.codes + 1)
+    count = encoder + decoder + width * (CONFIG.codes + 1)
+    assert dalle_mini.parameter_count(built()[1]) == dalle_mini.parameter_count(dalle_mini.shapes(CONFIG)) == count
+
+
+def test_padded_codes_have_rows_but_are_never_drawn():
+    config = dataclasses.replace(CONFIG, padded_codes=4)
+    tree = dalle_mini.shapes(config)["params"]
+    assert tree["lm_head"]["kernel"].shape == (CONFIG.width, 16)
+    assert tree["model"]["decoder"]["embed_tokens"]["embedding"].shape == (16, CONFIG.width)
+    params = built()[1]["params"]
+    model = params["model"]
+    table = jnp.pad(model["decoder"]["embed_tokens"]["embedding"], ((0, 4), (0, 0)), constant_values=3.0)
+    decoder = model["decoder"] | {"embed_tokens": {"embedding": table}}
+    head = {"kernel": jnp.pad(params["lm_head"]["kernel"], ((0, 0), (0, 4)), constant_values=3.0)}
+    padded = {"params": {"model": model | {"decoder": decoder}, "lm_head": head}}
+    logits = np.asarray(jax.jit(dalle_mini.DalleMini(config).apply)(padded, *batch()))
+    np.testing.assert_allclose(logits[..., :12], logits_of(built()[1], *batch()), atol=1e-5)
+    assert (logits[..., 11:] < -1e8).all()
 
 
 def test_parameter_tree_has_the_names_of_the_original():
@@ -142,32 +158,20 @@ def test_parameter_tree_has_the_names_of_the_original():
     }  # fmt: skip
 
 
-def test_glu_is_its_closed_form():
-    x = np.random.default_rng(3).standard_normal((2, 5, 16)).astype(np.float32)
-    block = GLU(16, 24)
-    leaves, structure = jax.tree.flatten(jax.eval_shape(block.init, jax.random.key(0), x))
-    generator = np.random.default_rng(4)
-    params = jax.tree.unflatten(structure, [generator.standard_normal(leaf.shape) for leaf in leaves])
-    weights = params["params"]
-
-    def norm(values, bias):
-        centred = values - values.mean(-1, keepdims=True)
-        return centred / np.sqrt(centred.var(-1, keepdims=True) + 1e-5) + bias
-
-    inside = norm(x.astype(np.float64), weights["LayerNorm_0"]["bias"])
-    first = inside @ weights["Dense_0"]["kernel"]
-    product = first * (1 + erf(first / math.sqrt(2))) / 2 * (inside @ weights["Dense_1"]["kernel"])
-    expected = norm(product, weights["LayerNorm_1"]["bias"]) @ weights["Dense_2"]["kernel"]
-    single = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
-    np.testing.assert_allclose(jax.jit(block.apply)(single, x), expected, atol=2e-4)
-
-
-def test_save_and_load_give_the_same_logits(tmp_path):
+def test_save_and_load_give_the_same_logits_and_configuration(tmp_path):
     _, params = built()
-    dalle_mini.save(tmp_path / "model.safetensors", CONFIG, params)
+    layout = Layout(dropout=0.1, remat=True)  # neither shows in the parameters
+    config = dataclasses.replace(CONFIG, layout=layout)
+    dalle_mini.save(tmp_path / "model.safetensors", config, params)
     again, loaded = dalle_mini.load(tmp_path)
-    assert again.config == CONFIG
+    assert again.config == config and again.config.layout == layout
     np.testing.assert_array_equal(logits_of(loaded, *batch()), logits_of(params, *batch()))
+
+
+def test_a_file_that_names_no_layout_has_the_default_one():
+    fields = CONFIG.as_dict()
+    del fields["layout"], fields["padded_codes"]
+    assert DalleMiniConfig.from_dict(fields) == CONFIG
 
 
 def test_bad_shapes_are_refused(tmp_path):
@@ -181,5 +185,7 @@ def test_bad_shapes_are_refused(tmp_path):
         model.apply(params, text, image[:2])
     with pytest.raises(EaselError, match="3 heads do not divide a width of 16"):
         DalleMiniConfig(20, 6, 0, 11, 9, 16, 1, 1, 3, 24)
+    with pytest.raises(EaselError, match="padded_codes is -1"):
+        dataclasses.replace(CONFIG, padded_codes=-1)
     with pytest.raises(EaselError, match="does not exist"):
         dalle_mini.load(tmp_path)

@@ -19,7 +19,7 @@ def unit_vectors(count: int, width: int, seed: int = 0) -> torch.Tensor:
 
 def tiny(seed: int = 0) -> VQGAN:
     """A small network whose codebook has been taken from a few pictures."""
-    model = VQGAN(width=16, codes=32, code_width=4, ema_decay=0.9, generator=generator(seed))
+    model = VQGAN(width=16, codes=32, code_width=4, ema_decay=0.9, stride=4, generator=generator(seed))
     images = torch.rand(2, 3, 64, 64, generator=generator(seed, 1))
     model.quantizer.revive(model.embed(images).detach().flatten(0, 2), generator(seed, 2))
     return model
@@ -152,7 +152,7 @@ def test_the_reconstruction_error_reaches_every_weight_of_the_encoder():
 
 
 def test_weights_follow_from_the_generator():
-    first, same, other = (VQGAN(16, 32, 4, 0.9, generator(seed)).state_dict() for seed in (0, 0, 1))
+    first, same, other = (VQGAN(16, 32, 4, 0.9, 4, generator(seed)).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 

@@ -9,6 +9,7 @@ import pytest
 from lib import config
 from lib.errors import EaselError
 from lib.pipeline import dependencies, stage
+from lib.pipeline.__main__ import main
 
 REPOSITORY = Path(__file__).parent.parent.parent
 STAGES = stage.pipeline_file(REPOSITORY / "dvc.yaml")["stages"]
@@ -62,6 +63,26 @@ def test_every_stage_module_is_in_the_pipeline():
     assert modules == {name for name, spec in STAGES.items() if "lib.pipeline" in spec["cmd"]}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "usage"),
+        (["train_dalle_mini"], "takes one of both, english"),
+        (["train_dalle_mini", "german"], "takes one of both, english"),
+        (["encode", "both"], "takes no item"),
+        (["encod"], "no stage 'encod'"),
+    ],
+)
+def test_a_stage_is_asked_for_by_name_and_item(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_names_of_matrix_stages_are_those_of_dvc():
+    assert {"encode", "train_dalle_mini@both", "train_dalle_mini@english"} <= set(stage.all_names())
+    assert "train_dalle_mini" not in stage.all_names()
+
+
 def test_imports_follow_all_forms(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sources = {
@@ -97,7 +118,7 @@ def test_fingerprint_follows_parameters_code_and_data(tmp_path, monkeypatch):
         fingerprint()
     Path("data/MANIFEST.sha256").write_text("a")
     seen = [fingerprint()]
-    tree["tokenizer"]["steps"] += 1
+    tree["clip"]["steps"] += 1
     assert fingerprint() == seen[0]  # not this stage's section
     for change in (
         lambda: tree["reader"].update(steps=7),

@@ -27,10 +27,30 @@ def tokenizer_report():
 
 def drawn(scale, applicable):
     accuracy = {"counting": entry(0.25), "overall": entry(0.5)} if applicable else None
-    return {"scale": scale, "pictures": 10, "accuracy": accuracy, "clip_score": entry(20.0)} | {
+    return {
+        "scale": scale,
+        "pictures": 10,
+        "accuracy": accuracy,
+        "clip_score": entry(20.0),
+        "diversity": entry(0.5),
+    } | {
         "fid": entry(5.0),
         "kid": entry(0.1),
     }
+
+
+def study(applicable):
+    plain, guided = drawn(1.0, applicable), drawn(3.0, applicable)
+    curve = [{"n": n, "ranked": entry(0.4), "oracle": entry(0.6)} for n in (1, 2)]
+    return {"unguided": plain, "guided": guided, "sweep": [plain, guided], "languages": {"both": {"en": guided}}} | {
+        "reranking": {"candidates": 2, "prompts": 7} | ({"curve": curve} if applicable else {})
+    }
+
+
+def trained():
+    measures = {"nats_per_token": entry(1.5), "top1": entry(0.6)}
+    gain = {"en": entry(0.04), "zh": entry(0.03)}
+    return {"parameters": 1234, "unigram_nats": 5.2, "test": measures, "caption_gain": gain}
 
 
 @pytest.fixture(params=[True, False], ids=["scenes", "real pictures"])
@@ -49,9 +69,13 @@ def params(request, tmp_path, monkeypatch):
     retrieval = {"candidates": 256, "queries": 512, "en": measures}
     reports = {
         "tokenizer": {"test": tokenizer_report(), "test_128": tokenizer_report()} if request.param else {},
+        "coarse_tokenizer": {"test": tokenizer_report()},
         "reader": reader if request.param else {"applicable": False, "reason": "real pictures"},
         "clip": {"retrieval": retrieval},
-        "dalle_mini": {"unguided": drawn(1.0, request.param), "guided": drawn(3.0, request.param)},
+        "dalle_mini": study(request.param),
+        "dalle_mini_training": {"both": trained(), "english": trained()},
+        "dalle_mini_search": {"optimizer": "adafactor", "steps": 9}
+        | {"runs": [{"learning_rate": rate, "val_nats": entry(2.0)} for rate in (0.01, 0.1)]},
     }
     if not request.param:
         reports["tokenizer"] = {"test": tokenizer_report()}
@@ -66,9 +90,12 @@ def test_tables_leave_out_what_does_not_apply(params):
     out = found.results / "tables"
     provenance.check(out)
     assert (out / "reader.md").exists() == applicable
-    assert len((out / "tokenizer.csv").read_text().splitlines()) == (3 if applicable else 2)
+    assert len((out / "tokenizer.csv").read_text().splitlines()) == (4 if applicable else 3)
     text = (out / "dalle_mini.md").read_text()
-    assert ("counting" in text) == applicable and "20.0 [20.0, 20.0]" in text
+    assert ("counting" in text) == applicable and "20.0 [20.0, 20.0]" in text and "s = 3" in text
+    assert (out / "dalle_mini_ranking.md").exists() == applicable
+    assert "0.1 " in (out / "dalle_mini_search.md").read_text()
+    assert "0.0400" in (out / "dalle_mini_training.md").read_text()
 
 
 def test_pinned_costs_and_the_readme_come_from_the_run(params):
@@ -79,7 +106,7 @@ def test_pinned_costs_and_the_readme_come_from_the_run(params):
     Path("README.md").write_text(f"before\n{pin.BEGIN}\nold\n{pin.END}\nafter\n")
     with pytest.raises(EaselError, match="stage make_data has not run here"):
         pin.write_runtimes("laptop")
-    for name in stage.pipeline_file()["stages"]:
+    for name in stage.all_names():
         with stage.record(name, ["params.yaml"]):
             pass
     pin.write_runtimes("laptop")

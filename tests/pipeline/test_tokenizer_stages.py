@@ -28,23 +28,23 @@ def workplace(tmp_path, monkeypatch):
         images[128] = random.integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
         store.write_split("data", name, images, [{"en": ["a picture"]}] * count)
     store.write_meta("data", "webdataset", ["en"], has_truth=False)
-    model = VQGAN(8, 16, 4, 0.9, generator(0))
+    model = VQGAN(8, 16, 4, 0.9, 4, generator(0))
     images = vqgan.pixels_to_tensor(store.Split.open("data", "test").images(64), model.device)
     model.quantizer.revive(model.embed(images).detach().flatten(0, 2), generator(1))
-    vqgan.save(model, "build/tokenizer")
+    vqgan.save(model, "build/tokenizer/fine")
     return params
 
 
 def test_encode_writes_the_tokens_of_every_split_and_size(workplace):
-    encode.run(workplace)
-    model = vqgan.load("build/tokenizer")
-    report = json.loads((encode.OUT / "report.json").read_text())
+    encode.run(workplace, "fine")
+    model = vqgan.load("build/tokenizer/fine")
+    report = json.loads((encode.OUT / "fine/report.json").read_text())
     assert report["codes"] == 16
     assert set(report["arrays"]) == {"train_64", "train_128", "test_64", "test_128"}
     for name, count in COUNTS.items():
         split = store.Split.open("data", name)
         for size, number in ((64, count), (128, 2)):
-            tokens = np.load(encode.OUT / f"{name}_{size}.npy")
+            tokens = np.load(encode.OUT / "fine" / f"{name}_{size}.npy")
             assert tokens.dtype == np.uint16 and tokens.shape == (number, size // 4, size // 4)
             np.testing.assert_array_equal(tokens, vqgan.encode_batches(model, split.images(size)))
             entry = report["arrays"][f"{name}_{size}"]
@@ -54,14 +54,15 @@ def test_encode_writes_the_tokens_of_every_split_and_size(workplace):
 
 
 def test_encode_leaves_nothing_of_an_earlier_run(workplace):
-    encode.OUT.mkdir(parents=True)
-    (encode.OUT / "old_64.npy").touch()
-    encode.run(workplace)
-    assert not (encode.OUT / "old_64.npy").exists()
+    old = encode.OUT / "fine/old_64.npy"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    encode.run(workplace, "fine")
+    assert not old.exists()
 
 
 def test_measured_are_quality_and_use_of_the_codebook(workplace):
-    model = vqgan.load("build/tokenizer")
+    model = vqgan.load("build/tokenizer/fine")
     images = np.asarray(store.Split.open("data", "test").images(64))
     extractor = train_tokenizer.ClipFeatures(Clip(ClipConfig(8, 4, 8, 8, 8, 1, 1), generator(0)).eval())
     evaluation = replace(workplace.evaluation, bootstrap=10)

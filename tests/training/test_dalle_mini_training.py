@@ -1,13 +1,16 @@
 from functools import cache
 
+import jax
 import numpy as np
 import pytest
 
 from lib.errors import EaselError
 from lib.models import dalle_mini
 from lib.training import jax_state
-from lib.training.dalle_mini import Captions, DalleMiniTrainee, adamw, evaluate, schedule
+from lib.training.dalle_mini import Captions, DalleMiniTrainee, evaluate, loss_and_gradients
 from lib.training.loop import fit
+from lib.training.mesh import make_mesh
+from lib.training.optimizers import optimizer as make_optimizer
 from lib.training.order import BatchOrder
 
 CONFIG = dalle_mini.DalleMiniConfig(
@@ -42,7 +45,7 @@ TOKENS = np.repeat(np.arange(8), 6).reshape(8, 6).astype(np.uint16)  # the pictu
 
 
 # Cached: an update is compiled once for every optimizer object.
-optimizer = cache(lambda steps: adamw(1e-2, 2, steps))
+optimizer = cache(lambda steps: make_optimizer("adamw", 1e-2, 2, steps, decay=0.5))
 created = cache(lambda: dalle_mini.create(CONFIG, seed=0))
 
 
@@ -113,9 +116,18 @@ def test_draws_follow_from_seed_and_step():
     assert (texts[0] != texts[2]).any()
 
 
-def test_learning_rate_warms_up_stays_and_falls_to_zero():
-    rate = schedule(1.0, warmup=10, steps=100)
-    np.testing.assert_allclose([rate(s) for s in (0, 5, 10, 50, 75, 100)], [0, 0.5, 1, 1, 0.5, 0], atol=1e-6)
+def test_accumulated_parts_give_the_loss_and_gradients_of_the_whole_batch():
+    model, params = created()
+    text_ids, image_ids = captions().first(), TOKENS.astype(np.int32)
+    results = [
+        jax.jit(loss_and_gradients, static_argnums=(1, 5, 6))(
+            params, model, text_ids, image_ids, jax.random.key(0), make_mesh(), parts
+        )
+        for parts in (1, 4)
+    ]
+    whole, parts = (jax_state.flatten(result) for result in results)
+    for name in whole:
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_wrong_tokens_and_missing_captions_are_refused():

@@ -14,6 +14,8 @@ from lib.training.order import BatchOrder
 from lib.training.tokenizer import TokenizerTrainee, perceptual_loss
 
 PARAMS = TokenizerParams(
+    stride=4,
+    leave_out=(),
     steps=6,
     batch_size=4,
     learning_rate=2e-3,

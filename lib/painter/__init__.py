@@ -1,0 +1,1 @@
+"""From prompts to pictures: trained networks, samplers and tokenizers put together."""

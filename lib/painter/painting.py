@@ -1,0 +1,81 @@
+"""Ranked pictures of a prompt, and how a notebook shows them."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+GAP = 2  # white pixels between pictures
+ENLARGED = 2  # times, on the screen: 64 pixels are small
+
+
+@dataclass(frozen=True)
+class Painting:
+    """Candidates for one prompt, the best first.
+
+    Attributes:
+        pictures: uint8 [n, S, S, 3].
+        scores: 100 · cos of CLIP's vectors of prompt and picture, float [n], falling.
+        tokens: int32 [n, h, w].
+        order: int [n], the number of the candidate at each rank.
+    """
+
+    prompt: str
+    pictures: np.ndarray
+    scores: np.ndarray
+    tokens: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def ranked(cls, prompt: str, pictures: np.ndarray, scores: np.ndarray, tokens: np.ndarray) -> "Painting":
+        """Sorts candidates by their scores; of equal ones the earlier candidate comes first."""
+        order = np.argsort(-scores, kind="stable")
+        return cls(prompt, pictures[order], scores[order], tokens[order], order)
+
+    def grid(self, columns: int = 8) -> np.ndarray:
+        """One picture uint8 [H, W, 3]: ranks from left to right, then down, on white."""
+        return grid(self.pictures, min(columns, len(self.pictures)))
+
+    def save(self, path: Path | str) -> None:
+        """Writes the grid as an image file."""
+        Image.fromarray(self.grid()).save(path)
+
+    def _repr_png_(self) -> bytes:
+        return png(self.grid())
+
+
+class Paintings(tuple[Painting, ...]):
+    """Those of several prompts, one below the other."""
+
+    def grid(self, columns: int = 8) -> np.ndarray:
+        """One picture uint8 [H, W, 3], the prompts' grids in their order."""
+        columns = min(columns, max(len(painting.pictures) for painting in self))
+        grids = [grid(painting.pictures, columns) for painting in self]
+        gap = np.full((GAP, grids[0].shape[1], 3), 255, np.uint8)
+        return np.concatenate([part for each in grids for part in (gap, each)][1:])
+
+    def save(self, path: Path | str) -> None:
+        """Writes the grid as an image file."""
+        Image.fromarray(self.grid()).save(path)
+
+    def _repr_png_(self) -> bytes:
+        return png(self.grid())
+
+
+def grid(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """Pictures uint8 [n, S, S, 3], row by row, white between them and where the last row ends early."""
+    rows, side = -(-len(pictures) // columns), pictures.shape[1] + GAP
+    tiles = np.full((rows * columns, side, side, 3), 255, np.uint8)
+    tiles[: len(pictures), :-GAP, :-GAP] = pictures
+    tiles = tiles.reshape(rows, columns, side, side, 3).swapaxes(1, 2)  # [rows, side, columns, side, 3]
+    return tiles.reshape(rows * side, columns * side, 3)[:-GAP, :-GAP]
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A PNG file of uint8 [H, W, 3], enlarged without smoothing."""
+    content = io.BytesIO()
+    image = Image.fromarray(picture)
+    image.resize((ENLARGED * image.width, ENLARGED * image.height), Image.Resampling.NEAREST).save(content, "png")
+    return content.getvalue()
