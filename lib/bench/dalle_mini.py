@@ -27,6 +27,7 @@ from lib.hardware import keep_freed_memory, machine, use_cores
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig
 from lib.painter.dalle_mini import Sampler
+from lib.pipeline.train_dalle_mini import model_config
 from lib.training.dalle_mini import Captions, DalleMiniTrainee
 from lib.training.mesh import copied, make_mesh, rows
 from lib.training.optimizers import optimizer
@@ -94,19 +95,7 @@ def sizes(params: Params) -> list[Size]:
     """The network of params.yaml, and a width-512 one of the same layout."""
     settings = params.dalle_mini
     tokenizer = getattr(params.tokenizer, settings.tokens)
-    own = DalleMiniConfig(
-        text_vocabulary=params.text.vocabulary,
-        text_length=params.text.length,
-        text_padding=0,
-        codes=tokenizer.codes,
-        image_length=(PICTURE // tokenizer.stride) ** 2,
-        width=settings.width,
-        encoder_layers=settings.encoder_layers,
-        decoder_layers=settings.decoder_layers,
-        heads=settings.heads,
-        feed_forward=settings.feed_forward,
-        layout=settings.layout,
-    )
+    own = model_config(params, params.text.vocabulary, padding=0, image_length=(PICTURE // tokenizer.stride) ** 2)
     wide = dataclasses.replace(
         own, image_length=WIDE_LENGTH, width=512, encoder_layers=2, decoder_layers=4, heads=8, feed_forward=1365
     )

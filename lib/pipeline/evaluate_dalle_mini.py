@@ -13,6 +13,7 @@ from lib.evidence.results import read
 from lib.evidence.statistics import bootstrap_mean
 from lib.metrics import clip_score, image_distance, scene_accuracy
 from lib.metrics.diversity import feature_diversity
+from lib.metrics.exact_scene import exactly
 from lib.metrics.reranking import best_of
 from lib.models import clip, reader, vqgan
 from lib.text import TextTokenizer
@@ -44,7 +45,7 @@ def run(params: Params) -> None:
     texts = {"originals": first_captions(SHOWN), "titles": titles}
     sweep, languages = [], {}
     for name, about in sets.items():
-        if name.startswith("captioned") or name == "ranked":
+        if name.startswith(("captioned", "ranked")):
             continue
         drawn = pictures(name)
         measured = judges.measure(drawn, about)
@@ -64,16 +65,17 @@ def run(params: Params) -> None:
     for name in ("unguided", "guided"):
         numbers = [int(number) for number in sets[f"captioned_{name}"]["ids"]]
         report[name] |= judges.distances(pictures(f"captioned_{name}")[:, 0], numbers)
-    report["super_conditioning"] = paired(
-        unguided["accuracy_by_seed"], guided["accuracy_by_seed"], "sampling seeds of one trained model"
-    )
+    for key, measure in (("super_conditioning", "exact_by_seed"), ("super_conditioning_geneval", "accuracy_by_seed")):
+        report[key] = paired(unguided[measure], guided[measure], "sampling seeds of one trained model")
 
-    ranked = pictures("ranked")
-    report["reranking"], order = judges.ranking(ranked, sets["ranked"], params.sampling.seeds)
-    shown = np.linspace(0, len(ranked) - 1, SHOWN_RANKED).round().astype(int)
-    few = np.concatenate([ranked[index, order[index]] for index in shown])  # [prompts · candidates, S, S, 3]
-    np.save(OUT / "pictures" / "ranked.npy", few)
-    texts["ranked"] = [{"text": judges.prompts[sets["ranked"]["ids"][index]][judges.language]} for index in shown]
+    for key, name in (("reranking", "ranked_unguided"), ("reranking_guided", "ranked_guided")):
+        ranked = pictures(name)
+        report[key], order = judges.ranking(ranked, sets[name], params.sampling.seeds)
+        shown = np.linspace(0, len(ranked) - 1, SHOWN_RANKED).round().astype(int)
+        few = np.concatenate([ranked[index, order[index]] for index in shown])  # [prompts · candidates, S, S, 3]
+        np.save(OUT / "pictures" / f"{name}.npy", few)
+        asked = [judges.prompts[sets[name]["ids"][index]] for index in shown]
+        texts[name] = [{"text": prompt[judges.language]} for prompt in asked]
 
     report["reconstructions"] = judges.reconstructions(
         tokenizer, getattr(params.tokenizer, params.dalle_mini.tokens).leave_out
@@ -105,11 +107,15 @@ class Judges:
         return np.random.Generator(np.random.PCG64([self.seed, *stream]))
 
     def measure(self, drawn: np.ndarray, about: dict) -> dict:
-        """Accuracy (where the prompts say what must be there), CLIP score and diversity of pictures [P, n, S, S, 3]."""
+        """CLIP score and diversity of pictures [P, n, S, S, 3] and, where the prompts say what must be there, accuracy.
+
+        Accuracy is GenEval's: what is asked for is there. Exact accuracy: and nothing else is.
+        """
         asked = [self.prompts[name] for name in about["ids"]]
         prompts = [prompt for prompt in asked for _ in range(drawn.shape[1])]
         flat = drawn.reshape(-1, *drawn.shape[2:])
-        report = {"scale": about["guidance"], "pictures": len(flat), "accuracy": None, "accuracy_by_seed": None}
+        report = {"scale": about["guidance"], "pictures": len(flat)}
+        report |= dict.fromkeys(("accuracy", "accuracy_by_seed", "exact", "exact_by_seed"))
         for name, judge in self.clips.items():
             texts = [prompt[about["language"]] for prompt in prompts]
             report[name] = clip_score.clip_score(flat, texts, judge, self.random(1), self.resamples)[0]
@@ -119,14 +125,18 @@ class Judges:
             spread = feature_diversity(features.reshape(*drawn.shape[:2], -1))  # [P]
             report["diversity"] = interval(spread, self.random(5), self.resamples)
         if self.reader is not None:
+            categories = [prompt["category"] for prompt in asked]
             report["accuracy"], right = scene_accuracy.accuracy(
                 self.reader, flat, prompts, self.random(3), self.resamples
             )
-            categories = [prompt["category"] for prompt in asked]
-            report["accuracy_by_seed"] = [
-                scene_accuracy.summary(part, categories, self.random(4), self.resamples)["overall"]["value"]
-                for part in right.reshape(drawn.shape[:2]).T
-            ]
+            exact = exactly(reader.read(self.reader, flat), prompts)
+            every = [prompt["category"] for prompt in prompts]
+            report["exact"] = scene_accuracy.summary(exact, every, self.random(3), self.resamples)
+            for key, values in (("accuracy_by_seed", right), ("exact_by_seed", exact)):
+                report[key] = [
+                    scene_accuracy.summary(part, categories, self.random(4), self.resamples)["overall"]["value"]
+                    for part in values.reshape(drawn.shape[:2]).T
+                ]
         return report
 
     def distances(self, captioned: np.ndarray, numbers: list[int]) -> dict:
@@ -139,7 +149,7 @@ class Judges:
         return report
 
     def ranking(self, drawn: np.ndarray, about: dict, seeds: int) -> tuple[dict, np.ndarray]:
-        """Best of n by the CLIP, judged by the reader, of pictures [P, seeds · n, S, S, 3].
+        """Best of n by the CLIP, judged by the reader's exact accuracy, of pictures [P, seeds · n, S, S, 3].
 
         Returns:
             the numbers, and for every prompt the first seed's candidates by falling CLIP score, int [P, n].
@@ -152,10 +162,10 @@ class Judges:
         scores = clip_score.clip_score(flat, texts, judge, self.random(1), self.resamples)[1]
         scores = scores.reshape(len(asked), seeds, -1)  # [P, seeds, n]
         order = np.argsort(-scores[:, 0], axis=1, kind="stable")
-        report: dict = {"candidates": scores.shape[2], "prompts": len(asked)}
+        report: dict = {"candidates": scores.shape[2], "prompts": len(asked), "scale": about["guidance"]}
         if self.reader is None:
             return report, order
-        right = scene_accuracy.accuracy(self.reader, flat, prompts, self.random(3), self.resamples)[1]
+        right = exactly(reader.read(self.reader, flat), prompts)
         found = best_of(scores.reshape(-1, scores.shape[2]), right.reshape(-1, scores.shape[2]))
         report["curve"] = [
             {"n": int(n), "ranked": self.mean_over_prompts(found.ranked[:, k], seeds)}
@@ -197,7 +207,7 @@ def interval(values: np.ndarray, generator: np.random.Generator, resamples: int)
 
 
 def paired(baseline: list[float] | None, treatment: list[float] | None, seeds_are: str) -> dict:
-    """The numbers that a claim about a direction is judged by: accuracy per sampling seed, in pairs."""
+    """The numbers that a claim about a direction is judged by: exact accuracy per sampling seed, in pairs."""
     if baseline is None:
         return {}
     unit = "share of prompts"

@@ -19,7 +19,7 @@ from lib.pipeline.stage import RECORDS, all_names
 from lib.pipeline.verify import CLAIMS, REFERENCE
 
 README, COSTS = Path("README.md"), Path("results/runtimes.md")
-QUOTED = ("tokenizer", "reader", "dalle_mini")
+QUOTED = ("tokenizer", "reader", "dalle_mini", "dalle_mini_ranking", "dalle_mini_languages", "dalle_mini_training")
 BEGIN, END = "<!-- results: written by `make pin` from results/; do not edit -->", "<!-- end of results -->"
 
 

@@ -126,7 +126,10 @@ def plan(settings: SamplingParams, seed: int, leave_out: Sequence[str]) -> Itera
     items = RANKED_ITEMS + np.arange(len(ranked) * count).reshape(len(ranked), count)
     each = np.broadcast_to(np.repeat(seeds, settings.candidates), items.shape)
     texts = [prompt[first] for prompt in ranked]
-    yield Draw("ranked", "both", first, settings.guidance, [prompt["id"] for prompt in ranked], texts, each, items)
+    ids = [prompt["id"] for prompt in ranked]
+    drawn = Draw("ranked_unguided", "both", first, UNGUIDED, ids, texts, each, items)
+    yield drawn
+    yield dataclasses.replace(drawn, name="ranked_guided", guidance=settings.guidance)
 
     test = Split.open(DATA, "test")
     chosen = kept(test, leave_out)[: settings.captions]

@@ -30,7 +30,8 @@ def run(params: Params) -> None:
     pictures = {split: load_pictures(params, split) for split in ("train", "val")}
     tokens = {split: found for split, (found, _) in pictures.items()}
     captions = {split: Captions(found, encode) for split, (_, found) in pictures.items()}
-    model, initial = dalle_mini.create(model_config(params, text, tokens["train"].shape[1]), params.seed)
+    shape = model_config(params, text.vocabulary, text.pad_id, tokens["train"].shape[1])
+    model, initial = dalle_mini.create(shape, params.seed)
     for split in tokens:
         check_tokens(tokens[split], model, len(captions[split]))
     # Updates are proportional to the peak. With the peak in the optimizer's state, one compiled program serves all.

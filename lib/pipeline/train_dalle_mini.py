@@ -45,7 +45,8 @@ def run(params: Params, name: str) -> None:
         split: Captions([{language: entry[language] for language in languages} for entry in entries[split]], encode)
         for split in tokens
     }
-    model, initial = dalle_mini.create(model_config(params, text, tokens["train"].shape[1]), params.seed)
+    shape = model_config(params, text.vocabulary, text.pad_id, tokens["train"].shape[1])
+    model, initial = dalle_mini.create(shape, params.seed)
     for split in tokens:
         check_tokens(tokens[split], model, len(captions[split]))
     count = dalle_mini.parameter_count(initial)
@@ -144,13 +145,13 @@ def chosen_languages(wanted: Sequence[str], there: Sequence[str], name: str) -> 
     return list(wanted or there)
 
 
-def model_config(params: Params, text: TextTokenizer, image_length: int) -> DalleMiniConfig:
-    """The network that section dalle_mini describes."""
+def model_config(params: Params, vocabulary: int, padding: int, image_length: int) -> DalleMiniConfig:
+    """The network that section dalle_mini describes, for captions of `vocabulary` ids filled up with `padding`."""
     settings = params.dalle_mini
     return DalleMiniConfig(
-        text_vocabulary=text.vocabulary,
+        text_vocabulary=vocabulary,
         text_length=params.text.length,
-        text_padding=text.pad_id,
+        text_padding=padding,
         codes=getattr(params.tokenizer, params.dalle_mini.tokens).codes,
         image_length=image_length,
         width=settings.width,

@@ -5,21 +5,14 @@ from pathlib import Path
 from lib import config
 from lib.models.dalle_mini_original import count_parameters, original_config, read_config
 from lib.pipeline.train_dalle_mini import model_config
-from lib.text import TextTokenizer
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
 
 def test_the_paper_profile_has_the_size_of_mini_glu():
-    class Vocabulary(TextTokenizer):
-        vocabulary, pad_id = 50264, 1
-
-        def __init__(self):
-            pass
-
     base, over = (config.read_yaml(REPOSITORY / name) for name in ("params.yaml", "profiles/paper.yaml"))
     paper = config.build(config.overlay(base, over, "paper"), "paper")
-    ours = model_config(paper, Vocabulary(), image_length=256)
+    ours = model_config(paper, vocabulary=50264, padding=1, image_length=256)
     theirs = read_config(original_config("mini_glu"))
     # theirs pads its vocabulary beyond the codes and BOS, so that matrices divide between devices
     padding = 2 * theirs.padded_codes * theirs.width

@@ -42,8 +42,10 @@ def drawn(scale, applicable):
 def study(applicable):
     plain, guided = drawn(1.0, applicable), drawn(3.0, applicable)
     curve = [{"n": n, "ranked": entry(0.4), "oracle": entry(0.6)} for n in (1, 2)]
+    ranked = {"candidates": 2, "prompts": 7, "scale": 1.0} | ({"curve": curve} if applicable else {})
     return {"unguided": plain, "guided": guided, "sweep": [plain, guided], "languages": {"both": {"en": guided}}} | {
-        "reranking": {"candidates": 2, "prompts": 7} | ({"curve": curve} if applicable else {})
+        "reranking": ranked,
+        "reranking_guided": ranked | {"scale": 3.0},
     }
 
 

@@ -42,11 +42,12 @@ def test_what_is_compared_shares_its_random_keys(tmp_path, monkeypatch):
     assert sweep[0].captions == ["en 0", "en 1", "en 2", "en 3"] and draws["both_zh"].captions[0] == "zh 0"
     assert draws["english_zh"].model == "english" and draws["both_zh"].model == "both"
 
-    ranked = draws["ranked"]
+    ranked = draws["ranked_guided"]
+    assert (ranked.items == draws["ranked_unguided"].items).all() and draws["ranked_unguided"].guidance == 1
     assert ranked.items.shape == (2, settings.seeds * 3) and len(np.unique(ranked.items)) == ranked.items.size
     assert ranked.seeds[0].tolist() == [seed for seed in range(7, 7 + settings.seeds) for _ in range(3)]
     plain, guided = draws["captioned_unguided"], draws["captioned_guided"]
     assert plain.captions == ["e0", "e1"] and (plain.items == guided.items).all()
-    kinds = [set(draws[name].items.ravel()) for name in ("sweep_1", "ranked", "captioned_guided")]
+    kinds = [set(draws[name].items.ravel()) for name in ("sweep_1", "ranked_guided", "captioned_guided")]
     assert not (kinds[0] & kinds[1] or kinds[0] & kinds[2] or kinds[1] & kinds[2])
     assert guided.rows == 2 * plain.rows
