@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -70,7 +71,7 @@ def test_a_tiny_network_is_measured_and_written(tmp_path, monkeypatch):
     assert [path.suffix for path in paths] == [".csv", ".md", ".tex", ".json"]
     row = pd.read_csv(paths[0]).iloc[0]
     assert row["share of GEMM low (%)"] <= row["share of GEMM (%)"] <= row["share of GEMM high (%)"]
-    assert row["guided (images/s)"] > 0 and row["compile training (s)"] > 0
+    assert row["guided (images/s)"] > 0 and np.isfinite(row["compile training (s)"])
     share = times.training[0] * training_flops(TINY) / TINY.image_length / times.gemm[0]
     assert 100 * share in (pytest.approx(row[f"share of GEMM {end} (%)"]) for end in ("low", "high"))
 

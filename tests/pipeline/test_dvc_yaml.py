@@ -69,7 +69,7 @@ def test_every_stage_module_is_in_the_pipeline():
         ([], "usage"),
         (["train_dalle_mini"], "takes one of both, english"),
         (["train_dalle_mini", "german"], "takes one of both, english"),
-        (["encode", "both"], "takes no item"),
+        (["train_text", "both"], "takes no item"),
         (["encod"], "no stage 'encod'"),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_stage_is_asked_for_by_name_and_item(arguments, message, capsys):
 
 
 def test_names_of_matrix_stages_are_those_of_dvc():
-    assert {"encode", "train_dalle_mini@both", "train_dalle_mini@english"} <= set(stage.all_names())
+    assert {"train_text", "train_dalle_mini@both", "train_dalle_mini@english"} <= set(stage.all_names())
     assert "train_dalle_mini" not in stage.all_names()
 
 

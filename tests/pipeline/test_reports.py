@@ -31,6 +31,7 @@ def drawn(scale, applicable):
         "scale": scale,
         "pictures": 10,
         "accuracy": accuracy,
+        "exact": accuracy,
         "clip_score": entry(20.0),
         "diversity": entry(0.5),
     } | {
