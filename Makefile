@@ -17,7 +17,7 @@ repro: .venv/ready  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop
 
 test: .venv/ready  ## Style, unit tests, then the smoke profile end to end
 	@ruff check . && ruff format --check .
-	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --ignore=tests/end_to_end
+	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadgroup --ignore=tests/end_to_end
 	@python -m pytest -q tests/end_to_end
 
 figures: .venv/ready  ## Figures, tables and verdicts only; needs neither data nor models

@@ -20,6 +20,9 @@ PICTURE = STRIDE * SIDE
 ENGLISH, CHINESE = "a red star", "红色的星形"
 
 
+pytestmark = pytest.mark.xdist_group("generate")  # one worker, and so one sampling process
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("build")

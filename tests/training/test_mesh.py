@@ -137,6 +137,9 @@ if __name__ == "__main__":
 
 # ---- tests
 
+# One worker for all of them: the processes that they compare are started once.
+pytestmark = pytest.mark.xdist_group("mesh")
+
 
 def start(*arguments):
     # Less optimised code compiles faster; what is compared comes from the same compiler everywhere but in the tests'
