@@ -67,7 +67,9 @@ class ScenesParams:
     large: int
     max_objects: int
     prompts_per_category: int
+    lattice: int
     backgrounds: Mapping[str, int]
+    textures: Mapping[str, int]
 
     def __post_init__(self):
         for name in ("train", "val", "test", "heldout", "prompts_per_category"):

@@ -12,12 +12,11 @@ import numpy as np
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap, bootstrap_mean
 from lib.models.reader import ATTRIBUTES, Reader, read
-from lib.scenes.scene import RELATION_MARGIN, STEP, relation_holds
+from lib.scenes.scene import RELATION_MARGIN, relation_holds
 from lib.scenes.vocabulary import RELATIONS
 
-# True centres lie on every STEP-th pixel. Halfway between the largest distance that is too short and the smallest that
-# holds, an error of a fraction of a pixel cannot turn one into the other.
-MARGIN = RELATION_MARGIN - STEP / 2
+# True centres are whole pixels, detected ones are off by a fraction of one, which must not turn "holds" into "does not".
+MARGIN = RELATION_MARGIN - 1
 REACH = 6.0  # pixels between the centres of a detection and the object that it is matched with, at most
 
 

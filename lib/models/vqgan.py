@@ -1,9 +1,11 @@
 """The image tokenizer: a convolutional autoencoder with a quantizer in the middle (VQGAN, arXiv:2012.09841).
 
 `stride` by `stride` pixels become one token. Nothing in the network knows the size of the picture: with a stride of 4,
-64×64 gives 16×16 tokens and 128×128 gives 32×32, with the same weights. Normalisation is over the channels of one
-position, so what a position becomes depends on its neighbourhood alone and the tokens of a shifted picture are the
-shifted tokens.
+64×64 gives 16×16 tokens and 128×128 gives 32×32, with the same weights.
+
+The encoder looks at a token's own pixels alone, unlike the original's, and the decoder at the neighbours as well. So a
+plain background is one code, whatever lies beside it, and a model of the tokens has less to learn; with the neighbours
+in view, an encoder tells of them too, in dozens of codes for the same plain patch.
 """
 
 from collections.abc import Callable
@@ -35,13 +37,13 @@ class ChannelNorm(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + convolution(SiLU(convolution(norm(x)))), [B, C, H, W] → the same."""
+    """x + convolution(SiLU(convolution(norm(x)))), [B, C, H, W] → the same; `kernel` positions wide and high, odd."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, kernel: int):
         super().__init__()
         self.norm = ChannelNorm(width)
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv1 = nn.Conv2d(width, width, kernel, padding=kernel // 2)
+        self.conv2 = nn.Conv2d(width, width, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(F.silu(self.conv1(self.norm(x))))
@@ -74,16 +76,17 @@ class VQGAN(nn.Module):
         # All work at the resolution of the tokens: the same arithmetic buys more there than at that of the pixels.
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(stride),  # → [B, 3·s², H/s, W/s]
-            nn.Conv2d(3 * stride**2, width, 3, padding=1),  # → [B, w, H/s, W/s]
-            ResidualBlock(width),
+            nn.Conv2d(3 * stride**2, width, 1),  # → [B, w, H/s, W/s]
+            ResidualBlock(width, 1),
+            ResidualBlock(width, 1),
             ChannelNorm(width),
             nn.Conv2d(width, code_width, 1),  # → [B, d, H/s, W/s]
         )
         self.quantizer = Quantizer(codes, code_width, ema_decay)
         self.decoder = nn.Sequential(
             nn.Conv2d(code_width, width, 3, padding=1),  # → [B, w, H/s, W/s]
-            ResidualBlock(width),
-            ResidualBlock(width),
+            ResidualBlock(width, 3),
+            ResidualBlock(width, 3),
             ChannelNorm(width),
             nn.Conv2d(width, 3 * stride**2, 3, padding=1),  # → [B, 3·s², H/s, W/s]
             nn.PixelShuffle(stride),  # → [B, 3, H, W]

@@ -20,11 +20,12 @@ from lib.scenes.captions import chinese, english, random_statements
 from lib.scenes.draw import draw
 from lib.scenes.prompts import random_prompts
 from lib.scenes.scene import Dice, Scene, random_scene, split_of
-from lib.scenes.vocabulary import BACKGROUNDS, GRID, LANGUAGES
+from lib.scenes.vocabulary import BACKGROUNDS, GRID, LANGUAGES, TEXTURES
 from lib.training.progress import Progress
 
 SPLITS = ("train", "val", "test", "heldout")
 LARGE = 2 * GRID
+MOST_LATTICE = 4  # pixels; coarser, four objects would seldom find room
 _CHUNK = 250  # pictures handed to a process at a time
 
 
@@ -39,7 +40,9 @@ class ScenesParams(Protocol):
     large: int
     prompts_per_category: int
     max_objects: int
+    lattice: int
     backgrounds: Mapping[str, int]
+    textures: Mapping[str, int]
 
 
 def make(folder: Path, params: ScenesParams, processes: int = 1) -> None:
@@ -68,13 +71,20 @@ def check(params: ScenesParams) -> None:
             raise EaselError(f"scenes.{name} is {value!r}: it must be a whole number, at least {least}")
     if type(params.max_objects) is not int or not 1 <= params.max_objects <= 4:
         raise EaselError(f"scenes.max_objects is {params.max_objects!r}: it must be 1, 2, 3 or 4")
-    for kind, weight in params.backgrounds.items():
-        if kind not in BACKGROUNDS:
-            raise EaselError(f"scenes.backgrounds: unknown background {kind!r}; there are {', '.join(BACKGROUNDS)}")
+    if type(params.lattice) is not int or not 1 <= params.lattice <= MOST_LATTICE:
+        raise EaselError(f"scenes.lattice is {params.lattice!r}: it must be a whole number from 1 to {MOST_LATTICE}")
+    _check_weights("backgrounds", params.backgrounds, BACKGROUNDS)
+    _check_weights("textures", params.textures, TEXTURES)
+
+
+def _check_weights(name: str, weights: Mapping[str, int], known: tuple[str, ...]) -> None:
+    for kind, weight in weights.items():
+        if kind not in known:
+            raise EaselError(f"scenes.{name}: unknown {name[:-1]} {kind!r}; there are {', '.join(known)}")
         if type(weight) is not int or weight < 0:
-            raise EaselError(f"scenes.backgrounds.{kind} is {weight!r}: a weight is a whole number, 0 switches it off")
-    if not sum(params.backgrounds.values()):
-        raise EaselError("scenes.backgrounds: every weight is 0; give at least one kind of background a weight")
+            raise EaselError(f"scenes.{name}.{kind} is {weight!r}: a weight is a whole number, 0 switches it off")
+    if not sum(weights.values()):
+        raise EaselError(f"scenes.{name}: every weight is 0; give at least one {name[:-1]} a weight")
 
 
 def example(split: str, index: int, params: ScenesParams) -> tuple[Scene, dict[str, list[str]]]:
@@ -83,9 +93,18 @@ def example(split: str, index: int, params: ScenesParams) -> tuple[Scene, dict[s
     Scenes are drawn until one belongs to the split by its hash.
     """
     dice = Dice(_generator(params.seed, SPLITS.index(split), index))
-    weights = {kind: params.backgrounds.get(kind, 0) for kind in BACKGROUNDS}  # their order in the file must not count
+    # The order of the weights in the file must not count.
+    backgrounds = {kind: params.backgrounds.get(kind, 0) for kind in BACKGROUNDS}
+    textures = {kind: params.textures.get(kind, 0) for kind in TEXTURES}
     while True:
-        scene = random_scene(dice, max_objects=params.max_objects, backgrounds=weights, heldout=split == "heldout")
+        scene = random_scene(
+            dice,
+            max_objects=params.max_objects,
+            lattice=params.lattice,
+            backgrounds=backgrounds,
+            textures=textures,
+            heldout=split == "heldout",
+        )
         if split_of(scene) == split:
             break
     statements = random_statements(scene, dice)

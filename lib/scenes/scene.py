@@ -19,12 +19,10 @@ from lib.scenes.vocabulary import (
     RELATIONS,
     SHAPES,
     SIZES,
-    TEXTURES,
 )
 
 BORDER = 2  # free pixels between an object's box and the picture's edge
 GAP = 3  # free pixels between two objects' boxes
-STEP = 2  # centres lie on even pixels: a quarter of the edge patterns for a stride-4 image tokenizer to learn
 RELATION_MARGIN = 8  # pixels by which two centres must differ for a relation to hold
 
 TRAINING_PAIRS = tuple((s, c) for s in SHAPES for c in COLOURS if (s, c) not in HELDOUT_PAIRS)
@@ -146,13 +144,21 @@ class Dice:
         raise AssertionError("weights are checked to be non-negative with a positive sum")
 
 
-def random_scene(dice: Dice, *, max_objects: int, backgrounds: Mapping[str, int], heldout: bool = False) -> Scene:
+def random_scene(
+    dice: Dice,
+    *,
+    max_objects: int,
+    lattice: int,
+    backgrounds: Mapping[str, int],
+    textures: Mapping[str, int],
+    heldout: bool = False,
+) -> Scene:
     """Draws a scene.
 
-    max_objects: 1…4. backgrounds: kind → weight. heldout: True puts at least one held-out shape–colour pair into the
-    scene, False leaves all of them out.
+    max_objects: 1…4. lattice: coordinates of centres are multiples of it, in pixels. backgrounds, textures: kind →
+    weight. heldout: True puts at least one held-out shape–colour pair into the scene, False leaves all of them out.
     """
-    objects = _random_objects(dice, max_objects, heldout)
+    objects = _random_objects(dice, max_objects, lattice, textures, heldout)
     kind = dice.weighted(backgrounds)
     background = Background(
         kind,
@@ -163,7 +169,9 @@ def random_scene(dice: Dice, *, max_objects: int, backgrounds: Mapping[str, int]
     return Scene(objects, background)
 
 
-def _random_objects(dice: Dice, max_objects: int, heldout: bool) -> tuple[Object, ...]:
+def _random_objects(
+    dice: Dice, max_objects: int, lattice: int, weights: Mapping[str, int], heldout: bool
+) -> tuple[Object, ...]:
     layout = dice.weighted(_LAYOUTS) if max_objects > 1 else "single"
     count = {"single": 1, "two": 2}.get(layout) or 0
     if layout == "counting":
@@ -178,30 +186,30 @@ def _random_objects(dice: Dice, max_objects: int, heldout: bool) -> tuple[Object
         pairs[0] = dice.pick(_HELDOUT)
     while layout == "two" and pairs[0][0] == pairs[1][0]:
         pairs[1] = dice.pick(TRAINING_PAIRS)
-    textures = [dice.pick(TEXTURES) for _ in range(kinds)]
+    textures = [dice.weighted(weights) for _ in range(kinds)]
     kind_of = list(range(kinds)) + [dice.below(kinds) for _ in range(count - kinds)]
 
     centres = None
     while centres is None:
         sizes = [dice.pick(SIZES) for _ in range(kinds)]
-        centres = _place(dice, [DIAMETERS[sizes[k]] for k in kind_of])
+        centres = _place(dice, [DIAMETERS[sizes[k]] for k in kind_of], lattice)
     return tuple(
         sorted(Object(*pairs[k], sizes[k], textures[k], x, y) for k, (x, y) in zip(kind_of, centres, strict=True))
     )
 
 
-def _place(dice: Dice, diameters: list[int]) -> list[tuple[int, int]] | None:
-    """Centres for boxes that keep GAP from each other and BORDER from the edge; None when they do not fit soon."""
+def _place(dice: Dice, diameters: list[int], lattice: int) -> list[tuple[int, int]] | None:
+    """Centres on the lattice for boxes GAP apart and BORDER off the edge; None when they do not fit soon."""
     largest_first = sorted(range(len(diameters)), key=lambda i: -diameters[i])
     for _ in range(8):
         placed: dict[int, tuple[int, int]] = {}
         for i in largest_first:
             d = diameters[i]
             low = BORDER + d // 2
-            low += low % STEP
-            choices = (GRID - BORDER - d // 2 - low) // STEP + 1
+            low += -low % lattice
+            choices = (GRID - BORDER - d // 2 - low) // lattice + 1
             for _ in range(8):
-                x, y = low + STEP * dice.below(choices), low + STEP * dice.below(choices)
+                x, y = low + lattice * dice.below(choices), low + lattice * dice.below(choices)
                 if all(
                     max(abs(x - px), abs(y - py)) >= (d + diameters[j]) // 2 + GAP for j, (px, py) in placed.items()
                 ):

@@ -50,4 +50,4 @@ BACKGROUND_SHADES = {
     "brown": ((70, 50, 36), (118, 92, 72)),
 }
 
-DIAMETERS = {"small": 14, "medium": 20, "large": 28}
+DIAMETERS = {"small": 16, "medium": 22, "large": 28}

@@ -1,7 +1,7 @@
 """Optimizers and learning rates for DALL·E Mini, put together from optax.
 
-Distributed Shampoo, which DALL·E Mega was trained with, is in no library that is kept up. Muon is the nearest relative
-in optax: Shampoo without accumulation.
+Distributed Shampoo, which DALL·E Mega was trained with, is in no library that is kept up. Muon is its nearest
+relative: Shampoo without accumulation.
 """
 
 import jax
@@ -9,6 +9,7 @@ import optax
 from jax.tree_util import DictKey, KeyPath, tree_map_with_path
 
 from lib.errors import EaselError
+from lib.training.muon_jax import scale_by_muon
 
 NAMES = ("adamw", "adafactor", "muon")
 CLIP = 1.0  # global norm of the gradients of AdamW and Muon; Adafactor clips every array's update by itself
@@ -53,7 +54,8 @@ def optimizer(
     - "adafactor" (Shazeer & Stern, arXiv:1804.04235), which trained the first DALL·E Mini: optax's usual settings, so
       a step is relative to the size of a parameter, and a good learning rate is larger than AdamW's.
     - "muon" (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/): Muon with β 0.95 for the matrices of
-      `muon_matrices`, AdamW with `adam_learning_rate` for all else; gradients clipped as for AdamW.
+      `muon_matrices`, AdamW with `adam_learning_rate` and Nesterov momentum for all else; gradients clipped as for
+      AdamW.
 
     In a scanned model, where one array stacks a kind of matrix of all layers, each layer is updated as if it stood
     alone (but for rounding).
@@ -75,29 +77,26 @@ def optimizer(
     if name == "adamw":
         rule = optax.adamw(rate, b2=ADAM_B2, weight_decay=0.0)
     else:
-        rule = optax.contrib.muon(
-            rate,
-            beta=MUON_BETA,
-            adam_b2=ADAM_B2,
-            adam_learning_rate=schedule(adam_learning_rate, warmup, steps, decay),
-            muon_weight_dimension_numbers=muon_matrices,
-        )
+        adam_rate = schedule(adam_learning_rate, warmup, steps, decay)
+        rules = {
+            "muon": optax.chain(scale_by_muon(MUON_BETA), optax.scale_by_learning_rate(rate)),
+            "adamw": optax.adamw(adam_rate, b2=ADAM_B2, weight_decay=0.0, nesterov=True),
+        }
+        rule = optax.partition(rules, muon_matrices)
     return optax.chain(optax.clip_by_global_norm(CLIP), rule)
 
 
 def muon_matrices(params: dict) -> dict:
-    """Which parameters Muon takes: hidden `kernel`s, [in, out] or stacked [layers, in, out]; None for the others.
+    """Which rule takes a parameter: "muon" hidden `kernel`s, [in, out] or stacked [layers, in, out], "adamw" all else.
 
     Embeddings, norms and the output layer (`lm_head`) are left to AdamW, as Muon's author recommends.
     """
 
-    def axes(path: KeyPath, leaf: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
+    def rule(path: KeyPath, _: jax.Array) -> str:
         names = _names(path)
-        if names[-1] != "kernel" or "lm_head" in names:
-            return None
-        return optax.contrib.MuonDimensionNumbers(reduction_axis=-2, output_axis=-1)
+        return "muon" if names[-1] == "kernel" and "lm_head" not in names else "adamw"
 
-    return tree_map_with_path(axes, params)
+    return tree_map_with_path(rule, params)
 
 
 def per_layer(rule: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -26,7 +26,7 @@ CONFIG = DalleMiniConfig(
     text_length=6,
     text_padding=0,
     codes=11,
-    image_length=6,
+    image_length=4,
     width=16,
     encoder_layers=1,
     decoder_layers=2,
@@ -62,13 +62,13 @@ LAYOUTS = {
 
 
 def batch():
-    """Row 1 is row 0 with another image token at position 3; row 2 is a caption without padding."""
+    """Row 1 is row 0 with another image token at position 1; row 2 is a caption without padding."""
     generator = np.random.default_rng(2)
     text = generator.integers(1, 20, (3, 6)).astype(np.int32)
     text[:2] = [5, 3, 7, 0, 0, 0]
-    image = generator.integers(0, 11, (3, 6)).astype(np.int32)
+    image = generator.integers(0, 11, (3, 4)).astype(np.int32)
     image[1] = image[0]
-    image[1, 3] = (image[0, 3] + 1) % CONFIG.codes
+    image[1, 1] = (image[0, 1] + 1) % CONFIG.codes
     return text, image
 
 
@@ -135,8 +135,8 @@ def test_cached_steps_equal_the_teacher_forced_pass_which_is_causal_and_ignores_
     single = layout.compute_dtype == "float32"
     assert full.dtype == np.float32 and np.ptp(full[..., :-1]) > 1  # the comparisons are not of zeros
     np.testing.assert_allclose(steps, full, atol=1e-4 if single else 0.1)
-    np.testing.assert_array_equal(full[1, :4], full[0, :4])  # token 3 is first read at position 4
-    assert (np.abs(full[1] - full[0])[4:].max(axis=-1) > 1e-3).all()
+    np.testing.assert_array_equal(full[1, :2], full[0, :2])  # token 1 is first read at position 2
+    assert (np.abs(full[1] - full[0])[2:].max(axis=-1) > 1e-3).all()
     np.testing.assert_allclose(other_padding, full, atol=1e-5 if single else 0.1)
     assert (full[..., -1] < -1e8).all()  # BOS
 
@@ -178,7 +178,9 @@ def test_gradients_are_the_same_with_remat_and_scan():
             logits = model.apply(params, text, image)
             return -jnp.take_along_axis(jax.nn.log_softmax(logits), image[..., None], axis=-1).mean()
 
-        return jax.jit(jax.grad(loss))(random_params(layout))
+        # Compiled once, run once: not worth optimising.
+        gradient = jax.jit(jax.grad(loss), compiler_options={"xla_backend_optimization_level": 0})
+        return gradient(random_params(layout))
 
     def close(actual, desired):
         np.testing.assert_allclose(actual, desired, atol=1e-5)
@@ -291,7 +293,8 @@ def test_parameters_of_the_switches_have_the_names_of_the_original():
     layer = dalle_mini.shapes(config_of(layout))["params"]["model"]["decoder"]["layers"]["FlaxBartDecoderLayer_1"]
     own, text = layer["FlaxBartAttention_0"], layer["FlaxBartAttention_1"]
     assert own["head_scale"].shape == (1, 1, 2, 1)
-    assert own["rel_bias"]["embedding"].shape == (6, 12) and set(own["mid_layernorm"]) == {"bias", "scale"}
+    assert own["rel_bias"]["embedding"].shape == (4, 8) and set(own["mid_layernorm"]) == {"bias", "scale"}
+    assert text["rel_bias"]["embedding"].shape == (4, 12)
     assert set(text) == {"q_proj", "k_proj", "v_proj", "out_proj", "rel_bias", "head_scale"}
     assert set(layer["FFN_0"]) == {"LayerNorm_0", "LayerNorm_1", "Dense_0", "Dense_1"}
     assert set(text["q_proj"]) == set(layer["FFN_0"]["Dense_1"]) == {"kernel", "bias"}

@@ -70,8 +70,9 @@ def test_a_longer_split_begins_with_the_shorter_one(folder, tmp_path):
     assert read_meta(tmp_path / "data")["image_sizes"] == [64]
 
 
-def test_the_order_of_background_weights_does_not_count():
-    reverse = replace(PARAMS, backgrounds=dict(reversed(PARAMS.backgrounds.items())))
+@pytest.mark.parametrize("weights", ["backgrounds", "textures"])
+def test_the_order_of_weights_does_not_count(weights):
+    reverse = replace(PARAMS, **{weights: dict(reversed(getattr(PARAMS, weights).items()))})
     assert [example("train", i, PARAMS) for i in range(20)] == [example("train", i, reverse) for i in range(20)]
 
 
@@ -104,6 +105,10 @@ def test_another_seed_gives_other_pictures():
         ({"backgrounds": {}}, "every weight is 0"),
         ({"backgrounds": {"wavy": 1}}, "unknown background 'wavy'; there are plain, gradient, striped, speckled"),
         ({"backgrounds": {"plain": -1, "striped": 3}}, "scenes.backgrounds.plain is -1"),
+        ({"textures": {"furry": 1}}, "unknown texture 'furry'; there are solid, striped, dotted"),
+        ({"textures": {}}, "scenes.textures: every weight is 0; give at least one texture a weight"),
+        ({"lattice": 0}, "scenes.lattice is 0: it must be a whole number from 1 to 4"),
+        ({"lattice": 5}, "scenes.lattice is 5"),
         ({"prompts_per_category": 100000}, "prompts_per_category is 100000"),
     ],
 )

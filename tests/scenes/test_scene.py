@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from scene_examples import BACKGROUNDS, dice, scenes
+from scene_examples import BACKGROUNDS, scenes
 
 from lib.scenes import vocabulary as words
 from lib.scenes.scene import (
@@ -13,7 +13,6 @@ from lib.scenes.scene import (
     Object,
     Scene,
     clear_relation,
-    random_scene,
     relation_holds,
     split_of,
 )
@@ -80,12 +79,26 @@ def test_every_word_and_every_category_is_common():
     assert {n for s in MANY for n in Counter((o.shape, o.colour) for o in s.objects).values()} == {1, 2, 3, 4}
 
 
-def test_backgrounds_follow_their_weights():
-    weights = {"plain": 0, "gradient": 1, "striped": 3, "speckled": 0}
-    d = dice(1)
-    kinds = Counter(random_scene(d, max_objects=1, backgrounds=weights).background.kind for _ in range(1000))
-    assert set(kinds) == {"gradient", "striped"}
-    assert 650 < kinds["striped"] < 850
+def test_backgrounds_and_textures_follow_their_weights():
+    backgrounds = {"plain": 0, "gradient": 1, "striped": 3, "speckled": 0}
+    textures = {"solid": 3, "striped": 0, "dotted": 1}
+    found = scenes(1000, seed=1, max_objects=1, backgrounds=backgrounds, textures=textures)
+    for kinds, common, rare in (
+        (Counter(s.background.kind for s in found), "striped", "gradient"),
+        (Counter(s.objects[0].texture for s in found), "solid", "dotted"),
+    ):
+        assert set(kinds) == {common, rare}
+        assert 650 < kinds[common] < 850
+
+
+@pytest.mark.parametrize("lattice", [2, 3, 4])
+def test_centres_lie_on_the_lattice_and_everywhere_on_it(lattice):
+    found = [o for s in scenes(600, lattice=lattice) for o in s.objects]
+    assert all(o.x % lattice == o.y % lattice == 0 for o in found)
+    for size, diameter in words.DIAMETERS.items():
+        reach = range(BORDER + diameter // 2, 64 - BORDER - diameter // 2 + 1)
+        assert {o.x for o in found if o.size == size} == {x for x in reach if x % lattice == 0}
+        assert {o.y for o in found if o.size == size} == {y for y in reach if y % lattice == 0}
 
 
 def test_json_round_trip():

@@ -1,0 +1,49 @@
+"""The captions of a training run, drawn from (seed, step) alone; of no framework."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lib.errors import EaselError
+
+
+class Captions:
+    """The captions of a split, tokenised up front, from which every update draws.
+
+    Args:
+        captions: one dict per picture, language → its captions.
+        encode: list of captions → int [len, text_length], padded.
+    """
+
+    def __init__(self, captions: Sequence[dict[str, list[str]]], encode: Callable[[list[str]], np.ndarray]):
+        groups = [list(entry.values()) for entry in captions]
+        flat = [caption for entry in groups for group in entry for caption in group]
+        self.ids = np.asarray(encode(flat), np.int32)  # [captions, text_length]
+        self.empty = np.asarray(encode([""]), np.int32)[0]  # [text_length]
+        languages = max(map(len, groups))
+        self.counts = np.zeros((len(groups), languages), np.int64)  # [pictures, languages]
+        for row, entry in zip(self.counts, groups, strict=True):
+            row[: len(entry)] = [len(group) for group in entry]
+        if not self.counts[:, 0].all():
+            raise EaselError(f"picture {int(np.argmin(self.counts[:, 0]))} has no caption.")
+        self.starts = (np.cumsum(self.counts) - self.counts.ravel()).reshape(self.counts.shape)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def draw(self, indices: np.ndarray, dropout: float, generator: np.random.Generator) -> np.ndarray:
+        """For each picture a random language, then a random caption in it; with probability `dropout` the empty one.
+
+        Returns:
+            int32 [len(indices), text_length].
+        """
+        counts, starts = self.counts[indices], self.starts[indices]  # [B, languages]
+        rows = np.arange(len(indices))
+        language = generator.integers((counts > 0).sum(axis=1))  # [B]
+        chosen = starts[rows, language] + generator.integers(counts[rows, language])
+        kept = generator.random(len(indices)) >= dropout
+        return np.where(kept[:, None], self.ids[chosen], self.empty)
+
+    def first(self) -> np.ndarray:
+        """The first caption of the first language of every picture, int32 [pictures, text_length]."""
+        return self.ids[self.starts[:, 0]]
