@@ -15,7 +15,7 @@ from lib.models.reader import ATTRIBUTES, Reader, read
 from lib.scenes.scene import RELATION_MARGIN, relation_holds
 from lib.scenes.vocabulary import RELATIONS
 
-# True centres are whole pixels, detected ones are off by a fraction of one, which must not turn "holds" into "does not".
+# True centres are whole pixels, detected ones are off by fractions, which must not turn "holds" into "does not".
 MARGIN = RELATION_MARGIN - 1
 REACH = 6.0  # pixels between the centres of a detection and the object that it is matched with, at most
 

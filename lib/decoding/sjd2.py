@@ -1,0 +1,139 @@
+"""Speculative Jacobi-denoising decoding (SJD2, Teng et al. 2025, arXiv:2510.08994): the slots of a window start as
+noise, every pass takes each of them one denoising step towards the embedding of a token drawn for it, and clean slots
+are tested as in SJD. Needs a network tuned on noisy embeddings.
+
+A pass (section 4.2; equation numbers are the paper's):
+
+1. predict the whole window from its embeddings, noisy ones among them (equation 2);
+2. accept the longest run of drafts that pass (equation 1) and correct the first that does not;
+3. draw a token for every other slot. A noisy one goes one step down towards its embedding (equation 3); a clean one
+   takes it as the new draft, unless the keep rule says that the old draft stays.
+
+What the paper leaves open, or says in two ways, is an option:
+
+- `accept`, which slots may be accepted. "clean": those that no noise is left in, which is how appendix B has it. A
+  slot's draft is then a draw from the stored distribution. "any": noisy ones too, as section 4.2 can be read; their
+  draft is the nearest code, which is a draw from nothing, and their acceptance is not speculative sampling. "denoised":
+  no test at all (figure 9a); clean slots closer than window / steps to the window's front are accepted, and never drawn
+  anew.
+- `test`: "ratio" as in equation 1, or "match", the exact match of Jacobi decoding.
+- `keep`, of the keep rule: clean drafts stay where p_new / p_old is at least this. 0.5 in the paper.
+- `coupling` of a slot's successive draws: new random numbers, or one Gumbel table for all passes.
+
+Lossless with respect to the tuned network where accept is "clean" and keep infinite: a clean slot's draft was drawn
+from the stored distribution with random numbers that touched no slot before it, what it is tested with is the network's
+prediction from clean tokens that stay, and it is tested once. That the stored distribution was predicted from noise
+makes it a worse proposal, not a wrong one. With test "match" and coupling "gumbel" on top, the tokens are those of
+autoregressive sampling with the same table. The keep rule and both other kinds of acceptance are lossy.
+
+Whatever a pass fixes that the network has not read as it now is (the token a noisy slot stands for, the corrected one)
+is read again in the next pass, in place of slots at the window's end, so that the cache never keeps noise.
+"""
+
+import math
+from typing import Literal, get_args
+
+import torch
+
+from lib.decoding.noise import RowRandom
+from lib.decoding.noise_levels import denoise
+from lib.decoding.predictor import Decoded, EmbeddedPredictor
+from lib.decoding.speculative import after_test, chances, corrected, draw, leading
+from lib.decoding.window import Window
+from lib.errors import EaselError
+
+Accept = Literal["clean", "any", "denoised"]
+Test = Literal["ratio", "match"]
+Coupling = Literal["independent", "gumbel"]
+
+
+def decode(
+    predictor: EmbeddedPredictor,
+    random: RowRandom,
+    *,
+    window: int = 96,
+    accept: Accept = "clean",
+    test: Test = "ratio",
+    keep: float = 0.5,
+    coupling: Coupling = "independent",
+    trace_slots: int = 0,
+) -> Decoded:
+    """SJD2. The predictor's times say how many denoising steps there are, and how they are spaced.
+
+    Args:
+        window: slots a pass looks at.
+        accept, test, keep, coupling: see above; an infinite `keep` switches the keep rule off.
+        trace_slots: slots of `Decoded.trace`; the draft of a noisy slot is the nearest code.
+
+    Raises:
+        EaselError: an option outside its range.
+    """
+    for name, value, kinds in (("accept", accept, Accept), ("test", test, Test), ("coupling", coupling, Coupling)):
+        if value not in get_args(kinds):
+            raise EaselError(f"there is no {name} = {value!r}; choose one of {', '.join(get_args(kinds))}.")
+    if not keep >= 0:
+        raise EaselError(f"keep is a ratio of probabilities, at least 0, not {keep}.")
+    # First of all, so that it is the table of autoregressive sampling.
+    table = random.gumbel(predictor.length, predictor.codes) if coupling == "gumbel" else None
+    view = Window(predictor, random, window, trace_slots)
+    steps = len(predictor.times)
+    times = torch.cat([predictor.times.new_zeros(1), predictor.times])
+    reach = math.ceil(view.width / steps)  # of accept = "denoised"
+    needs_nearest = accept == "any" or trace_slots > 0
+
+    # Embeddings and noise levels as inputs: column s + 1 belongs to slot s, column 0 to BOS. All slots have their noise
+    # from the beginning, so none has to be put in when the window moves.
+    bos = predictor.embed(view.inputs[:, :1])  # [B, 1, D]
+    vectors = torch.cat([bos, random.normal(view.capacity, bos.shape[-1])], dim=1)
+    levels = torch.full(vectors.shape[:2], steps, device=random.device)
+    levels[:, 0] = 0
+    if needs_nearest:
+        view.draft(
+            torch.arange(view.capacity, device=random.device).expand(random.rows, -1), predictor.nearest(vectors[:, 1:])
+        )
+    proposals = torch.full((view.rows.shape[0], view.capacity, predictor.codes), -math.log(predictor.codes))
+    proposals = proposals.to(random.device)  # of a slot never predicted: uniform; only accept = "any" tests it
+
+    while view.unfinished():
+        own = view.slots + 1
+        log_p = predictor.predict_embedded(view.at(vectors), view.base, view.at(levels))  # [B, W, V]
+        drafts, log_q, level, noisy = view.drafts, view.at(proposals), levels[view.rows, own], vectors[view.rows, own]
+        for_test, for_draw = random.uniform(2, view.width).unbind(dim=1)  # [B, W] each
+        drawn = draw(log_p.exp(), for_draw) if table is None else (log_p + view.at(table)).argmax(dim=-1)
+        chance = chances(log_p, log_q, drafts)
+
+        # Which slots are fixed, and what the others become.
+        clean = level == 0
+        refined = torch.where(clean & (chance >= keep), drafts, drawn)
+        if accept == "denoised":
+            tokens = torch.where(clean, drafts, drawn)
+            agreed = leading(view.fixed | ((level <= 1) & (view.slots - view.done.unsqueeze(1) < reach)))
+            count = agreed
+        else:
+            tested = clean if accept == "clean" else torch.ones_like(clean)
+            agreed = leading(view.fixed | (tested & (for_test < chance if test == "ratio" else drafts == drawn)))
+            correction = pick(drawn, agreed)
+            if test == "ratio":  # what was not tested was not rejected either: a plain draw
+                rejection = corrected(log_p, log_q, agreed, for_draw)
+                correction = torch.where(pick(tested, agreed), rejection, correction)
+            tokens = after_test(agreed, drafts, correction, refined)
+            count = agreed + 1
+        read_as_is = leading(view.fixed | (clean & (view.offsets < agreed.unsqueeze(1))))
+
+        # One denoising step for those that stay noisy or become clean; equation 3 ends in the estimate itself.
+        estimates = predictor.embed(tokens)  # [B, W, D]
+        goes_on = (level > 0) & (view.offsets >= count.unsqueeze(1))
+        moved = torch.where(goes_on.unsqueeze(-1), denoise(noisy, estimates, level.clamp(min=1), times), estimates)
+        level = torch.where(goes_on, level - 1, 0)
+        if needs_nearest:
+            tokens = torch.where(level > 0, predictor.nearest(moved), tokens)
+        view.write(tokens)
+        view.put(proposals, log_p)
+        vectors[view.rows, own], levels[view.rows, own] = moved, level
+        view.advance(count, read_as_is)
+    return view.decoded()
+
+
+def pick(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Each row's value at its index, [B, W], int64 [B] → [B, 1]; the last one past the end."""
+    return values.gather(1, index.clamp(max=values.shape[1] - 1).unsqueeze(1))

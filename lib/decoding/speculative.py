@@ -1,0 +1,78 @@
+"""The test of speculative sampling (Leviathan et al. 2023, arXiv:2211.17192; Chen et al. 2023, arXiv:2302.01318), which
+SJD, SJD2 and the trained drafters share.
+
+A draft that was drawn from q is accepted with the probability min(1, p / q); after a rejection the token is drawn from
+the residual, max(0, p − q) normalised. Either way the token follows p exactly. For a row of drafts this holds slot by
+slot, as long as what was drawn at a slot has no influence on the slots before it, and is tested once.
+"""
+
+import torch
+from torch import Tensor
+
+
+def draw(weights: Tensor, uniform: Tensor) -> Tensor:
+    """Draws from distributions by inversion of their cumulative sums, which takes one random number a draw.
+
+    Args:
+        weights: float [..., V], ≥ 0, not necessarily normalised. Codes of weight 0 are never drawn.
+        uniform: [...], from [0, 1).
+
+    Returns:
+        int64 [...].
+    """
+    reached = weights.cumsum(dim=-1)
+    total = reached[..., -1:]
+    # Rounding may bring u · total up to the total, which no sum exceeds.
+    aim = torch.minimum(uniform.unsqueeze(-1) * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(reached, aim, right=True).squeeze(-1)
+
+
+def chances(log_p: Tensor, log_q: Tensor, drafts: Tensor) -> Tensor:
+    """p / q of every draft, which is accepted if that is larger than a uniform number: float [B, W].
+
+    Args:
+        log_p, log_q: log-probabilities of the network and of the proposal, [B, W, V].
+        drafts: int64 [B, W].
+    """
+    p, q = (log.gather(-1, drafts.unsqueeze(-1)).squeeze(-1) for log in (log_p, log_q))
+    return torch.where(p == -torch.inf, 0.0, (p - q).exp())
+
+
+def leading(passed: Tensor) -> Tensor:
+    """How many slots pass before the first that does not: bool [B, W] → int64 [B]."""
+    return passed.long().cumprod(dim=1).sum(dim=1)
+
+
+def residual(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """max(0, p − q), not normalised, [..., V]; p itself where rounding leaves nothing of it."""
+    p = log_p.exp()
+    rest = (p - log_q.exp()).clamp(min=0)
+    return torch.where(rest.sum(dim=-1, keepdim=True) > 0, rest, p)
+
+
+def corrected(log_p: Tensor, log_q: Tensor, agreed: Tensor, uniform: Tensor) -> Tensor:
+    """The token at the first slot that did not pass: a draw from its residual.
+
+    Args:
+        log_p, log_q: [B, W, V].
+        agreed: int64 [B], how many slots passed; where all did, the result means nothing.
+        uniform: [B, W], of which each row uses the number of that slot.
+
+    Returns:
+        int64 [B, 1].
+    """
+    rows = torch.arange(len(agreed), device=agreed.device)
+    slot = agreed.clamp(max=log_p.shape[1] - 1)
+    return draw(residual(log_p[rows, slot], log_q[rows, slot]), uniform[rows, slot]).unsqueeze(1)
+
+
+def after_test(agreed: Tensor, drafts: Tensor, correction: Tensor, refined: Tensor) -> Tensor:
+    """The window after a test, int64 [B, W]: accepted drafts, then the corrected token, then new drafts.
+
+    Args:
+        agreed: int64 [B].
+        drafts, refined: int64 [B, W].
+        correction: int64 [B, 1].
+    """
+    slot, agreed = torch.arange(drafts.shape[1], device=drafts.device), agreed.unsqueeze(1)  # [W], [B, 1]
+    return torch.where(slot < agreed, drafts, torch.where(slot == agreed, correction, refined))

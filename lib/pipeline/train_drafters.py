@@ -1,0 +1,83 @@
+"""Stage train_drafters: a drafter for an autoregressive model → build/drafters/<name>/ (model.safetensors,
+metrics.json)."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lib.config import Params
+from lib.data.encoded import encoded_pictures
+from lib.data.store import write_json
+from lib.errors import EaselError
+from lib.evidence.statistics import bootstrap_mean
+from lib.models import autoregressive, drafters
+from lib.models.drafters import Eagle, Medusa
+from lib.pipeline.stage import training
+from lib.text import TextTokenizer
+from lib.training.captions import Captions
+from lib.training.drafters import DrafterTrainee, overlap
+from lib.training.loop import fit
+from lib.training.order import BatchOrder
+from lib.training.torch_state import generator
+
+DATA, TOKENS, TEXT, MODELS, OUT = (
+    Path("data"),
+    Path("build/tokens/fine"),
+    Path("build/text/tokenizer.json"),
+    Path("build/autoregressive"),
+    Path("build/drafters"),
+)
+
+
+def run(params: Params, name: str) -> None:
+    """Trains the drafter `eagle` or `medusa`; measures on test pictures how often its drafts would be accepted.
+
+    Raises:
+        EaselError: the drafter is for a model that there is not.
+    """
+    settings = params.drafters
+    if settings.model not in params.autoregressive.models:
+        raise EaselError(
+            f"params.yaml: drafters.model is {settings.model!r}, must be one of "
+            f"{', '.join(params.autoregressive.models)}."
+        )
+    size = params.autoregressive.models[settings.model].pictures
+    encode = partial(TextTokenizer.load(TEXT).encode, length=params.text.length)
+    tokens, captions = {}, {}
+    for split in ("train", "test"):
+        grids, entries = encoded_pictures(DATA, TOKENS, split, size, params.tokenizer.fine.leave_out)
+        tokens[split], captions[split] = grids.reshape(len(grids), -1), Captions(entries, encode)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = autoregressive.load(MODELS / settings.model).to(device)
+    if name == "eagle":
+        network = Eagle(model.config, generator(params.seed, 0)).to(device)
+    else:
+        network = Medusa(model.config, settings.heads).to(device)
+        network.start_from(model)
+    trainee = DrafterTrainee(model, network, captions["train"], tokens["train"], settings, params.seed)
+    where = training("train_drafters", params, name)
+    history = fit(
+        trainee,
+        name="train_drafters",
+        steps=settings.training.steps,
+        order=BatchOrder(len(tokens["train"]), settings.training.batch_size, params.seed),
+        checkpoint=where.checkpoint,
+        fingerprint=where.fingerprint,
+    )
+
+    network.eval()
+    few = tokens["test"][: params.evaluation.pictures]
+    found = overlap(model, network, captions["test"].first()[: len(few)], few)  # [pictures, tokens ahead]
+    random = np.random.Generator(np.random.PCG64(params.seed))
+    metrics = {
+        "parameters": sum(weights.numel() for weights in network.parameters()),
+        "overlap": [vars(bootstrap_mean(column, random, resamples=params.evaluation.bootstrap)) for column in found.T],
+        "history": history,
+    }
+    out = OUT / name
+    shutil.rmtree(out, ignore_errors=True)
+    drafters.save(network, out)
+    write_json(out / "metrics.json", metrics)

@@ -1,0 +1,80 @@
+"""Stage tune_sjd2: an autoregressive model tuned to read noisy embeddings → build/sjd2/<name>/ (model.safetensors,
+metrics.json)."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lib.config import Params
+from lib.data.encoded import encoded_pictures
+from lib.data.store import write_json
+from lib.errors import EaselError
+from lib.evidence.statistics import bootstrap_mean
+from lib.models import autoregressive
+from lib.models.autoregressive import nats
+from lib.pipeline.stage import training
+from lib.text import TextTokenizer
+from lib.training.captions import Captions
+from lib.training.loop import fit
+from lib.training.order import BatchOrder
+from lib.training.sjd2 import Sjd2Trainee, nats_per_level
+
+DATA, TOKENS, TEXT, MODELS, OUT = (
+    Path("data"),
+    Path("build/tokens/fine"),
+    Path("build/text/tokenizer.json"),
+    Path("build/autoregressive"),
+    Path("build/sjd2"),
+)
+
+
+def run(params: Params, name: str) -> None:
+    """Tunes as `sjd2.variants.<name>` says, measures the tuned and the untuned model on clean and noisy test pictures.
+
+    Raises:
+        EaselError: the variant tunes a model that there is not.
+    """
+    settings = params.sjd2.variants[name]
+    if settings.model not in params.autoregressive.models:
+        raise EaselError(
+            f"params.yaml: sjd2.variants.{name}.model is {settings.model!r}, must be one of "
+            f"{', '.join(params.autoregressive.models)}."
+        )
+    size = params.autoregressive.models[settings.model].pictures
+    encode = partial(TextTokenizer.load(TEXT).encode, length=params.text.length)
+    tokens, captions = {}, {}
+    for split in ("train", "test"):
+        grids, entries = encoded_pictures(DATA, TOKENS, split, size, params.tokenizer.fine.leave_out)
+        tokens[split], captions[split] = grids.reshape(len(grids), -1), Captions(entries, encode)
+    untuned = autoregressive.load(MODELS / settings.model).to("cuda" if torch.cuda.is_available() else "cpu")
+    trainee = Sjd2Trainee(untuned, captions["train"], tokens["train"], settings, params.seed)
+    where = training("tune_sjd2", params, name)
+    history = fit(
+        trainee,
+        name="tune_sjd2",
+        steps=settings.training.steps,
+        order=BatchOrder(len(tokens["train"]), settings.training.batch_size, params.seed),
+        checkpoint=where.checkpoint,
+        fingerprint=where.fingerprint,
+    )
+
+    model = trainee.model.eval()
+    few = tokens["test"][: params.evaluation.pictures]
+    own = captions["test"].first()[: len(few)]
+    random = np.random.Generator(np.random.PCG64(params.seed))
+    metrics = {"history": history, "nats_per_token": {}, "nats_per_level": {}}
+    for key, one in (("untuned", untuned), ("tuned", model)):
+        found = bootstrap_mean(nats(one, own, few).mean(axis=1), random, resamples=params.evaluation.bootstrap)
+        metrics["nats_per_token"][key] = vars(found)
+    for steps in settings.denoising_steps:
+        found = nats_per_level(model, own, few, steps, settings, params.seed)
+        metrics["nats_per_level"][f"{steps}"] = found.tolist()
+    table = model.image_tokens.weight[: model.config.codes]
+    metrics["table_deviation"] = table.var(dim=0, correction=0).mean().sqrt().item()
+    out = OUT / name
+    shutil.rmtree(out, ignore_errors=True)
+    autoregressive.save(model, out)
+    write_json(out / "metrics.json", metrics)

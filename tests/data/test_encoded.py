@@ -1,0 +1,27 @@
+"""Encoded pictures with their captions."""
+
+import numpy as np
+import pytest
+
+from lib.data import store
+from lib.data.encoded import encoded_pictures
+from lib.errors import EaselError
+
+
+def test_tokens_and_captions_belong_together(tmp_path):
+    kinds = ["plain", "speckled", "striped", "plain"]
+    captions = [{"en": [letter]} for letter in "abcd"]
+    images = {64: np.zeros((4, 64, 64, 3), np.uint8)}
+    scenes = [{"background": {"kind": kind}} for kind in kinds]
+    store.write_split(tmp_path, "train", images, captions, scenes)
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+    grids = np.arange(3)[:, None, None].repeat(2, 1).repeat(2, 2).astype(np.uint16)
+    np.save(tokens / "train_128.npy", grids)  # the first three pictures alone
+
+    found, texts = encoded_pictures(tmp_path, tokens, "train", 128, ["speckled"])
+    assert found[:, 0, 0].tolist() == [0, 2] and found.shape == (2, 2, 2)
+    assert texts == [{"en": ["a"]}, {"en": ["c"]}]
+    assert len(encoded_pictures(tmp_path, tokens, "train", 128, [])[0]) == 3
+    with pytest.raises(EaselError, match=r"train_64\.npy does not exist; run `dvc repro`"):
+        encoded_pictures(tmp_path, tokens, "train", 64, [])
