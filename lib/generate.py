@@ -73,7 +73,7 @@ class Painter:
         prompts: Sequence[str],
         candidates: int = 8,
         seed: int = 0,
-        guidance: float = 3.0,
+        guidance: float = 2.0,
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
@@ -138,7 +138,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, default=Path("grid.png"), help="the picture that is written")
     parser.add_argument("--candidates", type=int, default=8, help="pictures a prompt")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--guidance", type=float, default=3.0, help="super-conditioning; 1 is none")
+    parser.add_argument("--guidance", type=float, default=2.0, help="super-conditioning; 1 is none")
     parser.add_argument("--temperature", type=float, default=1.0, help="0 takes the most likely tokens")
     parser.add_argument("--top-k", type=int, default=0, help="tokens that may be drawn; 0 is all")
     parser.add_argument("--top-p", type=float, default=1.0, help="probability of the tokens that may be drawn")
