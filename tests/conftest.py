@@ -5,3 +5,5 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Tests compile many programs and run each for milliseconds: optimising them costs more than it saves.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")

@@ -18,7 +18,8 @@ from ruamel.yaml import YAML
 REPOSITORY = Path(__file__).parent.parent.parent
 SHADOW = REPOSITORY / "runs" / "smoke"
 ENVIRONMENT = {
-    **{key: value for key, value in os.environ.items() if not key.startswith("OMP_NUM")},
+    # Without what tests/conftest.py sets for unit tests.
+    **{key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "XLA_FLAGS")},
     "PATH": f"{REPOSITORY / '.venv' / 'bin'}:{os.environ['PATH']}",
     "OMP_WAIT_POLICY": "PASSIVE",
     "DVC_NO_ANALYTICS": "1",

@@ -34,8 +34,8 @@ def catalogue() -> list[Scene]:
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        (64, "b1204107fdd0a1faa20e68b51575bfe2c3cee19461138ee0af176e4dc0c47b9a"),
-        (128, "e647d6e3ab6659fe9ed980994c904180555173920de30c43c1deeea7955b9a67"),
+        (64, "a573b569749317427b8f7b97d7f7763e67999bd75ac57051931de650ebc0028e"),
+        (128, "e6ac650d7e807425e3f1ed7980d0a257dc37a758c9ea94a13a490e58a45b6d35"),
     ],
 )
 def test_bytes_are_pinned(size, expected):
@@ -77,7 +77,7 @@ def test_the_larger_picture_averages_to_the_smaller_one():
     for scene in scenes(40):
         large = draw(scene, 128).astype(int).reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))  # [64, 64, 3]
         difference = abs(large - draw(scene, 64))
-        assert difference.mean() < 0.6
+        assert difference.mean() < 1  # grey level: both are rounded
         assert difference.max() < 70  # fine edges of textures only
 
 

@@ -143,9 +143,7 @@ pytestmark = pytest.mark.xdist_group("mesh")
 
 
 def start(*arguments):
-    # Less optimised code compiles faster; what is compared comes from the same compiler everywhere but in the tests'
-    # own process.
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, __file__, *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
