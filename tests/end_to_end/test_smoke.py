@@ -66,7 +66,7 @@ def test_smoke_writes_a_table_a_figure_and_verdicts(smoke):
     assert "profile smoke" in smoke["printed"]
     for suffix in ("csv", "md", "tex"):
         assert (SHADOW / "results/smoke/tables" / f"dalle_mini.{suffix}").stat().st_size > 100
-    assert (SHADOW / "paper_figs/smoke/dalle_mini/samples_sweep_3.pdf").read_bytes().startswith(b"%PDF")
+    assert (SHADOW / "paper_figs/smoke/dalle_mini/samples_sweep_2.pdf").read_bytes().startswith(b"%PDF")
     claims = json.loads((SHADOW / "results/smoke/verdicts/claims.json").read_text())
     verdicts = {entry["id"]: entry["verdict"] for entry in claims["claims"]}
     assert verdicts["C28"] in ("trend reproduced at reduced scale", "inconclusive", "contradicted")
