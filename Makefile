@@ -29,7 +29,7 @@ lab: .venv/ready  ## The notebooks in JupyterLab
 doctor: .venv/ready  ## One screen: what will and will not run here, and how long it takes
 	@python -m lib.doctor
 
-bench-dalle-mini: .venv/ready  ## Speed of DALL·E Mini on this machine, about 2 minutes: results/benchmarks/dalle_mini.md
+bench-dalle-mini: .venv/ready  ## Speed of DALL·E Mini on this machine, some minutes: results/benchmarks/dalle_mini.md
 	@python -m lib.bench.dalle_mini
 
 pin: .venv/ready  ## Authors: make the last run the reference that later runs are compared with

@@ -77,7 +77,7 @@ def test_the_larger_picture_averages_to_the_smaller_one():
     for scene in scenes(40):
         large = draw(scene, 128).astype(int).reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))  # [64, 64, 3]
         difference = abs(large - draw(scene, 64))
-        assert difference.mean() < 1  # grey level: both are rounded
+        assert difference.mean() < 0.65
         assert difference.max() < 70  # fine edges of textures only
 
 
