@@ -14,6 +14,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from lib.config_glu import GluCostParams, GluSearchParams, GluTextParams, GluVariantsParams, ReportSwitchesParams
 from lib.errors import EaselError
 from lib.models.layout import Layout
 from lib.scenes.vocabulary import BACKGROUNDS
@@ -263,6 +264,11 @@ class Params:
     encode: EncodeParams
     dalle_mini: DalleMiniParams
     dalle_mini_search: SearchParams
+    glu_variants: GluVariantsParams
+    glu_search: GluSearchParams
+    glu_text: GluTextParams
+    glu_cost: GluCostParams
+    report_switches: ReportSwitchesParams
     sampling: SamplingParams
     evaluation: EvaluationParams
     notebooks: Mapping[
@@ -315,13 +321,18 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def overlay(base: dict, over: dict, where: str, prefix: str = "") -> dict:
-    """`base` with the values of `over`: mappings merge, all else replaces, a key unknown to `base` is an error."""
+    """`base` with the values of `over`: mappings merge, all else replaces, a key unknown to `base` is an error.
+
+    A null takes an entry out of `base`, which suits lists of named things; `build` complains where it is needed.
+    """
     merged = dict(base)
     for key, value in over.items():
         if key not in base:
             raise EaselError(_unknown(where, f"{prefix}{key}", key, base))
         if isinstance(base[key], dict) and isinstance(value, dict):
             merged[key] = overlay(base[key], value, where, f"{prefix}{key}.")
+        elif value is None:
+            del merged[key]
         else:
             merged[key] = value
     return merged

@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> None:
     specs = stage.pipeline_file()["stages"]
     if name not in specs:
         raise EaselError(f"no stage '{name}' in dvc.yaml; there are {', '.join(specs)}.")
-    items = specs[name].get("matrix", {}).get("item", [])
+    items = stage.items_of(specs[name])
     if item not in (items or [""]):
         raise EaselError(f"stage {name} takes " + (f"one of {', '.join(items)}." if items else "no item."))
     params = config.load()

@@ -5,7 +5,7 @@ import json
 import resource
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +48,19 @@ def all_names() -> list[str]:
     return [
         full_name(name, item)
         for name, spec in pipeline_file()["stages"].items()
-        for item in spec.get("matrix", {}).get("item", [""])
+        for item in items_of(spec) or [""]
     ]
+
+
+def items_of(spec: Mapping) -> list[str]:
+    """The items of a stage's matrix, [] if it has none; a list of params.yaml where that says ${section.key}."""
+    items = spec.get("matrix", {}).get("item", [])
+    if isinstance(items, str):
+        tree = config.read_yaml("params.yaml")
+        for key in items.removeprefix("${").removesuffix("}").split("."):
+            tree = tree[key]
+        return tree
+    return items
 
 
 def forget_checkpoints(name: str) -> None:
