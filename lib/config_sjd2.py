@@ -1,10 +1,11 @@
-"""Configuration of SJD2's study: the sections `autoregressive`, `sjd2` and `drafters` of params.yaml."""
+"""Configuration of SJD2's study: the sections `autoregressive`, `sjd2`, `drafters` and `decoding` of params.yaml."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from lib.config import require
+from lib.errors import EaselError
 
 
 @dataclass(frozen=True)
@@ -131,3 +132,102 @@ class DraftersParams:
         require(0 < self.discount <= 1, "drafters.discount", "must lie above 0 and be at most 1")
         for name in ("feature_noise", "regression", "classification"):
             require(getattr(self, name) >= 0, f"drafters.{name}", "must not be negative")
+
+
+DecoderName = Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa"]
+
+UNTUNED = "model:"  # what stands before the name of a network that is not tuned
+
+
+@dataclass(frozen=True)
+class DecodingRunParams:
+    """One network decoded in one way.
+
+    Attributes:
+        network: one of sjd2.variants, or `model:` and one of autoregressive.models.
+        options: of the decoder, whose module in lib/decoding/ explains them; those that are missing have its defaults.
+        steps: of SJD2's denoising; 0 for every other decoder.
+        sampling: guidance, temperature and top_k where they are not those of the section.
+    """
+
+    network: str
+    decoder: DecoderName
+    options: Mapping[str, Any]
+    steps: int
+    sampling: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class DecodingGroupParams:
+    """Runs that are compared with each other: the same prompts and captions, the same random numbers.
+
+    Attributes:
+        prompts: of every category, the first ones.
+        captions: of the test split, the first ones; their pictures are what FID and KID compare.
+        batch_size: rows that are decoded at once.
+    """
+
+    prompts: int
+    captions: int
+    batch_size: int
+    runs: Mapping[str, DecodingRunParams]
+
+
+@dataclass(frozen=True)
+class DecodingParams:
+    """All decoding.
+
+    Attributes:
+        names: of the groups, in the order in which they are decoded; dvc.yaml cannot list the keys of a mapping.
+        seeds: paired over everything that is compared.
+        guidance, temperature, top_k: of every run that does not say otherwise.
+    """
+
+    names: tuple[str, ...]
+    seeds: int
+    guidance: float
+    temperature: float
+    top_k: int
+    groups: Mapping[str, DecodingGroupParams]
+
+    def __post_init__(self):
+        require(
+            sorted(self.names) == sorted(self.groups),
+            "decoding.names",
+            f"must name each of decoding.groups once: {', '.join(self.groups)}",
+        )
+        require(self.seeds > 0, "decoding.seeds", "must be at least 1")
+        self._check_sampling("decoding", {name: getattr(self, name) for name in ("guidance", "temperature", "top_k")})
+        for name, group in self.groups.items():
+            where = f"decoding.groups.{name}"
+            require(re.fullmatch(r"\w+", name), where, "names a folder: letters, digits and _ only")
+            require(group.prompts >= 0 and group.captions >= 0, f"{where}.prompts", "and captions must not be negative")
+            require(group.prompts + group.captions > 0, f"{where}.prompts", "or captions must be above 0")
+            require(group.batch_size > 0, f"{where}.batch_size", "must be at least 1")
+            require(group.runs, f"{where}.runs", "must name at least one run")
+            for key, run in group.runs.items():
+                self._check_run(f"{where}.runs.{key}", key, run)
+
+    def _check_run(self, where: str, key: str, run: DecodingRunParams) -> None:
+        require(re.fullmatch(r"\w+", key), where, "names a file: letters, digits and _ only")
+        if run.decoder == "sjd2":
+            require(run.steps > 0, f"{where}.steps", "must be above 0")
+            require(not run.network.startswith(UNTUNED), f"{where}.network", "must be tuned: one of sjd2.variants")
+        else:
+            require(run.steps == 0, f"{where}.steps", f"must be 0: decoder {run.decoder} denoises nothing")
+        unknown = set(run.sampling) - {"guidance", "temperature", "top_k"}
+        require(not unknown, f"{where}.sampling", "may hold guidance, temperature and top_k")
+        self._check_sampling(f"{where}.sampling", run.sampling)
+
+    @staticmethod
+    def _check_sampling(where: str, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            require(number and value >= 0, f"{where}.{name}", "must be a number that is not negative")
+            require(name != "top_k" or value == int(value), f"{where}.{name}", "must be a whole number (0: off)")
+
+
+def require(condition: Any, key: str, message: str) -> None:
+    """Raises EaselError naming `key` unless `condition` holds."""
+    if not condition:
+        raise EaselError(f"params.yaml: {key} {message}.")

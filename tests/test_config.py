@@ -94,3 +94,9 @@ def test_overlay_merges_mappings_and_refuses_unknown_keys():
     assert config.overlay(base, {"a": {"c": [3]}}, "x") == {"a": {"b": 1, "c": [3]}, "d": 2}
     with pytest.raises(EaselError, match=r"unknown key 'a\.bb'; did you mean 'b'"):
         config.overlay(base, {"a": {"bb": 3}}, "x")
+
+
+def test_null_takes_an_entry_out_and_a_needed_one_is_missed(tree):
+    assert config.overlay({"a": {"b": 1, "c": 2}}, {"a": {"b": None}}, "x") == {"a": {"c": 2}}
+    with pytest.raises(EaselError, match=r"missing clip\.steps"):
+        config.build(config.overlay(tree, {"clip": {"steps": None}}, "x"), "x")

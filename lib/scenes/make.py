@@ -25,7 +25,7 @@ from lib.training.progress import Progress
 
 SPLITS = ("train", "val", "test", "heldout")
 LARGE = 2 * GRID
-MOST_LATTICE = 4  # pixels; coarser, four objects would seldom find room
+MOST_LATTICE = 8  # pixels; coarser, four objects would seldom find room
 _CHUNK = 250  # pictures handed to a process at a time
 
 

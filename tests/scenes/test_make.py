@@ -107,8 +107,8 @@ def test_another_seed_gives_other_pictures():
         ({"backgrounds": {"plain": -1, "striped": 3}}, "scenes.backgrounds.plain is -1"),
         ({"textures": {"furry": 1}}, "unknown texture 'furry'; there are solid, striped, dotted"),
         ({"textures": {}}, "scenes.textures: every weight is 0; give at least one texture a weight"),
-        ({"lattice": 0}, "scenes.lattice is 0: it must be a whole number from 1 to 4"),
-        ({"lattice": 5}, "scenes.lattice is 5"),
+        ({"lattice": 0}, "scenes.lattice is 0: it must be a whole number from 1 to 8"),
+        ({"lattice": 9}, "scenes.lattice is 9"),
         ({"prompts_per_category": 100000}, "prompts_per_category is 100000"),
     ],
 )

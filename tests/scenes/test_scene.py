@@ -91,7 +91,7 @@ def test_backgrounds_and_textures_follow_their_weights():
         assert 650 < kinds[common] < 850
 
 
-@pytest.mark.parametrize("lattice", [2, 3, 4])
+@pytest.mark.parametrize("lattice", [2, 3, 4, 8])
 def test_centres_lie_on_the_lattice_and_everywhere_on_it(lattice):
     found = [o for s in scenes(600, lattice=lattice) for o in s.objects]
     assert all(o.x % lattice == o.y % lattice == 0 for o in found)
