@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lib.config_glu import GluCostParams, GluSearchParams, GluTextParams, GluVariantsParams, ReportSwitchesParams
-from lib.errors import EaselError
+from lib.errors import EaselError, require
 from lib.models.layout import Layout
 from lib.scenes.vocabulary import BACKGROUNDS
 
@@ -287,12 +287,6 @@ class Params:
     def figures(self) -> Path:
         """Where this profile's figures go."""
         return Path("paper_figs") / self.profile
-
-
-def require(condition: Any, key: str, message: str) -> None:
-    """Raises EaselError naming `key` unless `condition` holds."""
-    if not condition:
-        raise EaselError(f"params.yaml: {key} {message}.")
 
 
 def load(path: str | Path = "params.yaml") -> Params:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lib.errors import EaselError
+from lib.errors import EaselError, require
 from lib.models.layout import BLOCKS, NormPlacement
 
-COMPARED = ("relu", "geglu")  # whose difference the search looks for
+NEEDED = ("relu", "geglu")  # blocks whose difference the study is about
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,14 @@ class GluSetting:
     def __post_init__(self):
         sizes = ("width", "encoder_layers", "decoder_layers", "heads", "feed_forward", "multiple", "batch_size")
         for name in (*sizes, "init_std", "learning_rate"):
-            require(getattr(self, name) > 0, name, "must be above 0")
+            require(getattr(self, name) > 0, f"glu_variants.setting.{name}", "must be above 0")
         for name in ("warmup", "decay", "averaging"):
-            require(0 <= getattr(self, name) <= 1, name, "is a share of the steps; it must lie between 0 and 1")
-        require(self.width % self.heads == 0, "heads", f"must divide width = {self.width}")
+            require(
+                0 <= getattr(self, name) <= 1,
+                f"glu_variants.setting.{name}",
+                "is a share of the steps; it must lie between 0 and 1",
+            )
+        require(self.width % self.heads == 0, "glu_variants.setting.heads", f"must divide width = {self.width}")
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,14 @@ class GluVariantsParams:
 
     def __post_init__(self):
         unknown = set(self.variants) - set(BLOCKS)
-        require(not unknown, "variants", f"must be some of {', '.join(BLOCKS)}")
-        require(set(COMPARED) <= set(self.variants), "variants", f"must hold {' and '.join(COMPARED)}")
+        require(not unknown, "glu_variants.variants", f"must be some of {', '.join(BLOCKS)}")
+        require(set(NEEDED) <= set(self.variants), "glu_variants.variants", f"must hold {' and '.join(NEEDED)}")
         for name in ("seeds", "pictures", "curve_points", "curve_pictures"):
-            require(getattr(self, name) > 0, name, "must be at least 1")
-        require(set(self.steps) == {"short", "long"}, "steps", "must name short and long")
-        require(0 < self.steps["short"] < self.steps["long"], "steps", "must be fewer for short than for long")
+            require(getattr(self, name) > 0, f"glu_variants.{name}", "must be at least 1")
+        require(set(self.steps) == {"short", "long"}, "glu_variants.steps", "must name short and long")
+        require(
+            0 < self.steps["short"] < self.steps["long"], "glu_variants.steps", "must be fewer for short than for long"
+        )
 
 
 @dataclass(frozen=True)
@@ -91,12 +97,12 @@ class GluSearchParams:
     trials: Mapping[str, Mapping[str, Any]]
 
     def __post_init__(self):
-        require(self.seeds >= 2, "seeds", "must be at least 2, or there is no noise to compare with", "glu_search")
-        require(self.steps > 0 and self.pictures > 0, "steps", "and pictures must be at least 1", "glu_search")
+        require(self.seeds >= 2, "glu_search.seeds", "must be at least 2, or there is no noise to compare with")
+        require(self.steps > 0 and self.pictures > 0, "glu_search.steps", "and pictures must be at least 1")
         known = {field.name for field in dataclasses.fields(GluSetting)} | {"steps"}
         for name, changes in self.trials.items():
             unknown = set(changes) - known
-            require(not unknown, f"trials.{name}", f"changes {', '.join(sorted(unknown))}, unknown here", "glu_search")
+            require(not unknown, f"glu_search.trials.{name}", f"changes {', '.join(sorted(unknown))}, unknown here")
 
 
 @dataclass(frozen=True)
@@ -120,9 +126,9 @@ class GluTextParams:
 
     def __post_init__(self):
         for name in ("seeds", "steps", "length", "stretches"):
-            require(getattr(self, name) > 0, name, "must be at least 1", "glu_text")
-        require(0 < self.masked < 1, "masked", "must lie between 0 and 1", "glu_text")
-        require(self.span >= 1, "span", "must be at least one token", "glu_text")
+            require(getattr(self, name) > 0, f"glu_text.{name}", "must be at least 1")
+        require(0 < self.masked < 1, "glu_text.masked", "must lie between 0 and 1")
+        require(self.span >= 1, "glu_text.span", "must be at least one token")
 
 
 @dataclass(frozen=True)
@@ -142,8 +148,8 @@ class GluCostParams:
     drawn: int
 
     def __post_init__(self):
-        require(self.repetitions >= 5, "repetitions", "must be at least 5, the fewest for a verdict", "glu_cost")
-        require(self.step_seconds > 0 and self.drawn > 0, "step_seconds", "and drawn must be above 0", "glu_cost")
+        require(self.repetitions >= 5, "glu_cost.repetitions", "must be at least 5, the fewest for a verdict")
+        require(self.step_seconds > 0 and self.drawn > 0, "glu_cost.step_seconds", "and drawn must be above 0")
 
 
 @dataclass(frozen=True)
@@ -181,12 +187,10 @@ class ReportSwitchesParams:
 
     def __post_init__(self):
         for name in ("seeds", "steps", "high_steps", "rise"):
-            require(getattr(self, name) > 0, name, "must be above 0", "report_switches")
+            require(getattr(self, name) > 0, f"report_switches.{name}", "must be above 0")
         needed = {"preln", "postln", "normformer", "cogview"}
-        require(
-            needed <= set(self.placements), "placements", f"must name {', '.join(sorted(needed))}", "report_switches"
-        )
-        require(self.high_rates, "high_rates", "must be at least one", "report_switches")
+        require(needed <= set(self.placements), "report_switches.placements", f"must name {', '.join(sorted(needed))}")
+        require(self.high_rates, "report_switches.high_rates", "must be at least one")
 
 
 def changed(setting: GluSetting, changes: Mapping[str, Any]) -> GluSetting:
@@ -199,9 +203,3 @@ def changed(setting: GluSetting, changes: Mapping[str, Any]) -> GluSetting:
         return dataclasses.replace(setting, **changes)
     except TypeError as error:
         raise EaselError(f"params.yaml: {', '.join(changes)} cannot all be changed in glu_variants.setting.") from error
-
-
-def require(condition: Any, key: str, message: str, section: str = "glu_variants") -> None:
-    """Raises EaselError naming `section.key` unless `condition` holds."""
-    if not condition:
-        raise EaselError(f"params.yaml: {section}.{key} {message}.")

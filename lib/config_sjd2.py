@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lib.errors import EaselError
+from lib.errors import require
 
 
 @dataclass(frozen=True)
@@ -225,9 +225,3 @@ class DecodingParams:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             require(number and value >= 0, f"{where}.{name}", "must be a number that is not negative")
             require(name != "top_k" or value == int(value), f"{where}.{name}", "must be a whole number (0: off)")
-
-
-def require(condition: Any, key: str, message: str) -> None:
-    """Raises EaselError naming `key` unless `condition` holds."""
-    if not condition:
-        raise EaselError(f"params.yaml: {key} {message}.")

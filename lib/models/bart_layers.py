@@ -22,7 +22,7 @@ class Cache(NamedTuple):
     """What one-token steps remember, for B rows, T image and S text positions, H heads of width D.
 
     One pair (keys, values) of arrays for each decoder layer. Heads lie before positions and layers are apart, so that
-    a step reads the cache as it lies: [L, B, T, H, D] in one array costs a copy a step, and three times the time.
+    a step reads the cache as it lies: [L, B, T, H, D] in one array costs a copy a step, and more time for it.
     """
 
     own: tuple[tuple[jax.Array, jax.Array], ...]  # [B, H, T, D], of the image tokens read so far

@@ -5,7 +5,7 @@
 
 The encoder looks at a token's own pixels alone, unlike the original's, and the decoder at the neighbours as well. So a
 plain background is one code, whatever lies beside it, and a model of the tokens has less to learn; with the neighbours
-in view, an encoder tells of them too, in dozens of codes for the same plain patch.
+in view, an encoder tells of them too, in many codes for the same plain patch.
 """
 
 from collections.abc import Callable

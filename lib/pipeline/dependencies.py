@@ -13,7 +13,10 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 # Modules that cannot change a result: they read configuration (whose values are tracked), print, or start things.
-PLUMBING = {"lib.config", "lib.errors", "lib.hardware", "lib.training.progress", "lib.pipeline.stage", "lib.run"}
+PLUMBING = {
+    *("lib.config", "lib.config_glu", "lib.config_sjd2", "lib.errors", "lib.hardware", "lib.training.progress"),
+    *("lib.pipeline.stage", "lib.run"),
+}
 LOCK = "requirements.lock"
 
 

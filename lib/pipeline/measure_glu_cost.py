@@ -24,13 +24,12 @@ from lib.hardware import machine
 from lib.models import dalle_mini
 from lib.models.layout import BLOCKS, DalleMiniConfig
 from lib.painter.dalle_mini import Sampler
-from lib.pipeline.train_glu_variants import TEXT, network_of
+from lib.pipeline.train_glu_variants import PICTURE, TEXT, network_of
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
 from lib.training.progress import Progress
 
 OUT = Path("build/glu/cost.json")
-PICTURE = 64  # pixels a side
 
 
 def run(params: Params) -> None:

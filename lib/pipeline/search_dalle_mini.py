@@ -12,7 +12,8 @@ from lib.models import dalle_mini
 from lib.pipeline.stage import training
 from lib.pipeline.train_dalle_mini import TEXT, interval, load_pictures, model_config, use_devices
 from lib.text import TextTokenizer
-from lib.training.dalle_mini import Captions, DalleMiniTrainee, check_tokens, evaluate
+from lib.training.captions import Captions, check_tokens
+from lib.training.dalle_mini import DalleMiniTrainee, evaluate
 from lib.training.loop import fit
 from lib.training.mesh import make_mesh
 from lib.training.optimizers import optimizer
@@ -33,14 +34,14 @@ def run(params: Params) -> None:
     shape = model_config(params, text.vocabulary, text.pad_id, tokens["train"].shape[1])
     model, initial = dalle_mini.create(shape, params.seed)
     for split in tokens:
-        check_tokens(tokens[split], model, len(captions[split]))
+        check_tokens(tokens[split], len(captions[split]), model.config.image_length, model.config.codes)
     # Updates are proportional to the peak. With the peak in the optimizer's state, one compiled program serves all.
     unit = optimizer(
         search.optimizer, 1.0, search.warmup, search.steps, settings.decay, 1.0 if search.optimizer == "muon" else None
     )
     scaled = optax.chain(unit, optax.inject_hyperparams(optax.scale)(step_size=1.0))
     mesh = make_mesh(model=settings.model_devices)
-    found = []
+    where, found = training("search_dalle_mini", params), []
     for rate in search.learning_rates:
         trainee = DalleMiniTrainee(
             model,
@@ -54,14 +55,14 @@ def run(params: Params) -> None:
             settings.accumulation,
         )
         set_rate(trainee, rate)
-        where = training("search_dalle_mini", params, f"{rate:g}")
+        part = where.part(f"{rate:g}")
         history = fit(
             trainee,
             name=f"search_dalle_mini {rate:g}",
             steps=search.steps,
             order=BatchOrder(len(tokens["train"]), settings.batch_size, params.seed),
-            checkpoint=where.checkpoint,
-            fingerprint=where.fingerprint,
+            checkpoint=part.checkpoint,
+            fingerprint=part.fingerprint,
         )
         nats = evaluate(model, trainee.params, captions["val"].first(), tokens["val"], settings.batch_size, mesh)[0]
         random = np.random.Generator(np.random.PCG64(params.seed))

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from lib.config import Params
-from lib.config_glu import COMPARED, changed
+from lib.config_glu import changed
 from lib.data.store import write_json
+from lib.evidence.glu import BASELINE, FAVOURITE
 from lib.models import dalle_mini
 from lib.pipeline.stage import training
 from lib.pipeline.train_glu_variants import (
     TEXT,
     load_task,
     network_of,
-    part_of,
     recipe_of,
     seed_numbers,
     train,
@@ -28,6 +28,7 @@ from lib.text import TextTokenizer
 from lib.training import seeds as paired
 
 OUT = Path("build/glu/search.json")
+COMPARED = (BASELINE, FAVOURITE)
 
 
 def run(params: Params) -> None:
@@ -49,7 +50,7 @@ def run(params: Params) -> None:
         for block in COMPARED:
             network = network_of(setting, block, text, params, pictures["train"].tokens.shape[1])
             label = f"search_glu_setting {name}, {block}"
-            part = part_of(where, f"{name} {block}")
+            part = where.part(f"{name} {block}")
             trainee, _ = train(label, network, seeds, pictures["train"], recipe_of(setting, steps), part)
             # The median, since the first step also compiles.
             trial["cpu_minutes"] += float(np.median(trainee.cpu_seconds)) * steps / 60

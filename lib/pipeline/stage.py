@@ -25,6 +25,11 @@ class Training:
     checkpoint: Path
     fingerprint: str
 
+    def part(self, name: str) -> "Training":
+        """One of a stage's several trainings: its checkpoint lies beside the others' and is forgotten with them."""
+        fingerprint = hashlib.sha256(f"{self.fingerprint} {name}".encode()).hexdigest()
+        return Training(self.checkpoint.with_name(f"{fingerprint[:16]}.safetensors"), fingerprint)
+
 
 def training(name: str, params: config.Params, item: str = "") -> Training:
     """Checkpoint and fingerprint of a stage, or of one item of its matrix: all that dvc.yaml says it depends on."""
@@ -46,9 +51,7 @@ def full_name(name: str, item: str = "") -> str:
 def all_names() -> list[str]:
     """Every stage of dvc.yaml and every item of the ones with a matrix, in order."""
     return [
-        full_name(name, item)
-        for name, spec in pipeline_file()["stages"].items()
-        for item in items_of(spec) or [""]
+        full_name(name, item) for name, spec in pipeline_file()["stages"].items() for item in items_of(spec) or [""]
     ]
 
 

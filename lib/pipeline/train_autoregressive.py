@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lib.config import Params
-from lib.data.encoded import encoded_pictures
+from lib.data.encoded import encoded_splits
 from lib.data.store import write_json
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive
@@ -17,7 +17,6 @@ from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
 from lib.pipeline.stage import training
 from lib.text import TextTokenizer
 from lib.training.autoregressive import AutoregressiveTrainee
-from lib.training.captions import Captions
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.torch_state import generator
@@ -35,19 +34,16 @@ def run(params: Params, name: str) -> None:
     settings = params.autoregressive.models[name]
     text = TextTokenizer.load(TEXT)
     encode = partial(text.encode, length=params.text.length)
-    leave_out = params.tokenizer.fine.leave_out
-    grids, captions = {}, {}
-    for split in ("train", "val", "test"):
-        grids[split], entries = encoded_pictures(DATA, TOKENS, split, settings.pictures, leave_out)
-        captions[split] = Captions(entries, encode)
-    tokens = {split: found.reshape(len(found), -1) for split, found in grids.items()}  # [N, h, w] → [N, h · w]
+    splits = ("train", "val", "test")
+    pictures = encoded_splits(DATA, TOKENS, splits, settings.pictures, params.tokenizer.fine.leave_out, encode)
+    train = pictures["train"]
     config = AutoregressiveConfig(
         text_vocabulary=text.vocabulary,
         text_length=params.text.length,
         text_padding=text.pad_id,
         codes=params.tokenizer.fine.codes,
-        rows=grids["train"].shape[1],
-        columns=grids["train"].shape[2],
+        rows=train.grid[0],
+        columns=train.grid[1],
         width=settings.width,
         layers=settings.layers,
         heads=settings.heads,
@@ -55,25 +51,25 @@ def run(params: Params, name: str) -> None:
     )
     model = Autoregressive(config, generator(params.seed, 0)).to("cuda" if torch.cuda.is_available() else "cpu")
     count = sum(weights.numel() for weights in model.parameters())
-    print(f"[train_autoregressive] {name}: {count / 1e6:.2f}M parameters, {len(tokens['train'])} pictures", flush=True)
+    print(f"[train_autoregressive] {name}: {count / 1e6:.2f}M parameters, {len(train.tokens)} pictures", flush=True)
 
-    trainee = AutoregressiveTrainee(model, captions["train"], tokens["train"], settings.training, params.seed)
+    trainee = AutoregressiveTrainee(model, train.captions, train.tokens, settings.training, params.seed)
     where = training("train_autoregressive", params, name)
     history = fit(
         trainee,
         name="train_autoregressive",
         steps=settings.training.steps,
-        order=BatchOrder(len(tokens["train"]), settings.training.batch_size, params.seed),
+        order=BatchOrder(len(train.tokens), settings.training.batch_size, params.seed),
         checkpoint=where.checkpoint,
         fingerprint=where.fingerprint,
     )
 
     model.eval()
-    metrics = {"parameters": count, "pictures": len(tokens["train"]), "history": history}
+    metrics = {"parameters": count, "pictures": len(train.tokens), "history": history}
     random = np.random.Generator(np.random.PCG64(params.seed))
     for split in ("val", "test"):
-        few = tokens[split][: params.evaluation.pictures]
-        own = captions[split].first()[: len(few)]
+        few = pictures[split].tokens[: params.evaluation.pictures]
+        own = pictures[split].captions.first()[: len(few)]
         found = nats(model, own, few).mean(axis=1)  # [pictures]
         others = nats(model, np.roll(own, 1, axis=0), few).mean(axis=1)  # with other pictures' captions
         metrics[split] = {

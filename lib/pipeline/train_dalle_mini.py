@@ -16,7 +16,8 @@ from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig
 from lib.pipeline.stage import training
 from lib.text import TextTokenizer
-from lib.training.dalle_mini import Captions, DalleMiniTrainee, check_tokens, evaluate
+from lib.training.captions import Captions, check_tokens
+from lib.training.dalle_mini import DalleMiniTrainee, evaluate
 from lib.training.loop import fit
 from lib.training.mesh import agree, gather, is_first, join_processes, make_mesh
 from lib.training.optimizers import optimizer
@@ -48,7 +49,7 @@ def run(params: Params, name: str) -> None:
     shape = model_config(params, text.vocabulary, text.pad_id, tokens["train"].shape[1])
     model, initial = dalle_mini.create(shape, params.seed)
     for split in tokens:
-        check_tokens(tokens[split], model, len(captions[split]))
+        check_tokens(tokens[split], len(captions[split]), model.config.image_length, model.config.codes)
     count = dalle_mini.parameter_count(initial)
     print(f"[train_dalle_mini] {name}: {count / 1e6:.2f}M parameters, {len(tokens['train'])} pictures", flush=True)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lib.config import Params
-from lib.data.encoded import encoded_pictures
+from lib.data.encoded import encoded_splits
 from lib.data.store import write_json
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
@@ -17,7 +17,6 @@ from lib.models import autoregressive, drafters
 from lib.models.drafters import Eagle, Medusa
 from lib.pipeline.stage import training
 from lib.text import TextTokenizer
-from lib.training.captions import Captions
 from lib.training.drafters import DrafterTrainee, overlap
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
@@ -46,10 +45,8 @@ def run(params: Params, name: str) -> None:
         )
     size = params.autoregressive.models[settings.model].pictures
     encode = partial(TextTokenizer.load(TEXT).encode, length=params.text.length)
-    tokens, captions = {}, {}
-    for split in ("train", "test"):
-        grids, entries = encoded_pictures(DATA, TOKENS, split, size, params.tokenizer.fine.leave_out)
-        tokens[split], captions[split] = grids.reshape(len(grids), -1), Captions(entries, encode)
+    pictures = encoded_splits(DATA, TOKENS, ("train", "test"), size, params.tokenizer.fine.leave_out, encode)
+    train, test = pictures["train"], pictures["test"]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = autoregressive.load(MODELS / settings.model).to(device)
     if name == "eagle":
@@ -57,20 +54,20 @@ def run(params: Params, name: str) -> None:
     else:
         network = Medusa(model.config, settings.heads).to(device)
         network.start_from(model)
-    trainee = DrafterTrainee(model, network, captions["train"], tokens["train"], settings, params.seed)
+    trainee = DrafterTrainee(model, network, train.captions, train.tokens, settings, params.seed)
     where = training("train_drafters", params, name)
     history = fit(
         trainee,
         name="train_drafters",
         steps=settings.training.steps,
-        order=BatchOrder(len(tokens["train"]), settings.training.batch_size, params.seed),
+        order=BatchOrder(len(train.tokens), settings.training.batch_size, params.seed),
         checkpoint=where.checkpoint,
         fingerprint=where.fingerprint,
     )
 
     network.eval()
-    few = tokens["test"][: params.evaluation.pictures]
-    found = overlap(model, network, captions["test"].first()[: len(few)], few)  # [pictures, tokens ahead]
+    few = test.tokens[: params.evaluation.pictures]
+    found = overlap(model, network, test.captions.first()[: len(few)], few)  # [pictures, tokens ahead]
     random = np.random.Generator(np.random.PCG64(params.seed))
     metrics = {
         "parameters": sum(weights.numel() for weights in network.parameters()),

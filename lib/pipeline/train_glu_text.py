@@ -14,7 +14,6 @@ from lib.pipeline.train_glu_variants import (
     DATA,
     TEXT,
     network_of,
-    part_of,
     recipe_of,
     seed_numbers,
     thinned,
@@ -48,7 +47,7 @@ def run(params: Params) -> None:
     for variant in params.glu_variants.variants:
         network = span_network(network_of(setting, variant, text, params, 1), tasks["train"])
         recipe = recipe_of(setting, settings.steps)
-        trainee, _ = train(f"train_glu_text {variant}", network, seeds, tasks["train"], recipe, part_of(where, variant))
+        trainee, _ = train(f"train_glu_text {variant}", network, seeds, tasks["train"], recipe, where.part(variant))
         measure = partial(paired.evaluate, trainee.model, batch=held_out, batch_size=setting.batch_size)
         report["variants"][variant] = {
             "nats": measure(trainee.average).tolist(),

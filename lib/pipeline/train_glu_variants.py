@@ -1,6 +1,5 @@
 """Stage train_glu_variants: one feed-forward block, every seed, both lengths → build/glu/variants/<name>.json."""
 
-import hashlib
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -10,21 +9,20 @@ import numpy as np
 
 from lib.config import Params
 from lib.config_glu import GluSetting
-from lib.data.selection import kept
-from lib.data.store import Split, write_json
-from lib.errors import EaselError
+from lib.data.encoded import encoded_pictures
+from lib.data.store import write_json
 from lib.models import dalle_mini
 from lib.models.layout import BLOCKS, DalleMiniConfig, Layout, matched_width
 from lib.pipeline.stage import Training, training
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
-from lib.training.captions import Captions
-from lib.training.dalle_mini import check_tokens
+from lib.training.captions import Captions, check_tokens
 from lib.training.glu_tasks import ImageTask
 from lib.training.loop import fit
 
 DATA, TOKENS, TEXT = Path("data"), Path("build/tokens"), Path("build/text/tokenizer.json")
 OUT = Path("build/glu/variants")
+PICTURE = 64  # pixels a side
 LOSSES = 60  # points of a training curve
 
 
@@ -46,7 +44,7 @@ def run(params: Params, variant: str) -> None:
             seeds,
             tasks["train"],
             recipe_of(setting, steps),
-            part_of(where, length),
+            where.part(length),
             tasks["val"].held_out(settings.curve_pictures),
             settings.curve_points,
         )
@@ -77,18 +75,12 @@ def load_task(params: Params, setting: GluSetting, text: TextTokenizer, split: s
     """The encoded pictures of a split and their captions in all languages.
 
     Raises:
-        EaselError: they are not encoded yet, or with more codes than the tokenizer has.
+        EaselError: they are not encoded yet.
     """
-    path = TOKENS / setting.tokens / f"{split}_64.npy"
-    if not path.is_file():
-        raise EaselError(f"{path} does not exist; run `dvc repro`, which makes it first.")
-    tokenizer = getattr(params.tokenizer, setting.tokens)
-    grids, source = np.load(path), Split.open(DATA, split)  # [N, h, w]
-    numbers = kept(source, tokenizer.leave_out, len(grids))
-    captions = Captions(
-        [source.captions[number] for number in numbers], partial(text.encode, length=params.text.length)
-    )
-    return ImageTask(captions, grids.reshape(len(grids), -1)[numbers])
+    leave_out = getattr(params.tokenizer, setting.tokens).leave_out
+    grids, entries = encoded_pictures(DATA, TOKENS / setting.tokens, split, PICTURE, leave_out)
+    captions = Captions(entries, partial(text.encode, length=params.text.length))
+    return ImageTask(captions, grids.reshape(len(grids), -1))  # [N, h, w] → [N, h · w]
 
 
 def network_of(
@@ -120,12 +112,6 @@ def recipe_of(setting: GluSetting, steps: int) -> paired.Recipe:
     return paired.Recipe(steps=steps, **{name: getattr(setting, name) for name in names})
 
 
-def part_of(where: Training, name: str) -> Training:
-    """Checkpoint of one of a stage's several trainings: beside those of the others, and forgotten with them."""
-    fingerprint = hashlib.sha256(f"{where.fingerprint} {name}".encode()).hexdigest()
-    return Training(where.checkpoint.with_name(f"{fingerprint[:16]}.safetensors"), fingerprint)
-
-
 def train(
     name: str,
     network: DalleMiniConfig,
@@ -139,7 +125,7 @@ def train(
     """Trains a network from every seed, resuming where an interrupted run stopped; the trainee and its history."""
     model, initial = paired.create(network, seeds)
     if isinstance(task, ImageTask):
-        check_tokens(task.tokens, model, len(task))
+        check_tokens(task.tokens, len(task), network.image_length, network.codes)
     trainee = paired.SeedsTrainee(model, initial, seeds, task, recipe, held_out, points)
     history = fit(
         trainee,

@@ -24,7 +24,6 @@ from lib.pipeline.train_glu_variants import (
     TEXT,
     load_task,
     network_of,
-    part_of,
     recipe_of,
     seed_numbers,
     thinned,
@@ -56,7 +55,7 @@ def run(params: Params) -> None:
             key = described(changes)
             if key not in found:
                 network = dataclasses.replace(base, layout=layout_of(setting.init_std, changes))
-                part, recipe = part_of(where, key), recipe_of(setting, switches.steps)
+                part, recipe = where.part(key), recipe_of(setting, switches.steps)
                 trainee, _ = train(f"train_report_switches {key}", network, seeds, tasks["train"], recipe, part)
                 nats = paired.evaluate(trainee.model, trainee.average, held_out, setting.batch_size)
                 found[key] = {
@@ -84,7 +83,7 @@ def run(params: Params) -> None:
         placements[name] = {}
         for rate in switches.high_rates:
             recipe = dataclasses.replace(recipe_of(setting, switches.high_steps), learning_rate=rate)
-            part, label = part_of(where, f"{name} {rate:g}"), f"train_report_switches {name} at {rate:g}"
+            part, label = where.part(f"{name} {rate:g}"), f"train_report_switches {name} at {rate:g}"
             trainee, _ = train(label, network, seeds, tasks["train"], recipe, part)
             columns = trainee.losses.T  # [seeds, steps]
             placements[name][f"{rate:g}"] = {

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lib.config import Params
-from lib.data.encoded import encoded_pictures
+from lib.data.encoded import encoded_splits
 from lib.data.store import write_json
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
@@ -17,7 +17,6 @@ from lib.models import autoregressive
 from lib.models.autoregressive import nats
 from lib.pipeline.stage import training
 from lib.text import TextTokenizer
-from lib.training.captions import Captions
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.sjd2 import Sjd2Trainee, nats_per_level
@@ -45,25 +44,23 @@ def run(params: Params, name: str) -> None:
         )
     size = params.autoregressive.models[settings.model].pictures
     encode = partial(TextTokenizer.load(TEXT).encode, length=params.text.length)
-    tokens, captions = {}, {}
-    for split in ("train", "test"):
-        grids, entries = encoded_pictures(DATA, TOKENS, split, size, params.tokenizer.fine.leave_out)
-        tokens[split], captions[split] = grids.reshape(len(grids), -1), Captions(entries, encode)
+    pictures = encoded_splits(DATA, TOKENS, ("train", "test"), size, params.tokenizer.fine.leave_out, encode)
+    train, test = pictures["train"], pictures["test"]
     untuned = autoregressive.load(MODELS / settings.model).to("cuda" if torch.cuda.is_available() else "cpu")
-    trainee = Sjd2Trainee(untuned, captions["train"], tokens["train"], settings, params.seed)
+    trainee = Sjd2Trainee(untuned, train.captions, train.tokens, settings, params.seed)
     where = training("tune_sjd2", params, name)
     history = fit(
         trainee,
         name="tune_sjd2",
         steps=settings.training.steps,
-        order=BatchOrder(len(tokens["train"]), settings.training.batch_size, params.seed),
+        order=BatchOrder(len(train.tokens), settings.training.batch_size, params.seed),
         checkpoint=where.checkpoint,
         fingerprint=where.fingerprint,
     )
 
     model = trainee.model.eval()
-    few = tokens["test"][: params.evaluation.pictures]
-    own = captions["test"].first()[: len(few)]
+    few = test.tokens[: params.evaluation.pictures]
+    own = test.captions.first()[: len(few)]
     random = np.random.Generator(np.random.PCG64(params.seed))
     metrics = {"history": history, "nats_per_token": {}, "nats_per_level": {}}
     for key, one in (("untuned", untuned), ("tuned", model)):

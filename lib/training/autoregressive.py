@@ -6,9 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.config_sjd2 import DescentParams
-from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive
-from lib.training.captions import Captions
+from lib.training.captions import Captions, check_tokens
 from lib.training.descent import Descent, autocast, products
 from lib.training.torch_state import load_module, module_arrays
 
@@ -28,7 +27,7 @@ class Batches:
     """
 
     def __init__(self, model: Autoregressive, captions: Captions, tokens: np.ndarray, dropout: float, seed: int):
-        check_tokens(tokens, model, len(captions))
+        check_tokens(tokens, len(captions), model.config.length, model.config.codes)
         self.captions, self.tokens, self.dropout, self.seed = captions, tokens, dropout, seed
         self.padding, self.device = model.config.text_padding, model.head.weight.device
 
@@ -81,15 +80,3 @@ class AutoregressiveTrainee:
         """Takes back what `state` gave."""
         load_module(self.model, arrays, "model.")
         self.descent.load_state(arrays, "descent.")
-
-
-def check_tokens(tokens: np.ndarray, model: Autoregressive, pictures: int) -> None:
-    """Raises EaselError unless `tokens` is [pictures, length] of the model's codes."""
-    length, codes = model.config.length, model.config.codes
-    if tokens.shape != (pictures, length):
-        raise EaselError(f"image tokens have the shape {list(tokens.shape)}, must be [{pictures} pictures, {length}].")
-    if tokens.size and not 0 <= tokens.min() <= tokens.max() < codes:
-        raise EaselError(
-            f"image tokens run from {tokens.min()} to {tokens.max()}, but the model has codes 0 to {codes - 1}; "
-            "encode the pictures again with this image tokenizer."
-        )

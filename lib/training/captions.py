@@ -1,4 +1,4 @@
-"""The captions of a training run, drawn from (seed, step) alone; of no framework."""
+"""Captions and image tokens of a training run; of no framework. Captions are drawn from (seed, step) alone."""
 
 from collections.abc import Callable, Sequence
 
@@ -47,3 +47,14 @@ class Captions:
     def first(self) -> np.ndarray:
         """The first caption of the first language of every picture, int32 [pictures, text_length]."""
         return self.ids[self.starts[:, 0]]
+
+
+def check_tokens(tokens: np.ndarray, pictures: int, length: int, codes: int) -> None:
+    """Raises EaselError unless `tokens` is [pictures, length] of codes 0 … codes − 1."""
+    if tokens.shape != (pictures, length):
+        raise EaselError(f"image tokens have the shape {list(tokens.shape)}, must be [{pictures} pictures, {length}].")
+    if tokens.size and not 0 <= tokens.min() <= tokens.max() < codes:
+        raise EaselError(
+            f"image tokens run from {tokens.min()} to {tokens.max()}, but the model has codes 0 to {codes - 1}; "
+            "encode the pictures again with this image tokenizer."
+        )

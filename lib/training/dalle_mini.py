@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from lib.errors import EaselError
 from lib.models.dalle_mini import DalleMini
 from lib.training import jax_state
-from lib.training.captions import Captions
+from lib.training.captions import Captions, check_tokens
 from lib.training.mesh import copied, gather, make_mesh, own_rows, place, shardings, split_rows
 
 
@@ -48,7 +48,7 @@ class DalleMiniTrainee:
         mesh: Mesh | None = None,
         accumulation: int = 1,
     ):
-        check_tokens(tokens, model, len(captions))
+        check_tokens(tokens, len(captions), model.config.image_length, model.config.codes)
         self.model, self.optimizer = model, optimizer
         self.captions, self.tokens = captions, tokens
         self.caption_dropout, self.seed = caption_dropout, seed
@@ -135,18 +135,6 @@ def mean_loss(params: dict, model: DalleMini, text_ids: jax.Array, image_ids: ja
     """
     logits = model.apply(params, text_ids, image_ids, deterministic=False, rngs={"dropout": key})  # [B, T, image_ids]
     return optax.softmax_cross_entropy_with_integer_labels(logits, image_ids).mean()
-
-
-def check_tokens(tokens: np.ndarray, model: DalleMini, pictures: int) -> None:
-    """Raises EaselError unless `tokens` is [pictures, image_length] of the model's codes."""
-    length, codes = model.config.image_length, model.config.codes
-    if tokens.shape != (pictures, length):
-        raise EaselError(f"image tokens have the shape {list(tokens.shape)}, must be [{pictures} pictures, {length}].")
-    if tokens.size and not 0 <= tokens.min() <= tokens.max() < codes:
-        raise EaselError(
-            f"image tokens run from {tokens.min()} to {tokens.max()}, but the model has codes 0 to {codes - 1}; "
-            "encode the pictures again with this image tokenizer."
-        )
 
 
 def evaluate(

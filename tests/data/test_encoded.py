@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.data import store
-from lib.data.encoded import encoded_pictures
+from lib.data.encoded import encoded_pictures, encoded_splits
 from lib.errors import EaselError
 
 
@@ -23,5 +23,12 @@ def test_tokens_and_captions_belong_together(tmp_path):
     assert found[:, 0, 0].tolist() == [0, 2] and found.shape == (2, 2, 2)
     assert texts == [{"en": ["a"]}, {"en": ["c"]}]
     assert len(encoded_pictures(tmp_path, tokens, "train", 128, [])[0]) == 3
+
+    def encode(texts):
+        return [[ord(text[0]) if text else 0] for text in texts]
+
+    split = encoded_splits(tmp_path, tokens, ["train"], 128, ["speckled"], encode)
+    assert split["train"].tokens.tolist() == [[0] * 4, [2] * 4] and split["train"].grid == (2, 2)
+    assert split["train"].captions.first().tolist() == [[ord("a")], [ord("c")]]
     with pytest.raises(EaselError, match=r"train_64\.npy does not exist; run `dvc repro`"):
         encoded_pictures(tmp_path, tokens, "train", 64, [])

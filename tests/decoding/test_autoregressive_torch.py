@@ -2,15 +2,14 @@
 
 import torch
 
+from lib.bench.toy_chain import ToyNetwork, p_value
 from lib.decoding import autoregressive
 from lib.decoding.noise import RowRandom
 from tests.decoding.toy_chain import (
-    ToyNetwork,
     assert_greedy,
     assert_not_its_law,
     assert_rows_do_not_depend_on_their_batch,
     check_cost,
-    p_value,
 )
 
 

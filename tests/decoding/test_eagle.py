@@ -5,12 +5,11 @@ from functools import partial
 import pytest
 import torch
 
+from lib.bench.toy_chain import ToyDrafter, ToyNetwork
 from lib.decoding import eagle
 from lib.decoding.noise import RowRandom
 from lib.errors import EaselError
 from tests.decoding.toy_chain import (
-    ToyDrafter,
-    ToyNetwork,
     assert_follows_law,
     assert_greedy,
     assert_not_its_law,

@@ -5,12 +5,10 @@ from functools import partial
 import pytest
 import torch
 
+from lib.bench.toy_chain import HIDDEN, ToyHeads, ToyNetwork
 from lib.decoding import medusa
 from lib.decoding.noise import RowRandom
 from tests.decoding.toy_chain import (
-    HIDDEN,
-    ToyHeads,
-    ToyNetwork,
     assert_follows_law,
     assert_greedy,
     assert_not_its_law,

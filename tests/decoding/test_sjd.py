@@ -5,12 +5,12 @@ from functools import partial
 import pytest
 import torch
 
+from lib.bench.toy_chain import ToyNetwork
 from lib.decoding import sjd
 from lib.decoding.noise import RowRandom
 from lib.decoding.speculative import corrected
 from lib.errors import EaselError
 from tests.decoding.toy_chain import (
-    ToyNetwork,
     assert_follows_law,
     assert_greedy,
     assert_not_its_law,

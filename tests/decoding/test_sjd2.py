@@ -9,12 +9,12 @@ from functools import partial
 import pytest
 import torch
 
+from lib.bench.toy_chain import ToyNetwork
 from lib.decoding import autoregressive, sjd2
 from lib.decoding.noise import RowRandom
 from lib.decoding.noise_levels import levels
 from lib.errors import EaselError
 from tests.decoding.toy_chain import (
-    ToyNetwork,
     assert_follows_law,
     assert_greedy,
     assert_not_its_law,

@@ -6,15 +6,11 @@ from functools import partial
 import pytest
 import torch
 
+from lib.bench.toy_chain import ToyNetwork
 from lib.decoding import sjd, sjdpp
 from lib.decoding.noise import RowRandom
 from lib.errors import EaselError
-from tests.decoding.toy_chain import (
-    ToyNetwork,
-    assert_greedy,
-    assert_not_its_law,
-    assert_rows_do_not_depend_on_their_batch,
-)
+from tests.decoding.toy_chain import assert_greedy, assert_not_its_law, assert_rows_do_not_depend_on_their_batch
 
 
 @pytest.fixture(scope="module")

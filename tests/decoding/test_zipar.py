@@ -5,15 +5,11 @@ from functools import partial
 import pytest
 import torch
 
+from lib.bench.toy_chain import ToyNetwork
 from lib.decoding import autoregressive, zipar
 from lib.decoding.noise import RowRandom
 from lib.errors import EaselError
-from tests.decoding.toy_chain import (
-    ToyNetwork,
-    assert_not_its_law,
-    assert_rows_do_not_depend_on_their_batch,
-    check_cost,
-)
+from tests.decoding.toy_chain import assert_not_its_law, assert_rows_do_not_depend_on_their_batch, check_cost
 
 
 @pytest.mark.parametrize(("rows", "columns", "ahead"), [(2, 3, 1), (4, 5, 2), (4, 4, 4), (3, 6, 5), (5, 1, 1)])

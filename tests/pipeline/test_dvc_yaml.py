@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parent.parent.parent
 STAGES = stage.pipeline_file(REPOSITORY / "dvc.yaml")["stages"]
 # Written, but their studies have not run yet: they become stages with the run that gives their first results.
 WAITING = {
-    *("train_autoregressive", "tune_sjd2", "train_drafters"),
+    *("train_autoregressive", "tune_sjd2", "train_drafters", "decode_pictures"),
 }
 
 

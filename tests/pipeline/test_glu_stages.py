@@ -21,7 +21,7 @@ from lib.pipeline import evaluate_glu
 from lib.pipeline.search_glu_setting import power
 from lib.pipeline.stage import Training
 from lib.pipeline.train_glu_text import span_network
-from lib.pipeline.train_glu_variants import part_of, recipe_of, thinned
+from lib.pipeline.train_glu_variants import recipe_of, thinned
 from lib.pipeline.train_report_switches import described, final, layout_of, unigram_nats
 from lib.training.glu_tasks import SpanTask
 
@@ -100,11 +100,11 @@ def test_recipes_differ_in_their_length_alone():
 
 def test_trainings_of_a_stage_have_checkpoints_of_their_own_in_its_folder():
     whole = Training(Path("build/checkpoints/stage/0123.safetensors"), "0123")
-    short, long = part_of(whole, "short"), part_of(whole, "long")
-    assert short == part_of(whole, "short") and short.fingerprint != long.fingerprint
+    short, long = whole.part("short"), whole.part("long")
+    assert short == whole.part("short") and short.fingerprint != long.fingerprint
     assert short.checkpoint.parent == long.checkpoint.parent == whole.checkpoint.parent
     assert len({short.checkpoint, long.checkpoint, whole.checkpoint}) == 3
-    assert part_of(Training(whole.checkpoint, "4567"), "short") != short
+    assert Training(whole.checkpoint, "4567").part("short") != short
 
 
 def test_a_network_for_texts_has_one_vocabulary_on_both_sides():

@@ -115,10 +115,14 @@ def test_pinned_costs_and_the_readme_come_from_the_run(params):
     pin.write_runtimes("laptop")
     costs = Path("results/runtimes.md").read_text()
     assert "train_tokenizer" in costs and "all" in costs
-    pin.write_readme(found.results / "tables")
+    (found.results / "glu").mkdir()
+    for name in pin.QUOTED[-2:]:  # of another stage
+        (found.results / f"{name}.md").write_text(f"table {name}\n")
+    pin.write_readme(found.results)
     readme = Path("README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
     assert costs in readme and (found.results / "tables" / "tokenizer.md").read_text() in readme
+    assert "table glu/glu_variants" in readme
 
 
 def test_records_hold_time_memory_and_disk(tmp_path, monkeypatch):
@@ -134,5 +138,5 @@ def test_records_hold_time_memory_and_disk(tmp_path, monkeypatch):
 def test_the_readme_quotes_the_committed_results():
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     for name in pin.QUOTED:
-        assert (REPOSITORY / "results/laptop/tables" / f"{name}.md").read_text(encoding="utf-8") in readme
+        assert (REPOSITORY / "results/laptop" / f"{name}.md").read_text(encoding="utf-8") in readme
     assert (REPOSITORY / "results/runtimes.md").read_text(encoding="utf-8") in readme

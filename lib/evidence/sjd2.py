@@ -1,0 +1,253 @@
+"""The decoding study as arithmetic: the paper's tables, step compression, accepted lengths, window over steps, what is
+left of SJD2's gain over shared noise.
+
+Step compression S is tokens over passes. Lists have one value per sampling seed, in the same order for every run.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lib.errors import EaselError
+from lib.evidence.glu import paired
+from lib.evidence.statistics import paired_interval, spearman
+
+# Differences up to these count as none, decided before anything was measured. Exact accuracy: the paper speaks of
+# quality kept where GenEval falls from 0.52 to 0.49 (Table 2, Emu3). Nats a token: one part in twenty of a likelihood.
+ACCURACY_MARGIN, NATS_MARGIN = 0.05, 0.05
+LIKE_THE_PAPERS = (2.0, 6.0)  # window / steps; 96 / 25 and 128 / 25 there
+TIE = 0.03  # of a time; the paper counts values within 3 of about 100 seconds as ties (Figure 4)
+
+
+class Accelerator(NamedTuple):
+    """Table 7 of arXiv:2510.08994, Lumina-mGPT: times less latency, times fewer passes, CLIP score."""
+
+    latency: float
+    passes: float
+    clip_score: float
+
+
+PAPER_ACCELERATORS = {
+    "autoregressive": Accelerator(1.00, 1.00, 31.3),
+    "jacobi": Accelerator(1.02, 1.04, 31.4),
+    "sjd": Accelerator(2.05, 2.23, 31.3),
+    "eagle": Accelerator(2.10, 2.94, 33.3),
+    "lantern": Accelerator(2.56, 3.63, 32.7),
+    "zipar": Accelerator(1.82, 4.00, 31.2),
+    "sjd2": Accelerator(2.63, 4.02, 31.8),
+}
+# Tables 1, 3, 4 and appendix A: window, denoising steps, S, latency ratio, ratio of GFLOPs a token.
+PAPER_MODELS = {
+    "Lumina-mGPT": {"window": 96, "steps": 25, "compression": 4.02, "latency": 88.55 / 33.64, "flops": 219.60 / 18.72},
+    "Emu3": {"window": 128, "steps": 25, "compression": 5.62, "latency": 375.29 / 147.65, "flops": 465.92 / 18.15},
+}
+
+
+def step_compression(passes: np.ndarray, length: int) -> list[float]:
+    """S of every seed from passes int [S, R]: all tokens over all passes."""
+    passes = np.asarray(passes)
+    return (length * passes.shape[1] / passes.sum(axis=1)).tolist()
+
+
+def estimate(values: Sequence[float], name: str) -> dict[str, Any]:
+    """Mean over seeds with its 95 % interval (BCa), and the values; `name` seeds the resampling."""
+    generator = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
+    return asdict(paired_interval(values, generator)) | {"by_seed": [float(value) for value in values]}
+
+
+def ratios(baseline: Sequence[float], treatment: Sequence[float]) -> list[float]:
+    """How many times less the treatment takes than the baseline, seed by seed."""
+    return [slow / fast for slow, fast in zip(baseline, treatment, strict=True)]
+
+
+def gap(baseline: Mapping[str, Any], treatment: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Treatment − baseline of two `estimate`s, seed by seed, as `lib.evidence.glu.paired` has it."""
+    found = paired(baseline["by_seed"], treatment["by_seed"], name)
+    by_seed = np.subtract(treatment["by_seed"], baseline["by_seed"]).tolist()
+    return found | {"by_seed": by_seed}
+
+
+def accepted_lengths(histogram: Sequence[int]) -> dict[str, Any]:
+    """What a histogram of fixed tokens says: histogram[k] is in how many passes k tokens were fixed.
+
+    Returns:
+        shares: of the passes, by length; single, none: of one and of no token; mean: tokens a pass; kept_drafts: of the
+        drafts that a pass tested, the share that it accepted, counting one rejection a pass.
+    """
+    counts = np.trim_zeros(np.asarray(histogram, float), "b")
+    total, lengths = counts.sum(), np.arange(len(counts))
+    tokens, fixing = (counts * lengths).sum(), counts[1:].sum()
+    return {
+        "shares": (counts / total).tolist(),
+        "none": float(counts[0] / total),
+        "single": float(counts[1] / total) if len(counts) > 1 else 0.0,
+        "mean": float(tokens / total),
+        "kept_drafts": float(1 - fixing / tokens),
+    }
+
+
+def by_kind(passes: np.ndarray, kinds: np.ndarray, length: int) -> dict[str, list[float]]:
+    """S of every seed for each kind of picture that every seed has.
+
+    Args:
+        passes: int [S, R]; kinds: names [S, R].
+    """
+    found = {}
+    for kind in sorted(set(kinds.ravel().tolist())):
+        here = kinds == kind
+        if here.any(axis=1).all():
+            found[kind] = (length * here.sum(axis=1) / np.where(here, passes, 0).sum(axis=1)).tolist()
+    return found
+
+
+def neighbour_gains(starts: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, list[float]] | None:
+    """How much more S drafts copied from neighbours give than random ones, by kind of background, seed by seed.
+
+    Args:
+        starts: S by kind (`by_kind`), of the starts one_hot (random), left and above.
+
+    Returns:
+        simple (plain and striped backgrounds) and textured (speckled), each the mean over kinds and both neighbours of
+        S / S(random) − 1; None where one is missing.
+    """
+    groups = {"simple": ("plain", "striped"), "textured": ("speckled",)}
+    gains = {}
+    for name, kinds in groups.items():
+        parts = [
+            np.divide(starts[near][kind], starts["one_hot"][kind]) - 1
+            for near in ("left", "above")
+            for kind in kinds
+            if {"one_hot", near} <= set(starts) and kind in starts["one_hot"] and kind in starts[near]
+        ]
+        if not parts:
+            return None
+        gains[name] = np.mean(parts, axis=0).tolist()
+    return gains
+
+
+def window_per_step(cells: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Does S follow window / steps?
+
+    Args:
+        cells: of a sweep, with window, steps and compression.
+
+    Returns:
+        rank_correlation of S with window / steps; slope of log S over log(window / steps), 1 where S follows it.
+
+    Raises:
+        EaselError: fewer than three cells.
+    """
+    if len(cells) < 3:
+        raise EaselError(f"window over steps: {len(cells)} cells make no sweep.")
+    expected = [cell["window"] / cell["steps"] for cell in cells]
+    found = [cell["compression"] for cell in cells]
+    slope = np.polyfit(np.log(expected), np.log(found), 1)[0]
+    return {"rank_correlation": spearman(found, expected)[0], "slope": float(slope)}
+
+
+def misses(cells: Sequence[Mapping[str, Any]]) -> list[float] | None:
+    """Per seed: by what share S misses window / steps, mean over the cells where that is about what it is in the paper.
+
+    Args:
+        cells: with window, steps and by_seed, S of every seed.
+
+    Returns:
+        None if there is no such cell.
+    """
+    low, high = LIKE_THE_PAPERS
+    near = [cell for cell in cells if low <= cell["window"] / cell["steps"] <= high]
+    if not near:
+        return None
+    return np.mean([np.abs(np.divide(c["by_seed"], c["window"] / c["steps"]) - 1) for c in near], axis=0).tolist()
+
+
+def fastest(cells: Sequence[Mapping[str, float]], key: str) -> list[Mapping[str, float]]:
+    """The cell with the least `key` and those that tie with it."""
+    least = min(cell[key] for cell in cells)
+    return [cell for cell in cells if cell[key] <= (1 + TIE) * least]
+
+
+def left_over(slow: Sequence[float], shared: Sequence[float], best: Sequence[float]) -> float | None:
+    """Share of the passes that `best` saves over `slow` which `shared` does not save: means over seeds.
+
+    0: shared noise alone does all of it; 1: none of it; below 0: more. None where `best` saves nothing.
+    """
+    saved = np.mean(slow) - np.mean(best)
+    return float((np.mean(shared) - np.mean(best)) / saved) if saved > 0 else None
+
+
+def tokens_a_pass(flops: float, compression: float) -> float:
+    """Slots that a pass computes, as implied by operations a token over those of autoregressive decoding."""
+    return flops * compression
+
+
+def pure_noise_nats(codes: int) -> float:
+    """The least mean nats a token that uniformly random codes can have under any network: ln V, by Jensen."""
+    return math.log(codes)
+
+
+@dataclass(frozen=True)
+class Role:
+    """A part that one run of a group plays in a comparison.
+
+    Attributes:
+        decoder: its name.
+        needs: options (steps among them) that a run must have.
+        prefers: options of which as many as possible should agree; of equals, the first run is taken.
+        greedy: whether it decodes at temperature 0.
+    """
+
+    decoder: str
+    needs: Mapping[str, Any] = field(default_factory=dict)
+    prefers: Mapping[str, Any] = field(default_factory=dict)
+    greedy: bool = False
+
+    def with_(self, **needs: Any) -> "Role":
+        """The same role with more needs."""
+        return Role(self.decoder, {**self.needs, **needs}, self.prefers, self.greedy)
+
+
+# Which settings stand for a decoder in claims. Chosen on other data (another model, other pictures) before any run of
+# this study: not the best of the runs that are compared.
+PUBLISHED = {"accept": "clean", "test": "ratio", "coupling": "independent"}
+ROLES = {
+    "autoregressive": Role("autoregressive"),
+    "jacobi": Role("jacobi", {"noise": "fresh"}, {"window": 32, "initial": "uniform"}),
+    "jacobi_greedy": Role("jacobi", {}, {"window": 32, "initial": "uniform", "noise": "fresh"}, greedy=True),
+    "shared": Role("jacobi", {"noise": "shared"}, {"window": 96, "initial": "above"}),
+    "sjd": Role("sjd", {"coupling": "independent"}, {"window": 64, "initial": "uniform"}),
+    "sjd_authors": Role("sjd", {"coupling": "independent", "window": 16, "initial": "one_hot"}),
+    "sjdpp": Role("sjdpp", {}, {"threshold": 0.1}),
+    "sjd2": Role("sjd2", {**PUBLISHED, "keep": 0.5}, {"window": 96, "steps": 5}),
+    "sjd2_lossless": Role("sjd2", {**PUBLISHED, "keep": "inf"}, {"window": 96, "steps": 5}),
+    "sjd2_shared": Role("sjd2", {"accept": "clean", "coupling": "gumbel"}, {"window": 96, "steps": 5, "keep": "inf"}),
+    "sjd2_any": Role("sjd2", {"accept": "any"}, {"window": 96, "steps": 25}),
+    "denoised": Role("sjd2", {"accept": "denoised"}, {"window": 96, "steps": 25}),
+    "eagle": Role("eagle"),
+    "medusa": Role("medusa"),
+}
+
+
+def pick(runs: Mapping[str, Mapping[str, Any]], network: str, role: Role) -> str | None:
+    """The name of the run that plays the role on a network, None if no run does.
+
+    Args:
+        runs: with network, decoder, options (complete), steps and sampling.
+    """
+
+    def agree(run: Mapping[str, Any], wanted: Mapping[str, Any]) -> int:
+        has = {**run["options"], "steps": run["steps"]}
+        return sum(has.get(name) == value for name, value in wanted.items())
+
+    fitting = {
+        name: agree(run, role.prefers)
+        for name, run in runs.items()
+        if (run["network"], run["decoder"]) == (network, role.decoder)
+        and agree(run, role.needs) == len(role.needs)
+        and (run["sampling"]["temperature"] == 0) == role.greedy
+    }
+    return max(fitting, key=fitting.__getitem__) if fitting else None  # the first of the largest

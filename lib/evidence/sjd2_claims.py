@@ -1,0 +1,249 @@
+"""What claims.yaml decides the claims on SJD2 and its peers by, from the report of stage evaluate_sjd2.
+
+What a run is missing for is left out, and the claim counts as not attempted.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lib.evidence import sjd2
+from lib.evidence.sjd2 import ROLES, Role
+from lib.evidence.statistics import spearman
+
+SEEDS = "sampling seeds of one trained model"
+NETWORKS = ("small", "large", "wide")
+SMALL = "small"
+# Of the pretraining's updates, and what counts as no rise of the loss on clean input (nats a token).
+TUNING_SHARE = 0.1
+# In which group a comparison is looked for first: more pictures, then more decoders.
+FIRST = ("quality", "decoders", "large", "wide")
+ABOUT_HALF = (0.4, 0.6)
+# χ²: what a lossless decoder may show once in a hundred tables (divided by the rows), and what only a lossy one does.
+LUCK, PROOF = 0.01, 1e-6
+
+Run = Mapping[str, Any]
+
+
+def claims(report: Mapping[str, Any]) -> dict[str, Any]:
+    """All claims that the report has the numbers for, under the names that claims.yaml asks for."""
+    groups = report["groups"]
+    found = {
+        **passes(groups),
+        **costs(groups),
+        **denoising(groups, report["codes"]),
+        **quality(groups),
+        **ablations(groups, report),
+        **training(groups, report["networks"]),
+        **exactness(report["exactness"]),
+        **control(groups),
+    }
+    return {name: entry for name, entry in found.items() if entry is not None}
+
+
+def together(
+    groups: Mapping[str, Any], network: str, *names: str | Role, only: Sequence[str] | None = None
+) -> list[Run] | None:
+    """The runs that play the roles on a network, from the first group that has all of them; None if none has.
+
+    Args:
+        names: keys of `lib.evidence.sjd2.ROLES`, or roles.
+        only: groups to look in; all if not given.
+    """
+    roles = [ROLES[name] if isinstance(name, str) else name for name in names]
+    order = [*FIRST, *(name for name in groups if name not in FIRST)] if only is None else only
+    for name in order:
+        runs = groups[name]["runs"] if name in groups else {}
+        chosen = [sjd2.pick(runs, network, role) for role in roles]
+        if None not in chosen:
+            return [runs[run] for run in chosen]
+    return None
+
+
+def seeds_of(run: Run, key: str = "compression") -> list[float]:
+    """The values of a measure, one per seed."""
+    return run[key]["by_seed"]
+
+
+def values(numbers: Sequence[float], unit: str) -> dict[str, Any]:
+    """For a claim against a threshold."""
+    return {"values": [float(number) for number in numbers], "unit": unit, "seeds_are": SEEDS}
+
+
+def pair(baseline: Sequence[float], treatment: Sequence[float], unit: str) -> dict[str, Any]:
+    """For a claim about a direction."""
+    return {"baseline": list(baseline), "treatment": list(treatment), "unit": unit, "seeds_are": SEEDS}
+
+
+def passes(groups: Mapping[str, Any]) -> dict[str, Any]:
+    """C1, C2, C3 and D7, C15, C18, C19: step compression."""
+    unit, found = "tokens a pass", {}
+    if runs := together(groups, SMALL, "sjd2"):
+        found["several_times"] = values(seeds_of(runs[0]), unit)
+    if runs := together(groups, SMALL, "jacobi", "sjd", "sjd2"):
+        jacobi, sjd, best = map(seeds_of, runs)
+        found["order"] = values(np.minimum(np.subtract(best, sjd), np.subtract(sjd, jacobi)), unit)
+    if runs := together(groups, SMALL, "jacobi"):
+        found["jacobi"] = values(seeds_of(runs[0]), unit)
+    if runs := together(groups, SMALL, "jacobi", "jacobi_greedy"):
+        found["jacobi_greedy"] = pair(*map(seeds_of, runs), unit)
+    if runs := together(groups, SMALL, "sjd_authors"):
+        found["sjd"] = values(seeds_of(runs[0]), unit)
+        single = runs[0]["accepted"]["single"]
+        found["single_token"] = {"share": single, "about_half": ABOUT_HALF[0] <= single <= ABOUT_HALF[1]}
+    for group in groups.values():
+        if reused := sjd2.pick(group["runs"], SMALL, ROLES["sjdpp"]):
+            same = {key: group["runs"][reused]["options"][key] for key in ("window", "initial")}
+            if plain := sjd2.pick(group["runs"], SMALL, Role("sjd", {"coupling": "independent"} | same)):
+                both = (group["runs"][plain], group["runs"][reused])
+                found["reuse"] = pair(*map(seeds_of, both), unit)
+                break
+    return found
+
+
+def costs(groups: Mapping[str, Any]) -> dict[str, Any]:
+    """C4, C5, C7: latency and arithmetic. One picture at a time where there is such a group."""
+    found = {}
+    for only in (["latency"], ["decoders"]):
+        if "latency" not in found and (runs := together(groups, SMALL, "sjd2", only=only)):
+            against = runs[0].get("against", {})
+            if "latency" in against:
+                unit = "times less than autoregressive decoding"
+                found["latency"] = pair(seeds_of(runs[0]), against["latency"]["by_seed"], unit)
+    if runs := together(groups, SMALL, "autoregressive", "sjd2"):
+        plain, best = runs
+        # Operations of a run go with its passes; each seed has its own share of them.
+        each = np.divide(np.mean(seeds_of(best)), seeds_of(best)) * best["flops_per_token"]
+        found["flops"] = values(each / plain["flops_per_token"], "times autoregressive decoding's operations")
+    for only in (["latency"], ["surface"]):
+        few, many = (ROLES["sjd2"].with_(window=96, steps=steps) for steps in (5, 20))
+        if "optimum" not in found and (runs := together(groups, SMALL, few, many, only=only)):
+            found["optimum"] = pair(*(seeds_of(run, "seconds") for run in runs), "seconds a picture")
+    return found
+
+
+def denoising(groups: Mapping[str, Any], codes: int) -> dict[str, Any]:
+    """C6, D8: standardized embeddings; C8, D9: denoising alone; C9: stability."""
+    found: dict[str, Any] = {}
+    runs = groups.get("embeddings", {"runs": {}})["runs"]
+    plain, standard = (sjd2.pick(runs, network, ROLES["denoised"]) for network in ("plain_002", "standard_002"))
+    if plain:
+        above = np.subtract(seeds_of(runs[plain], "nats"), sjd2.pure_noise_nats(codes))
+        found["pure_noise"] = values(above, "nats a token above those of random codes")
+        if standard:
+            both = (seeds_of(runs[name], "nats") for name in (plain, standard))
+            found["standardized"] = pair(*both, "nats a token")
+    for group in (groups[name] for name in (*FIRST, "embeddings") if name in groups):
+        alone = sjd2.pick(group["runs"], SMALL, ROLES["denoised"])
+        if alone is None:
+            continue
+        alone = group["runs"][alone]
+        same = {"window": alone["options"]["window"], "steps": alone["steps"]}
+        if verified := sjd2.pick(group["runs"], SMALL, ROLES["sjd2"].with_(**same)):
+            verified = group["runs"][verified]
+            found["denoising_alone"] = pair(seeds_of(verified), seeds_of(alone), "tokens a pass")
+            found["verification"] = pair(seeds_of(alone, "nats"), seeds_of(verified, "nats"), "nats a token")
+            break
+    if (runs := together(groups, SMALL, "sjd", "sjd2", only=["stability"])) and all("changes" in run for run in runs):
+        each = (np.mean(run["changes"]["by_seed"], axis=1) for run in runs)
+        found["stability"] = pair(*(means.tolist() for means in each), "changes of a draft a pass")
+    return found
+
+
+def quality(groups: Mapping[str, Any]) -> dict[str, Any]:
+    """C10, D10: SJD2 against autoregressive decoding of the tuned network; D13: SJD++ likewise; C40: ZipAR."""
+    found = {}
+    if runs := together(groups, SMALL, "autoregressive", "sjd2"):
+        plain, best = runs
+        if "exact" in best:
+            change = np.subtract(best["exact"]["by_seed"], plain["exact"]["by_seed"])
+            found["quality"] = values(change, "share of prompts drawn right, SJD2 − autoregressive")
+        found["likelihood"] = values(distance(plain, best), "nats a token, absolute difference")
+    if runs := together(groups, SMALL, "autoregressive", "sjdpp"):
+        found["reuse_quality"] = values(distance(*runs), "nats a token, absolute difference")
+    for group in (groups[name] for name in FIRST if name in groups):
+        rows = [run for run in group["runs"].values() if (run["network"], run["decoder"]) == (SMALL, "zipar")]
+        if len({run["compression"]["value"] for run in rows}) >= 3:
+            columns = zip(*(zip(seeds_of(run), seeds_of(run, "nats"), strict=True) for run in rows), strict=True)
+            found["zipar"] = values([spearman(*zip(*one, strict=True))[0] for one in columns], "rank correlation")
+            break
+    return found
+
+
+def distance(plain: Run, other: Run) -> np.ndarray:
+    """Absolute difference in nats a token, seed by seed: too likely is as wrong as too unlikely."""
+    return np.abs(np.subtract(seeds_of(other, "nats"), seeds_of(plain, "nats")))
+
+
+def ablations(groups: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
+    """C12: level tokens; C16: SJD's window; C17: its first drafts; D17: S against window / steps."""
+    found = {}
+    runs = groups.get("levels", {"runs": {}})["runs"]
+    told, untold = (sjd2.pick(runs, network, ROLES["sjd2"]) for network in (SMALL, "untold"))
+    if told and untold:
+        found["levels"] = pair(seeds_of(runs[untold]), seeds_of(runs[told]), "tokens a pass")
+    for initial in ("one_hot", "uniform"):
+        ends = [Role("sjd", {"initial": initial, "window": window}) for window in (16, 64)]
+        if "window" not in found and (runs := together(groups, SMALL, *ends, only=["windows"])):
+            small, large = map(seeds_of, runs)
+            found["window"] = values(np.divide(large, small), "S with 64 slots over S with 16")
+    if gains := report["initial"].get("gains"):
+        simple, textured = (np.asarray(gains[name]) for name in ("simple", "textured"))
+        unit = "share by which S rises on simple pictures, or by which it rises more there than on textured ones"
+        found["neighbours"] = values(np.minimum(simple, simple - textured), unit)
+    if report["surface"].get("misses"):
+        found["window_per_step"] = values(report["surface"]["misses"], "share by which S misses window / steps")
+    return found
+
+
+def training(groups: Mapping[str, Any], networks: Mapping[str, Any]) -> dict[str, Any]:
+    """C11, C13: the fine-tuning of every model by the paper's recipe."""
+    own = {name: networks[name] for name in NETWORKS if name in networks}
+    if not own:
+        return {}
+    rises = {name: entry["rise"] for name, entry in own.items()}
+    kept = max(rises.values()) <= sjd2.NATS_MARGIN
+    found = {"clean_loss": {"rises": rises, "kept": kept}}
+    shares = {name: entry["updates_share"] for name, entry in own.items()}
+    runs = {name: together(groups, name, "sjd", "sjd2") for name in own}
+    if max(shares.values()) <= TUNING_SHARE and all(runs.values()):
+        better = {
+            name: best["compression"]["value"] > plain["compression"]["value"] for name, (plain, best) in runs.items()
+        }
+        found["short_tuning"] = {"updates_share": shares, "rises": rises, "fewer_passes_than_sjd": better}
+        found["short_tuning"]["enough"] = kept and all(better.values())
+    return found
+
+
+def exactness(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """C14, D11, D12: laws on the toy chain."""
+    cases = measured.get("cases", {})
+    bound = LUCK / max(len(cases), 1)
+    chosen = {
+        "sjd_lossless": [name for name in cases if name.startswith("SJD,")],
+        "sjd2_lossless": [name for name in cases if name.startswith("SJD2, clean slots, no keep rule")],
+    }
+    found = {
+        key: {
+            "least_p": min(cases[name]["p"] for name in names),
+            "lossless": all(
+                cases[name]["p"] >= bound and set(cases[name]["same_in_batches_of"].values()) == {1.0} for name in names
+            ),
+        }
+        for key, names in chosen.items()
+        if names
+    }
+    published = "SJD2, clean slots, keep rule 0.5"
+    if published in cases:
+        found["sjd2_published"] = {"p": cases[published]["p"], "lossy": cases[published]["p"] < PROOF}
+    return found
+
+
+def control(groups: Mapping[str, Any]) -> dict[str, Any]:
+    """D14, D15, D16: SJD2 against Jacobi decoding with shared noise, on every network."""
+    found = {}
+    for network in NETWORKS:
+        if runs := together(groups, network, "shared", "sjd2"):
+            found[f"shared_{network}"] = pair(*map(seeds_of, runs), "tokens a pass")
+    return found

@@ -1,0 +1,150 @@
+"""Tables of the decoding study: twins of the paper's, and the ablations. Rows come from lib/evidence/sjd2_rows.py."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lib.evidence import sjd2_rows as rows
+from lib.evidence.tables import write
+
+SOURCE = "S: step compression, tokens a pass. Intervals: 95 % over paired sampling seeds of one trained network."
+TIME, NATS, SINGLE = {"time": "ms/picture"}, {"nats": "nats/token"}, {"single": "% of passes"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table is, beside its rows."""
+
+    rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]]
+    caption: str
+    units: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+
+
+TABLES = {
+    "quality": Table(
+        rows.quality_rows,
+        "Passes and quality of every decoder (twin of the paper's Tables 1 and 2).",
+        NATS,
+        (
+            "Accuracy as GenEval's; exact: what is asked for and nothing else. Their intervals and those of FID, KID "
+            "and CLIP score are over pictures.",
+            "Nats under the run's network without guidance. Same as AR: share of pictures equal to those of "
+            "autoregressive decoding from the same seeds.",
+        ),
+        ("C1", "C2", "C10", "D10"),
+    ),
+    "categories": Table(
+        rows.category_rows,
+        "Accuracy by category (twin of the paper's Tables 2 and 6).",
+        notes=("Share of pictures that show what is asked for, by the scene reader.",),
+        claims=("C10",),
+    ),
+    "latency": Table(
+        rows.latency_rows,
+        "Passes, time and memory (twin of the paper's Table 3).",
+        TIME | {"outside": "%", "cache": "MB"},
+        ("Outside: share of the time that is not the networks'. Cache: keys and values of one picture.",),
+        ("C4",),
+    ),
+    "flops": Table(
+        rows.flops_rows,
+        "Arithmetic a token (twin of the paper's Table 4).",
+        {"operations": "MFLOP/token"},
+        ("Implied tokens: operations × times steps ×, the slots that a pass must have computed.",),
+        ("C5",),
+    ),
+    "sizes": Table(
+        rows.size_rows,
+        "The same decoders on three networks (twin of the paper's Table 5).",
+        TIME,
+        claims=("C1", "C2"),
+    ),
+    "accelerators": Table(
+        rows.accelerator_rows,
+        "All accelerators on the small network (twin of the paper's Table 7).",
+        notes=("Δ: against autoregressive decoding of the same network, paired. Paper: Lumina-mGPT on COCO.",),
+        claims=("C2", "C3", "C19", "C40"),
+    ),
+    "control": Table(
+        rows.control_rows,
+        "What is left of SJD2's gain over Jacobi decoding with shared noise.",
+        notes=(
+            "Shared: one table of Gumbel noise for all passes; lossless and training-free. Left: share of the passes "
+            "saved by SJD2 that shared noise alone does not save.",
+        ),
+        claims=("D14", "D15", "D16"),
+    ),
+    "networks": Table(
+        rows.network_rows,
+        "Fine-tuning for SJD2: loss on clean and on noisy inputs.",
+        {"updates": "% of pretraining"}
+        | dict.fromkeys(("clean, before", "clean, after", "after noise", "after noise alone"), "nats/token"),
+        (
+            "Table: standard deviation of the embeddings after tuning. After noise: mean over the noisy levels of the "
+            "longest schedule; after noise alone: its highest level.",
+        ),
+        ("C6", "C11", "C12", "C13"),
+    ),
+    "surface": Table(
+        rows.surface_rows,
+        "Window × denoising steps (twin of the paper's Figure 4).",
+        TIME | NATS,
+        ("Ties: within 3 % of the fastest.",),
+        ("C7", "D17"),
+    ),
+    "embeddings": Table(
+        partial(rows.ablation_rows, group="embeddings"),
+        "Standardized embeddings and the scale of the table (twin of the paper's Figure 5).",
+        NATS | SINGLE,
+        ("Number in a network's name: the standard deviation that its table was first brought to; 002 is 0.02.",),
+        ("C6", "D8"),
+    ),
+    "levels": Table(
+        partial(rows.ablation_rows, group="levels"),
+        "How the network is told noise levels, and how they are spaced.",
+        NATS | SINGLE,
+        claims=("C12",),
+    ),
+    "windows": Table(
+        partial(rows.ablation_rows, group="windows"),
+        "SJD's window.",
+        NATS | SINGLE,
+        ("Single: passes that fix one token.",),
+        ("C16",),
+    ),
+    "initial": Table(
+        rows.initial_rows,
+        "Step compression of SJD by first drafts and background.",
+        notes=("Background: what the scene reader sees in the drawn picture.",),
+        claims=("C17",),
+    ),
+    "stability": Table(
+        rows.stability_rows,
+        "Changes of a draft a pass, by its place in the window (twin of the paper's Figure 8).",
+        notes=("Slot 1 is the first that is not fixed; one that every pass fixes has no changes to count.",),
+        claims=("C9",),
+    ),
+    "exactness": Table(
+        rows.exactness_rows,
+        "What is lossless and what is not: total variation distance from the law of a toy chain.",
+        notes=(
+            "By chance: mean and largest distance of 1,000 samples of that size that follow the law. p: χ². Same: "
+            "share of pictures that come out alike in small batches.",
+        ),
+        claims=("C14", "D11", "D12"),
+    ),
+}
+
+
+def write_all(report: Mapping[str, Any], folder: Path, **origin: Any) -> None:
+    """Writes every table that has rows as sjd2_<name> into the folder."""
+    for name, table in TABLES.items():
+        found = table.rows(report)
+        if found:
+            width = {"options": 4.0} if "options" in found[0] else {}
+            texts = {"caption": table.caption, "source": SOURCE, "units": table.units, "notes": table.notes}
+            write(folder / f"sjd2_{name}", found, **texts, text_widths=width, claims=table.claims, **origin)

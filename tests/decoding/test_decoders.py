@@ -1,0 +1,108 @@
+"""Decoders by name, their options, and what their passes did."""
+
+import math
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from lib.bench.toy_chain import ToyNetwork
+from lib.config_sjd2 import DecoderName
+from lib.decoding import decoders, jacobi
+from lib.decoding.history import accepted_lengths, added, changes
+from lib.decoding.noise import RowRandom
+from lib.decoding.predictor import Decoded
+from lib.errors import EaselError
+
+
+def test_the_configuration_names_all_decoders():
+    assert set(get_args(DecoderName)) == set(decoders.DECODERS)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "options", "steps"),
+    [
+        ("autoregressive", {}, 0),
+        ("jacobi", {"window": 5, "noise": "shared", "initial": "above", "trace_slots": 2}, 0),
+        ("sjd", {"initial": "sample_left", "coupling": "maximal"}, 0),
+        ("sjd", {"coupling": "gumbel"}, 0),
+        ("sjdpp", {"threshold": 1}, 0),
+        ("sjd2", {"keep": math.inf, "accept": "any"}, 3),
+        ("sjd2", {"accept": "denoised", "trace_slots": 1}, 7),
+        ("sjd2", {"test": "match", "coupling": "gumbel"}, 1),
+        ("zipar", {"ahead": 3}, 0),
+        ("lantern", {"near": 5, "budget": 1.0, "drafts": 2}, 0),
+        ("eagle", {"drafts": 3}, 0),
+        ("medusa", {}, 0),
+    ],
+)
+def test_what_a_decoder_takes_is_let_through(decoder, options, steps):
+    decoders.check(decoder, options, 12, 4, steps)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "options", "message"),
+    [
+        ("autoregressive", {"window": 1}, "autoregressive has no option 'window'; it has none"),
+        ("jacobi", {"widow": 1}, "no option 'widow'; it has window, noise, initial, trace_slots"),
+        ("eagle", {"acceptance": "exact"}, "no option 'acceptance'; it has drafts"),
+        ("zipar", {"columns": 4}, "no option 'columns'; it has ahead"),
+        ("zipar", {}, "needs the option ahead"),
+        ("zipar", {"ahead": 5}, "1 … 4 tokens ahead"),
+        ("lantern", {"budget": 0.5}, "needs the option near"),
+        ("lantern", {"near": 2, "budget": 1.5}, "a probability, 0 … 1, not 1.5"),
+        ("jacobi", {"noise": "fixed"}, "noise is 'fixed', must be one of fresh, shared"),
+        ("sjd", {"window": 16.5}, "window is 16.5, must be a whole number"),
+        ("sjd", {"window": True}, "window is True, must be a whole number"),
+        ("sjd", {"window": 0}, "at least one slot, not 0"),
+        ("sjdpp", {"threshold": "high"}, "threshold is 'high', must be a number"),
+        ("sjd2", {"keep": -0.5}, "at least 0, not -0.5"),
+        ("eagle", {"drafts": 0}, "at least one draft, not 0"),
+    ],
+)
+def test_what_it_would_stumble_over_is_refused(decoder, options, message):
+    with pytest.raises(EaselError, match=message):
+        decoders.check(decoder, options, 12, 4, 3)
+
+
+def test_a_decoder_called_by_name_is_the_decoder():
+    network, options = ToyNetwork(length=6), {"window": 4, "initial": "above"}
+    found = decoders.run("jacobi", network.like(3), RowRandom(range(3)), options, columns=3)
+    expected = jacobi.decode(network.like(3), RowRandom(range(3)), **options, columns=3)
+    assert torch.equal(found.tokens, expected.tokens) and torch.equal(found.passes, expected.passes)
+
+
+def decoded(passes, accepted, trace=None):
+    passes, accepted = torch.tensor(passes), torch.tensor(accepted)
+    return Decoded(torch.zeros(len(passes), 1), passes, accepted, trace)
+
+
+def test_accepted_lengths_leave_out_complete_rows():
+    found = accepted_lengths(decoded([3, 1], [[1, 0, 3], [4, 0, 0]]))
+    assert found.tolist() == [1, 1, 0, 1, 1]
+    assert added([found, np.array([1, 0])]).tolist() == [2, 1, 0, 1, 1]
+
+
+def test_changes_are_those_of_the_same_slot():
+    # One row of six slots; the three at the front of the window, which moves by 1 and then by 2.
+    trace = torch.tensor([[5, 6, 7], [6, 8, 9], [9, 1, -1], [-1, -1, -1]]).unsqueeze(1)
+    found, looked_at = changes(decoded([4], [[1, 1, 2, 2]], trace))
+    # Pass 2: slot at place 1 stays 6, that at place 2 goes from 7 to 8. Pass 3: place 2 stays 9. Pass 4: all are fixed.
+    assert found.tolist() == [0, 0, 1] and looked_at.tolist() == [0, 1, 2]
+
+
+def test_a_slot_that_no_pass_fixes_is_looked_at_where_it_is():
+    trace = torch.tensor([[5, 6], [3, 6], [3, 4]]).unsqueeze(1)
+    found, looked_at = changes(decoded([3], [[0, 0, 0]], trace))
+    assert found.tolist() == [1, 1] and looked_at.tolist() == [2, 2]
+
+
+def test_with_shared_noise_drafts_change_less_often():
+    network, totals = ToyNetwork(length=6, codes=3), []
+    for noise in ("fresh", "shared"):
+        found = jacobi.decode(network.like(300), RowRandom(range(300)), window=6, noise=noise, trace_slots=6)
+        count, looked_at = changes(found)
+        assert (count <= looked_at).all() and looked_at[0] == 0
+        totals.append(count.sum())
+    assert totals[1] < 0.8 * totals[0]

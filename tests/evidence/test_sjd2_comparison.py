@@ -1,0 +1,201 @@
+import math
+
+import numpy as np
+import pytest
+
+from lib.errors import EaselError
+from lib.evidence import sjd2, sjd2_claims
+from lib.evidence.sjd2 import ROLES, Role
+
+
+def run(decoder="sjd2", network="small", steps=0, temperature=1.0, **options):
+    return {
+        "network": network,
+        "decoder": decoder,
+        "steps": steps,
+        "options": options,
+        "sampling": {"temperature": temperature},
+    }
+
+
+def published(**options):
+    return run(**{"accept": "clean", "test": "ratio", "coupling": "independent", "keep": 0.5, **options})
+
+
+def test_step_compression_weighs_rows_by_their_passes():
+    found = sjd2.step_compression([[10, 30], [20, 20], [40, 40]], length=40)
+    assert found == pytest.approx([2.0, 2.0, 1.0])  # not the mean of 4 and 4/3
+
+
+def test_an_estimate_keeps_its_seeds_and_covers_them():
+    found = sjd2.estimate([1.0, 2.0, 3.0, 4.0, 5.0], "x")
+    assert found["by_seed"] == [1, 2, 3, 4, 5] and found["value"] == 3
+    assert 1.5 < found["low"] < 2.2 and 3.8 < found["high"] < 4.5
+    assert sjd2.estimate([1.0, 2.0, 3.0, 4.0, 5.0], "x") == found
+
+
+def test_the_papers_ratios_are_those_of_its_tables():
+    lumina, emu = sjd2.PAPER_MODELS["Lumina-mGPT"], sjd2.PAPER_MODELS["Emu3"]
+    assert lumina["latency"] == pytest.approx(sjd2.PAPER_ACCELERATORS["sjd2"].latency, abs=0.01)
+    assert lumina["flops"] == pytest.approx(11.7, abs=0.05) and emu["flops"] == pytest.approx(25.7, abs=0.05)
+    # Operations a token times S: far from the windows of 96 and 128, on different sides.
+    implied = [sjd2.tokens_a_pass(model["flops"], model["compression"]) for model in (lumina, emu)]
+    assert implied == pytest.approx([47, 144], abs=1)
+
+
+def test_ratios_and_what_is_left_of_a_gain():
+    assert sjd2.ratios([10.0, 9.0], [5.0, 3.0]) == [2, 3]
+    assert sjd2.left_over(slow=[50, 54], shared=[36, 38], best=[32, 32]) == pytest.approx(0.25)
+    assert sjd2.left_over([50], [32], [32]) == 0 and sjd2.left_over([50], [50], [30]) == 1
+    assert sjd2.left_over([50], [20], [30]) == pytest.approx(-0.5)  # shared noise saves more
+    assert sjd2.left_over([50], [40], [50]) is None
+
+
+def test_accepted_lengths():
+    found = sjd2.accepted_lengths([2, 4, 0, 2, 0, 0])  # passes with 0, 1, 2, 3 tokens: ten tokens in all
+    assert found["shares"] == [0.25, 0.5, 0, 0.25] and found["none"] == 0.25 and found["single"] == 0.5
+    assert found["mean"] == 10 / 8 and found["kept_drafts"] == pytest.approx(4 / 10)
+    assert sjd2.accepted_lengths([0, 7])["kept_drafts"] == 0
+
+
+def test_kinds_of_pictures_have_their_own_compression():
+    passes = np.array([[10, 20, 40], [10, 10, 20]])
+    kinds = np.array([["plain", "striped", "plain"], ["plain", "plain", "striped"]])
+    found = sjd2.by_kind(passes, kinds, length=20)
+    assert found == {"plain": pytest.approx([40 / 50, 2.0]), "striped": pytest.approx([1.0, 1.0])}
+    kinds[1, 2] = "plain"
+    assert set(sjd2.by_kind(passes, kinds, 20)) == {"plain"}  # one seed has no striped picture
+
+
+def test_gains_of_neighbours_are_means_over_starts_and_simple_kinds():
+    starts = {
+        "one_hot": {"plain": [2.0, 2.0], "striped": [4.0, 4.0], "speckled": [2.0, 2.0]},
+        "left": {"plain": [3.0, 2.0], "striped": [4.0, 4.0], "speckled": [1.0, 2.0]},
+        "above": {"plain": [2.0, 2.0], "striped": [6.0, 4.0], "speckled": [1.0, 2.0]},
+    }
+    found = sjd2.neighbour_gains(starts)
+    assert found == {"simple": pytest.approx([0.25, 0]), "textured": pytest.approx([-0.5, 0])}
+    for kind in starts.values():
+        del kind["speckled"]
+    assert sjd2.neighbour_gains(starts) is None and sjd2.neighbour_gains({}) is None
+
+
+def cells(factor, power=1.0):
+    return [
+        {"window": window, "steps": steps, "compression": s, "by_seed": [s, s]}
+        for window in (32, 64, 96)
+        for steps in (8, 16, 25)
+        for s in [factor * (window / steps) ** power]
+    ]
+
+
+def test_window_per_step_is_found_where_it_rules():
+    assert sjd2.window_per_step(cells(0.9)) == pytest.approx({"rank_correlation": 1, "slope": 1})
+    assert sjd2.window_per_step(cells(1, 0.5))["slope"] == pytest.approx(0.5)
+    assert sjd2.misses(cells(0.9)) == pytest.approx([0.1, 0.1])
+    assert sjd2.misses(cells(1)[:0]) is None
+    with pytest.raises(EaselError, match="2 cells make no sweep"):
+        sjd2.window_per_step(cells(1)[:2])
+
+
+def test_ties_for_the_fastest():
+    found = sjd2.fastest([{"t": 1.02}, {"t": 1.0}, {"t": 1.04}], "t")
+    assert found == [{"t": 1.02}, {"t": 1.0}]
+
+
+def test_random_codes_are_never_likelier_than_the_bound():
+    random = np.random.default_rng(0)
+    p = random.dirichlet(np.full(512, 0.05), 200)  # peaked, as a trained network's
+    uniform = -np.log(p[np.arange(200), random.integers(0, 512, 200)] + 1e-300).mean()
+    assert sjd2.pure_noise_nats(512) == pytest.approx(math.log(512)) and uniform > sjd2.pure_noise_nats(512)
+
+
+def test_roles_take_what_they_need_and_then_what_they_prefer():
+    runs = {
+        "any": published(accept="any", steps=5, window=96),
+        "far": published(steps=25, window=64),
+        "near": published(steps=25, window=96),
+        "named": published(steps=5, window=96),
+        "again": published(steps=5, window=96),
+        "other": published(network="large", steps=5, window=96),
+        "hot": run("jacobi", noise="fresh", window=32, initial="uniform"),
+        "cold": run("jacobi", noise="fresh", window=32, initial="uniform", temperature=0),
+    }
+    assert sjd2.pick(runs, "small", ROLES["sjd2"]) == "named"
+    assert sjd2.pick({key: runs[key] for key in ("any", "far", "near")}, "small", ROLES["sjd2"]) == "near"
+    assert sjd2.pick(runs, "small", ROLES["sjd2"].with_(window=64)) == "far"
+    assert sjd2.pick(runs, "small", ROLES["sjd2_lossless"]) is None
+    assert sjd2.pick(runs, "small", ROLES["sjd2_any"]) == "any"
+    assert sjd2.pick(runs, "small", ROLES["jacobi"]) == "hot"
+    assert sjd2.pick(runs, "small", ROLES["jacobi_greedy"]) == "cold"
+
+
+def measured(by_seed, **about):
+    return about | {
+        "compression": {"value": float(np.mean(by_seed)), "by_seed": by_seed},
+        "nats": {"by_seed": [1.0] * len(by_seed)},
+        "flops_per_token": 1.0,
+        "accepted": {"single": 0.5},
+    }
+
+
+def test_runs_are_compared_within_one_group_more_pictures_first():
+    shared = {"noise": "shared", "window": 96, "initial": "above"}
+    groups = {
+        "levels": {"runs": {"a": measured([9.0], **published(steps=5, window=96))}},
+        "decoders": {
+            "runs": {
+                "a": measured([2.0], **published(steps=5, window=96)),
+                "b": measured([1.0], **run("jacobi", **shared)),
+            }
+        },
+        "quality": {"runs": {"a": measured([3.0], **published(steps=5, window=96))}},
+    }
+    (best,) = sjd2_claims.together(groups, "small", "sjd2")
+    assert best["compression"]["value"] == 3  # quality
+    jacobi, best = sjd2_claims.together(groups, "small", "shared", "sjd2")
+    assert (jacobi["compression"]["value"], best["compression"]["value"]) == (1, 2)
+    assert sjd2_claims.together(groups, "small", "sjd") is None
+    assert sjd2_claims.together(groups, "small", "sjd2", only=["large"]) is None
+    assert sjd2_claims.together(groups, "small", Role("jacobi"), only=["decoders"])
+    found = sjd2_claims.control(groups)
+    assert found == {
+        "shared_small": {"baseline": [1.0], "treatment": [2.0]}
+        | {"unit": "tokens a pass", "seeds_are": sjd2_claims.SEEDS}
+    }
+
+
+def test_order_and_likelihood_are_judged_seed_by_seed():
+    runs = {
+        "jacobi": measured([1.0, 1.0], **run("jacobi", noise="fresh")),
+        "sjd": measured([2.0, 3.0], **run("sjd", coupling="independent")),
+        "sjd2": measured([5.0, 3.5], **published()),
+    }
+    found = sjd2_claims.passes({"decoders": {"runs": runs}})
+    assert found["order"]["values"] == pytest.approx([1.0, 0.5])  # the smaller of both steps of the order
+    assert found["several_times"]["values"] == [5.0, 3.5] and "jacobi_greedy" not in found and "sjd" not in found
+    other = {"nats": {"by_seed": [1.1, 0.9]}}
+    assert sjd2_claims.distance(runs["sjd"], other) == pytest.approx([0.1, 0.1])  # likelier is no better
+
+
+def test_lossless_means_every_case_and_every_batch():
+    case = lambda p, same=1.0: {"p": p, "same_in_batches_of": {"1": same, "4": 1.0}}  # noqa: E731
+    cases = {"SJD, a": case(0.02), "SJD, b": case(0.5), "SJD++, a": case(1e-30), "SJD2, x": case(1e-30)}
+    found = sjd2_claims.exactness({"cases": cases})
+    assert found["sjd_lossless"] == {"least_p": 0.02, "lossless": True} and "sjd2_lossless" not in found
+    assert not sjd2_claims.exactness({"cases": cases | {"SJD, c": case(1e-4)}})["sjd_lossless"]["lossless"]
+    assert not sjd2_claims.exactness({"cases": cases | {"SJD, c": case(0.5, 0.99)}})["sjd_lossless"]["lossless"]
+    assert sjd2_claims.exactness({}) == {}
+
+
+def test_a_long_fine_tuning_says_nothing_of_a_short_one():
+    runs = {"sjd": measured([2.0], **run("sjd", coupling="independent")), "sjd2": measured([5.0], **published())}
+    groups = {"decoders": {"runs": runs}}
+    network = {"small": {"rise": 0.01, "updates_share": 0.1}, "plain": {"rise": 9.0, "updates_share": 1.0}}
+    found = sjd2_claims.training(groups, network)
+    assert found["short_tuning"]["enough"] and found["clean_loss"] == {"rises": {"small": 0.01}, "kept": True}
+    network["small"]["updates_share"] = 0.2
+    assert "short_tuning" not in sjd2_claims.training(groups, network)
+    network["small"] = {"rise": 0.2, "updates_share": 0.1}
+    found = sjd2_claims.training(groups, network)
+    assert found["short_tuning"]["enough"] is False and found["clean_loss"]["kept"] is False
