@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lib.config_glu import GluCostParams, GluSearchParams, GluTextParams, GluVariantsParams, ReportSwitchesParams
+from lib.config_sjd2 import AutoregressiveParams, DecodingParams, DraftersParams, Sjd2SectionParams
 from lib.errors import EaselError, require
 from lib.models.layout import Layout
 from lib.scenes.vocabulary import BACKGROUNDS
@@ -269,6 +270,10 @@ class Params:
     glu_text: GluTextParams
     glu_cost: GluCostParams
     report_switches: ReportSwitchesParams
+    autoregressive: AutoregressiveParams
+    sjd2: Sjd2SectionParams
+    drafters: DraftersParams
+    decoding: DecodingParams
     sampling: SamplingParams
     evaluation: EvaluationParams
     notebooks: Mapping[
@@ -365,14 +370,20 @@ def _convert_section(value: Any, kind: type, where: str, key: str) -> Any:
     if not isinstance(value, dict):
         raise EaselError(f"{where}: {key or 'the file'} must be a mapping of keys to values.")
     fields = {field.name: field.type for field in dataclasses.fields(kind)}
+    defaults = {field.name for field in dataclasses.fields(kind) if has_default(field)}
     prefix = f"{key}." if key else ""
     for name in value:
         if name not in fields:
             raise EaselError(_unknown(where, f"{prefix}{name}", name, fields))
-    missing = [name for name in fields if name not in value]
+    missing = [name for name in fields if name not in value and name not in defaults]
     if missing:
         raise EaselError(f"{where}: missing {', '.join(prefix + name for name in missing)}.")
-    return kind(**{name: _convert(value[name], fields[name], where, prefix + name) for name in fields})
+    return kind(**{name: _convert(value[name], fields[name], where, prefix + name) for name in value})
+
+
+def has_default(field: dataclasses.Field) -> bool:
+    """Whether the field of a dataclass may be left out."""
+    return not field.default is field.default_factory is dataclasses.MISSING
 
 
 def plain(section: Any) -> Any:

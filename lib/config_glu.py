@@ -83,14 +83,16 @@ class GluVariantsParams:
 
 @dataclass(frozen=True)
 class GluSearchParams:
-    """Settings tried before the comparison: that of `glu_variants`, with one or more values changed.
+    """Settings tried before the comparison, which then takes one of them: see `glu_variants.setting`.
 
     Attributes:
-        trials: name → values of `GluSetting` that differ, or `steps`; a trial without changes is the setting itself.
+        base: what trials change.
+        trials: name → values of `base` that differ, or `steps`.
         steps: of a trial that does not say otherwise.
         pictures: of the validation split, on which trials are measured.
     """
 
+    base: GluSetting
     seeds: int
     steps: int
     pictures: int
@@ -169,7 +171,7 @@ class SwitchParams:
 
 @dataclass(frozen=True)
 class ReportSwitchesParams:
-    """The other findings of the DALL·E Mini report, on the network of `glu_variants.setting`.
+    """The other findings of the DALL·E Mini report, on the network of `glu_search.base`.
 
     Attributes:
         placements: name → changes of the layout, compared under every one of `high_rates`.
@@ -202,4 +204,4 @@ def changed(setting: GluSetting, changes: Mapping[str, Any]) -> GluSetting:
     try:
         return dataclasses.replace(setting, **changes)
     except TypeError as error:
-        raise EaselError(f"params.yaml: {', '.join(changes)} cannot all be changed in glu_variants.setting.") from error
+        raise EaselError(f"params.yaml: {', '.join(changes)} cannot all be values of a GLU setting.") from error

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, Literal
 
 from lib.errors import require
@@ -52,9 +52,21 @@ class AutoregressiveModelParams:
 
 @dataclass(frozen=True)
 class AutoregressiveParams:
-    """The models that are decoded, by name."""
+    """The models that are decoded.
 
+    Attributes:
+        names: of the models, in the order in which they are trained; dvc.yaml cannot list the keys of a mapping.
+    """
+
+    names: tuple[str, ...]
     models: Mapping[str, AutoregressiveModelParams]
+
+    def __post_init__(self):
+        require(
+            sorted(self.names) == sorted(self.models),
+            "autoregressive.names",
+            f"must name each of autoregressive.models once: {', '.join(self.models)}",
+        )
 
 
 @dataclass(frozen=True)
@@ -102,9 +114,52 @@ class Sjd2Params:
 
 @dataclass(frozen=True)
 class Sjd2SectionParams:
-    """All fine-tunings, by name; the first one is what the paper describes."""
+    """All fine-tunings.
 
-    variants: Mapping[str, Sjd2Params]
+    Attributes:
+        names: of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping.
+        recipe: what the paper describes.
+        changes: name → values in which a fine-tuning differs from the recipe, of its training among them.
+        variants: name → the whole fine-tuning.
+    """
+
+    names: tuple[str, ...]
+    recipe: Sjd2Params
+    changes: Mapping[str, Mapping[str, Any]]
+
+    def __post_init__(self):
+        require(
+            sorted(self.names) == sorted(self.changes),
+            "sjd2.names",
+            f"must name each of sjd2.changes once: {', '.join(self.changes)}",
+        )
+        for name, changes in self.changes.items():
+            changed(self.recipe, changes, f"sjd2.changes.{name}")
+
+    @property
+    def variants(self) -> dict[str, Sjd2Params]:
+        return {name: changed(self.recipe, changes, f"sjd2.changes.{name}") for name, changes in self.changes.items()}
+
+
+def changed(recipe: Sjd2Params, changes: Mapping[str, Any], where: str) -> Sjd2Params:
+    """`recipe` with other values; those of its training need no prefix.
+
+    Raises:
+        EaselError: a name that is in neither, or a value of another type.
+    """
+    own, training = plain_fields(recipe), plain_fields(recipe.training)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+    for name, value in values.items():
+        require(name in own | training, f"{where}.{name}", "is unknown; there are " + ", ".join(own | training))
+        kind = type((own | training)[name])
+        require(type(value) is kind, f"{where}.{name}", f"is {value!r}, must be of type {kind.__name__}")
+    trained = replace(recipe.training, **{name: value for name, value in values.items() if name in training})
+    return replace(recipe, training=trained, **{name: value for name, value in values.items() if name in own})
+
+
+def plain_fields(section: Any) -> dict[str, Any]:
+    """Name → value of what is not a section itself."""
+    return {name: value for name, value in vars(section).items() if not is_dataclass(value)}
 
 
 @dataclass(frozen=True)
@@ -152,9 +207,9 @@ class DecodingRunParams:
 
     network: str
     decoder: DecoderName
-    options: Mapping[str, Any]
-    steps: int
-    sampling: Mapping[str, float]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 0
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -100,3 +100,39 @@ def test_null_takes_an_entry_out_and_a_needed_one_is_missed(tree):
     assert config.overlay({"a": {"b": 1, "c": 2}}, {"a": {"b": None}}, "x") == {"a": {"c": 2}}
     with pytest.raises(EaselError, match=r"missing clip\.steps"):
         config.build(config.overlay(tree, {"clip": {"steps": None}}, "x"), "x")
+
+
+def test_a_field_with_a_default_may_be_left_out_and_no_other(tree):
+    run = config.build(tree, "x").decoding.groups["decoders"].runs["autoregressive"]
+    assert (run.options, run.steps, run.sampling) == ({}, 0, {})
+    del tree["decoding"]["groups"]["decoders"]["runs"]["autoregressive"]["decoder"]
+    with pytest.raises(EaselError, match=r"missing decoding\.groups\.decoders\.runs\.autoregressive\.decoder"):
+        config.build(tree, "x")
+
+
+def test_a_fine_tuning_is_the_recipe_but_for_its_changes(tree):
+    sjd2 = config.build(tree, "x").sjd2
+    wide = sjd2.variants["wide"]
+    assert (wide.model, wide.training.batch_size, wide.levels) == ("wide", 4, sjd2.recipe.levels)
+    assert sjd2.variants["small"] == sjd2.recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stesp": 3}, r"sjd2\.changes\.linear\.stesp is unknown; there are model, levels"),
+        ({"steps": "many"}, r"sjd2\.changes\.linear\.steps is 'many', must be of type int"),
+        ({"jumps": 2.0}, "jumps must lie between 0 and 1"),
+    ],
+)
+def test_wrong_changes_of_a_fine_tuning_are_named(tree, change, message):
+    tree["sjd2"]["changes"]["linear"] = change
+    with pytest.raises(EaselError, match=message):
+        config.build(tree, "x")
+
+
+@pytest.mark.parametrize("section", ["autoregressive", "sjd2", "decoding"])
+def test_names_of_what_runs_are_those_that_are_described(tree, section):
+    tree[section]["names"] = tree[section]["names"][1:]
+    with pytest.raises(EaselError, match=rf"{section}\.names must name each of {section}\.\w+ once"):
+        config.build(tree, "x")

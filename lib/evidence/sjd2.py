@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lib.errors import EaselError
-from lib.evidence.glu import paired
 from lib.evidence.statistics import paired_interval, spearman
 
 # Differences up to these count as none, decided before anything was measured. Exact accuracy: the paper speaks of
 # quality kept where GenEval falls from 0.52 to 0.49 (Table 2, Emu3). Nats a token: one part in twenty of a likelihood.
 ACCURACY_MARGIN, NATS_MARGIN = 0.05, 0.05
 LIKE_THE_PAPERS = (2.0, 6.0)  # window / steps; 96 / 25 and 128 / 25 there
+LONGEST = 32  # tokens a pass that a histogram shows one by one
 TIE = 0.03  # of a time; the paper counts values within 3 of about 100 seconds as ties (Figure 4)
 
 
@@ -64,25 +64,20 @@ def ratios(baseline: Sequence[float], treatment: Sequence[float]) -> list[float]
     return [slow / fast for slow, fast in zip(baseline, treatment, strict=True)]
 
 
-def gap(baseline: Mapping[str, Any], treatment: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Treatment − baseline of two `estimate`s, seed by seed, as `lib.evidence.glu.paired` has it."""
-    found = paired(baseline["by_seed"], treatment["by_seed"], name)
-    by_seed = np.subtract(treatment["by_seed"], baseline["by_seed"]).tolist()
-    return found | {"by_seed": by_seed}
-
-
 def accepted_lengths(histogram: Sequence[int]) -> dict[str, Any]:
     """What a histogram of fixed tokens says: histogram[k] is in how many passes k tokens were fixed.
 
     Returns:
-        shares: of the passes, by length; single, none: of one and of no token; mean: tokens a pass; kept_drafts: of the
-        drafts that a pass tested, the share that it accepted, counting one rejection a pass.
+        shares: of the passes, by length up to LONGEST; longer: of those above; single, none: of one and of no token;
+        mean: tokens a pass; kept_drafts: of the drafts that a pass tested, the share that it accepted, counting one
+        rejection a pass.
     """
     counts = np.trim_zeros(np.asarray(histogram, float), "b")
     total, lengths = counts.sum(), np.arange(len(counts))
     tokens, fixing = (counts * lengths).sum(), counts[1:].sum()
     return {
-        "shares": (counts / total).tolist(),
+        "shares": (counts[: LONGEST + 1] / total).tolist(),
+        "longer": float(counts[LONGEST + 1 :].sum() / total),
         "none": float(counts[0] / total),
         "single": float(counts[1] / total) if len(counts) > 1 else 0.0,
         "mean": float(tokens / total),

@@ -38,6 +38,7 @@ def quality_rows(report: Mapping[str, Any]) -> Rows:
     """Passes and quality."""
     return [
         {
+            "group": group,
             "network": run["network"],
             "decoder": run["decoder"],
             "options": described(run),
@@ -51,7 +52,7 @@ def quality_rows(report: Mapping[str, Any]) -> Rows:
             "nats": number(run["nats"], 3),
             "same as AR": against(run, "identical", 3),
         }
-        for _, _, run in runs_of(report, *FIRST)
+        for group, _, run in runs_of(report, *FIRST)
     ]
 
 
@@ -107,7 +108,7 @@ def flops_rows(report: Mapping[str, Any]) -> Rows:
             "window": run["options"].get("window"),
             "implied tokens": implied(run["against"]["flops"], run["compression"]["value"]),
         }
-        for _, _, run in runs_of(report, *FIRST)
+        for _, _, run in runs_of(report, "decoders", "large", "wide")
         if "against" in run
     ]
     for name, paper in sjd2.PAPER_MODELS.items():
@@ -153,6 +154,7 @@ def accelerator_rows(report: Mapping[str, Any]) -> Rows:
         paper = {"latency": theirs.latency, "steps": theirs.passes, "CLIP": theirs.clip_score} if theirs else {}
         rows.append(
             {
+                "network": run["network"],
                 "decoder": run["decoder"],
                 "options": described(run),
                 "latency ×": number(run.get("against", {}).get("latency")),

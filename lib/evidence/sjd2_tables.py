@@ -65,7 +65,7 @@ TABLES = {
     ),
     "accelerators": Table(
         rows.accelerator_rows,
-        "All accelerators on the small network (twin of the paper's Table 7).",
+        "All accelerators, the trained drafters with the untuned network (twin of the paper's Table 7).",
         notes=("Δ: against autoregressive decoding of the same network, paired. Paper: Lumina-mGPT on COCO.",),
         claims=("C2", "C3", "C19", "C40"),
     ),

@@ -18,6 +18,7 @@ import torch
 
 from lib.config import Params
 from lib.config_sjd2 import UNTUNED, DecodingGroupParams, DecodingRunParams
+from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
 from lib.data.selection import kept
 from lib.data.store import Split, read_meta, read_prompts, write_json
 from lib.decoding import decoders
@@ -28,7 +29,6 @@ from lib.models import autoregressive
 from lib.models.autoregressive import Autoregressive, nats
 from lib.models.autoregressive_predictor import Sampling
 from lib.painter.autoregressive import Sampler, row_seeds
-from lib.pipeline.sample_dalle_mini import CAPTION_ITEMS, first_of_each_category
 from lib.pipeline.stage import training
 from lib.text import TextTokenizer
 from lib.training import checkpoint

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from lib.config import Params
+from lib.config_glu import changed
 from lib.data.store import write_json
 from lib.evidence import glu
 from lib.evidence.results import read
@@ -30,7 +31,7 @@ def run(params: Params) -> None:
         "parameters": parameters(variants),
         "steps_saved": {"values": glu.saved_by_seed(variants), "unit": "%", "seeds_are": SEEDS}
         | {"paper": glu.paper_steps_saved()},
-        "search": search,
+        "search": search | {"chosen": chosen(params)},
         "text": text | {"compared": compare_text(text)},
         "cost": cost | {"gains": gains(cost), "memory": memory(cost)},
         "switches": compare_switches(switches),
@@ -44,10 +45,17 @@ def run(params: Params) -> None:
     write_json(out, report)
     origin = {"stage": "evaluate_glu", "sources": ["lib/pipeline/evaluate_glu.py"], "inputs": [out]}
     write(folder / "glu_variants", variant_rows(report), **VARIANTS, claims=["C21", "C22", "C23"], **origin)
-    write(folder / "glu_search", search_rows(search), **SEARCH, **origin)
+    write(folder / "glu_search", search_rows(report["search"]), **SEARCH, **origin)
     write(folder / "glu_cost", cost_rows(cost), **COST, claims=["C25", "P1"], **origin)
     write(folder / "glu_switches", switch_rows(report), **SWITCHES, claims=["C26"], **origin)
     write(folder / "glu_placements", placement_rows(report["switches"]), **PLACEMENTS, claims=["C27"], **origin)
+
+
+def chosen(params: Params) -> list[str]:
+    """The trials whose setting the comparison has, whatever their length."""
+    search, setting = params.glu_search, params.glu_variants.setting
+    plain = {name: {key: changes[key] for key in changes if key != "steps"} for name, changes in search.trials.items()}
+    return [name for name, changes in plain.items() if changed(search.base, changes) == setting]
 
 
 def compare_variants(variants: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +207,7 @@ def search_rows(search: dict[str, Any]) -> list[dict[str, Any]]:
     """One row a trial and kind of weights."""
     return [
         {
-            "trial": name,
+            "trial": name + (" (chosen)" if name in search["chosen"] else ""),
             "weights": weights,
             "changed": ", ".join(f"{key} {value}" for key, value in trial["changes"].items()),
             "parameters": trial["parameters"],

@@ -28,8 +28,10 @@ from lib.text import TextTokenizer
 DATA, TEXT, CLIP, READER = Path("data"), Path("build/text/tokenizer.json"), Path("build/clip"), Path("build/reader")
 TOKENIZER, DECODED, EXACTNESS = Path("build/tokenizer/fine"), Path("build/decoded"), Path("build/exactness.json")
 MODELS, TUNED, DRAFTERS = Path("build/autoregressive"), Path("build/sjd2"), Path("build/drafters")
+SOURCES = ("lib/evidence/sjd2_rows.py", "lib/evidence/sjd2_tables.py")
 # Groups whose pictures get CLIP score, FID and KID as well; of the others' only exact accuracy is measured.
 WHOLE = ("quality", "decoders", "large", "wide")
+FEWEST = 16  # real pictures; fewer make no distance
 SHOWN = 6  # pictures of a run that are kept
 # Runs whose pictures are kept: of which group, on which network, in which role.
 KEPT = [
@@ -59,6 +61,7 @@ def run(params: Params) -> None:
         "surface": surface(groups),
         "initial": initial(decoded, judge),
         "control": control(groups),
+        "most_overhead": most_overhead(groups),
         "exactness": read(EXACTNESS) if EXACTNESS.is_file() else {},
     }
     report["claims"] = sjd2_claims.claims(report)
@@ -67,7 +70,7 @@ def run(params: Params) -> None:
         shutil.rmtree(old, ignore_errors=True)
         old.mkdir(parents=True)
     write_json(out, report)
-    sjd2_tables.write_all(report, folder, stage="evaluate_sjd2", sources=["lib/evidence/sjd2_tables.py"], inputs=[out])
+    sjd2_tables.write_all(report, folder, stage="evaluate_sjd2", sources=SOURCES, inputs=[out])
     keep_pictures(groups, decoded, judge, pictures)
 
 
@@ -192,8 +195,8 @@ class Judge:
         )
         if asked and self.reader is not None:
             report |= self.accuracies(tokens[:, asked], [self.prompts[rows[index]["id"]] for index in asked])
-        if whole and len(described) > 1:
-            report |= self.distances(tokens[:, described], [rows[index]["picture"] for index in described])
+        if whole and described:
+            report |= self.likeness(tokens[:, described], [rows[index]["picture"] for index in described])
         return report
 
     def accuracies(self, tokens: np.ndarray, prompts: list[dict]) -> dict[str, Any]:
@@ -215,14 +218,17 @@ class Judge:
             report[key]["by_seed"] = outcomes.reshape(seeds, -1).mean(axis=1).tolist()
         return report
 
-    def distances(self, tokens: np.ndarray, numbers: list[int]) -> dict[str, Any]:
-        """CLIP score, FID and KID of [S, C, h, w] drawn for the captions of test pictures `numbers`, of all seeds."""
+    def likeness(self, tokens: np.ndarray, numbers: list[int]) -> dict[str, Any]:
+        """CLIP score of [S, C, h, w] drawn for the captions of test pictures `numbers`; FID and KID to those pictures,
+        all seeds together."""
         drawn = self.pictures(tokens)
         texts = [self.test.captions[number][self.language][0] for number in numbers] * len(tokens)
         report: dict[str, Any] = {}
         for name, judge in self.clips.items():
             report[name], scores = clip_score.clip_score(drawn, texts, judge, self.random(2), self.resamples)
             report[name]["by_seed"] = scores.reshape(len(tokens), -1).mean(axis=1).tolist()
+        if len(numbers) < FEWEST:
+            return report
         real = np.asarray(self.test.images(drawn.shape[1]))[numbers]
         for suffix, extractor in self.extractors.items():
             found = image_distance.distance(real, drawn, extractor, self.resamples, self.random(3))
@@ -316,6 +322,15 @@ def control(groups: Mapping[str, Any]) -> dict[str, Any]:
             "left_over_autoregressive": sjd2.left_over(passes["autoregressive"], passes["shared"], passes["sjd2"]),
             "identical": runs[2].get("against", {}).get("identical"),
         }
+    return found
+
+
+def most_overhead(groups: Mapping[str, Any]) -> dict[str, Any]:
+    """The run of each group that spends the largest share of its time outside the networks."""
+    found = {}
+    for name, group in groups.items():
+        run = max(group["runs"], key=lambda run, runs=group["runs"]: runs[run]["overhead"]["value"])
+        found[name] = {"run": run, "value": group["runs"][run]["overhead"]["value"]}
     return found
 
 

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from lib.config import Params, SamplingParams
+from lib.data.prompts import CAPTION_ITEMS, RANKED_ITEMS, first_of_each_category
 from lib.data.selection import kept
 from lib.data.store import Split, read_meta, read_prompts, write_json
 from lib.decoding.autoregressive_jax import row_keys
@@ -29,8 +30,6 @@ DATA, TEXT, MODELS, OUT = (
     Path("build/samples"),
 )
 UNGUIDED = 1.0
-# Random keys are numbered by what they draw: prompts from 0, captions and ranked candidates from here.
-CAPTION_ITEMS, RANKED_ITEMS = 1_000_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -139,14 +138,3 @@ def plan(settings: SamplingParams, seed: int, leave_out: Sequence[str]) -> Itera
     captioned = Draw("captioned_unguided", "both", first, UNGUIDED, numbers, titles, each, items)
     yield captioned
     yield dataclasses.replace(captioned, name="captioned_guided", guidance=settings.guidance)
-
-
-def first_of_each_category(prompts: list[dict], count: int) -> list[dict]:
-    """The first `count` prompts of every category, in their order."""
-    seen: dict[str, int] = {}
-    kept = []
-    for prompt in prompts:
-        seen[prompt["category"]] = seen.get(prompt["category"], 0) + 1
-        if seen[prompt["category"]] <= count:
-            kept.append(prompt)
-    return kept

@@ -41,7 +41,7 @@ def run(params: Params) -> None:
     for name, changes in search.trials.items():
         changes = dict(changes)
         steps = changes.pop("steps", search.steps)
-        setting = changed(params.glu_variants.setting, changes)
+        setting = changed(search.base, changes)
         if setting.tokens not in tasks:
             tasks[setting.tokens] = {split: load_task(params, setting, text, split) for split in ("train", "val")}
         pictures = tasks[setting.tokens]

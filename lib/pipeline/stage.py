@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lib import config
 from lib.errors import EaselError
@@ -35,12 +36,19 @@ def training(name: str, params: config.Params, item: str = "") -> Training:
     """Checkpoint and fingerprint of a stage, or of one item of its matrix: all that dvc.yaml says it depends on."""
     spec = pipeline_file()["stages"][name]
     digest = hashlib.sha256(item.encode())
-    for section in spec["params"]:
-        digest.update(json.dumps([section, config.plain(getattr(params, section))], sort_keys=True).encode())
+    for key in (key.replace("${item.item}", item) for key in spec["params"]):
+        digest.update(json.dumps([key, config.plain(value_at(params, key))], sort_keys=True).encode())
     for dependency in sorted(spec["deps"]):
         digest.update(f"{dependency} {_content(Path(dependency))}".encode())
     fingerprint = digest.hexdigest()
     return Training(CHECKPOINTS / full_name(name, item) / f"{fingerprint[:16]}.safetensors", fingerprint)
+
+
+def value_at(params: config.Params, key: str) -> Any:
+    """A section of the configuration, or an entry in it: section.key.key."""
+    for name in key.split("."):
+        params = params[name] if isinstance(params, Mapping) else getattr(params, name)
+    return params
 
 
 def full_name(name: str, item: str = "") -> str:

@@ -1,8 +1,9 @@
 """Stage train_report_switches: the DALL·E Mini report's other findings, at small scale → build/glu/switches.json.
 
-Two questions, on the network of section glu_variants with the original's layout but for what is tested. How low is the
-loss after an ordinary training, with and without a switch? And how does a placement of norms take a learning rate that
-is too high: how many spikes does the loss have, and how many seeds are lost?
+Two questions, on the coarse network of glu_search.base, which trains faster than the one of the comparison, with the
+original's layout but for what is tested. How low is the loss after an ordinary training, with and without a switch?
+And how does a placement of norms take a learning rate that is too high: how many spikes does the loss have, and how
+many seeds are lost?
 """
 
 import dataclasses
@@ -42,7 +43,7 @@ REPETITIONS = 9  # of timed steps, in turn
 def run(params: Params) -> None:
     """Trains every distinct layout once at the ordinary rate, and every placement at the high ones."""
     use_devices(params)
-    switches, setting, text = params.report_switches, params.glu_variants.setting, TextTokenizer.load(TEXT)
+    switches, setting, text = params.report_switches, params.glu_search.base, TextTokenizer.load(TEXT)
     tasks = {split: load_task(params, setting, text, split) for split in ("train", "test")}
     held_out = tasks["test"].held_out(params.glu_variants.pictures)
     base = network_of(setting, "geglu", text, params, tasks["train"].tokens.shape[1])

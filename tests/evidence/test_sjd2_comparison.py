@@ -56,6 +56,8 @@ def test_accepted_lengths():
     assert found["shares"] == [0.25, 0.5, 0, 0.25] and found["none"] == 0.25 and found["single"] == 0.5
     assert found["mean"] == 10 / 8 and found["kept_drafts"] == pytest.approx(4 / 10)
     assert sjd2.accepted_lengths([0, 7])["kept_drafts"] == 0
+    long = sjd2.accepted_lengths([0, *[1] * 40])
+    assert len(long["shares"]) == 33 and long["longer"] == 8 / 40 and long["mean"] == 20.5
 
 
 def test_kinds_of_pictures_have_their_own_compression():
@@ -174,8 +176,9 @@ def test_order_and_likelihood_are_judged_seed_by_seed():
     found = sjd2_claims.passes({"decoders": {"runs": runs}})
     assert found["order"]["values"] == pytest.approx([1.0, 0.5])  # the smaller of both steps of the order
     assert found["several_times"]["values"] == [5.0, 3.5] and "jacobi_greedy" not in found and "sjd" not in found
-    other = {"nats": {"by_seed": [1.1, 0.9]}}
-    assert sjd2_claims.distance(runs["sjd"], other) == pytest.approx([0.1, 0.1])  # likelier is no better
+    other = {"nats": {"by_seed": [1.1, 0.7]}}
+    assert sjd2_claims.distance(runs["sjd"], other) == pytest.approx([-0.1, 0.3])  # likelier is no better
+    assert sjd2_claims.distance(other, runs["sjd"]) == pytest.approx([-0.1, 0.3])
 
 
 def test_lossless_means_every_case_and_every_batch():

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from lib import config
-from lib.pipeline.sample_dalle_mini import first_of_each_category, plan
+from lib.data.prompts import first_of_each_category
+from lib.pipeline.sample_dalle_mini import plan
 
 REPOSITORY = Path(__file__).parent.parent.parent
 

@@ -1,0 +1,123 @@
+"""What the paper leaves open or prints without explaining, each question with the numbers of one run of this study.
+
+The sentences are for readers; verdicts come from claims.yaml alone. Questions whose runs a profile leaves out are left
+out. The paper is arXiv:2510.08994.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lib.evidence import sjd2
+from lib.evidence.sjd2_claims import SMALL, together
+from lib.evidence.sjd2_rows import described, runs_of
+
+
+def said(entry: Mapping[str, float], digits: int = 2, sign: str = "") -> str:
+    """A value with its interval; `sign` "+" shows that of positive values."""
+    value, low, high = (f"{entry[end]:{sign}.{digits}f}" for end in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def answers(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Questions and answers, in the order of the paper's sections; answers without the full stop."""
+    found = [*quality(report), *exactness(report), *speed(report), *arithmetic(report), *choices(report)]
+    return [(question, answer) for question, answer in found if answer]
+
+
+def quality(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """Tuned against untuned, FID, the CLIP score of a lossless decoder."""
+    groups, tuned = report["groups"], report["networks"].get(SMALL)
+    moved = fid = clip = None
+    if tuned:
+        moved = f"the loss on clean input by {tuned['rise']:+.3f} nats a token"
+        pair = [together(groups, name, "autoregressive") for name in (f"model:{SMALL}", SMALL)]
+        if all(pair) and all("exact" in run for (run,) in pair):
+            moved += ", exact accuracy from {} to {}".format(*(said(run["exact"]) for (run,) in pair))
+    if (runs := together(groups, SMALL, "autoregressive", "sjd2")) and "fid" in runs[1]:
+        plain, best = runs
+        fid = f"FID {said(plain['fid'])} → {said(best['fid'])}, KID {said(plain['kid'], 4)} → {said(best['kid'], 4)}"
+    for run in together(groups, f"model:{SMALL}", "eagle") or ():
+        if "clip_score" in run.get("against", {}):
+            clip = f"here it changes by {said(run['against']['clip_score'], 2, '+')}"
+    return [
+        ("What does fine-tuning alone move, without any new decoder (GenEval 0.48 → 0.52 in the paper)?", moved),
+        ("Is FID worse under SJD2, as in all four columns of the paper's Table 1?", fid),
+        ("Can EAGLE, which is lossless, raise the CLIP score from 31.3 to 33.3 (Table 7)?", clip),
+    ]
+
+
+def exactness(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """Whether SJD2 is lossless."""
+    strict, published = (report["claims"].get(name) for name in ("sjd2_lossless", "sjd2_published"))
+    answer = None
+    if strict and published:
+        answer = (
+            f"with the keep rule of 0.5 it is not (χ² on a toy chain, p = {published['p']:.1g}); restricted to clean "
+            f"slots and without that rule nothing speaks against it (least p = {strict['least_p']:.2g})"
+        )
+    return [("Is SJD2 lossless with respect to the tuned network?", answer)]
+
+
+def speed(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """S and latency of others' measurements, S against window / steps, with and without the test of drafts."""
+    groups, cells = report["groups"], report["surface"].get("cells", [])
+    ours = follows = alone = None
+    if (runs := together(groups, SMALL, "autoregressive", "sjd2")) and "against" in runs[1]:
+        ours = f"S {said(runs[1]['compression'])}, {said(runs[1]['against']['latency'])} times less time"
+    if "window_per_step" in report["surface"]:
+        slope = report["surface"]["window_per_step"]["slope"]
+        ends = (min(cells, key=per_step), max(cells, key=per_step))
+        low, high = (f"S = {cell['compression']:.2f} at L/T = {per_step(cell):.2g}" for cell in ends)
+        follows = f"log S rises by {slope:.2f} times log L/T (1 would be proportional): {low}, {high}"
+    for group in groups.values():
+        name = sjd2.pick(group["runs"], SMALL, sjd2.ROLES["denoised"])
+        if name and alone is None:
+            run = group["runs"][name]
+            expected = min(run["options"]["window"], group["length"]) / run["steps"]
+            alone = f"S = {run['compression']['value']:.2f} at L/T = {expected:.2f} ({described(run)})"
+    return [
+        ("SJD-PAC's authors measured S = 3.82 and 4.72 with 2.51 and 2.04 times less time. Here?", ours),
+        ("Does S follow window over steps, as 4.02 and 5.62 follow 96/25 and 128/25?", follows),
+        ("Figure 9a fixes 7.7 tokens a pass by denoising alone, twice 96/25. Can it?", alone),
+    ]
+
+
+def per_step(cell: Mapping[str, float]) -> float:
+    """Window over steps."""
+    return cell["window"] / cell["steps"]
+
+
+def arithmetic(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """The slots that operations imply."""
+    answer = None
+    if (runs := together(report["groups"], SMALL, "autoregressive", "sjd2")) and "against" in runs[1]:
+        times, compression = runs[1]["against"]["flops"], runs[1]["compression"]["value"]
+        implied = sjd2.tokens_a_pass(times, compression)
+        answer = (
+            f"{times:.1f} times the operations × S = {implied:.0f} slots a pass, computed with a window of "
+            f"{runs[1]['options']['window']}"
+        )
+    return [("The paper's Table 4 implies 47 slots a pass (window 96) and 144 (window 128). Here?", answer)]
+
+
+def choices(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """The proposal of a slot never predicted; acceptance of noisy slots; the keep rule."""
+    groups = report["groups"]
+    starts = {
+        run["options"]["initial"]: f"S {said(run['compression'])} with {what}"
+        for what, kind in (("certainty (as SJD's code has it)", "one_hot"), ("the uniform one it came from", "uniform"))
+        for _, _, run in runs_of(report, "initial")
+        if run["options"].get("initial") == kind
+    }
+    noisy = kept = None
+    if runs := together(groups, SMALL, "sjd2_any", "sjd2"):
+        noisy = "if they may, {} at S = {}; if not, {} at S = {}".format(
+            *(part for run in runs for part in (said(run["nats"]) + " nats a token", said(run["compression"])))
+        )
+    if runs := together(groups, SMALL, "sjd2_lossless", "sjd2"):
+        kept = "S {} without it, {} with it".format(*(said(run["compression"]) for run in runs))
+    return [
+        ("Which distribution belongs to a slot that was never predicted?", " and ".join(starts.values())),
+        ("May a still-noisy slot be accepted (section 4.2), or only a clean one (appendix B)?", noisy),
+        ("What does the keep rule of 0.5 bring?", kept),
+    ]
