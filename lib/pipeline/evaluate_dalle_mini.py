@@ -14,12 +14,11 @@ from lib.evidence.statistics import bootstrap_mean
 from lib.metrics import clip_score, image_distance, scene_accuracy
 from lib.metrics.diversity import feature_diversity
 from lib.metrics.exact_scene import exactly
+from lib.metrics.judges import load_judges
 from lib.metrics.reranking import best_of
-from lib.models import clip, reader, vqgan
-from lib.text import TextTokenizer
+from lib.models import reader, vqgan
 
-DATA, TEXT, CLIP = Path("data"), Path("build/text/tokenizer.json"), Path("build/clip")
-READER, TOKENIZER, SAMPLES = Path("build/reader"), Path("build/tokenizer"), Path("build/samples")
+DATA, TOKENIZER, SAMPLES = Path("data"), Path("build/tokenizer"), Path("build/samples")
 OUT = Path("build/evaluation")
 SHOWN = 24  # pictures of each kind that are kept for figures
 SHOWN_LARGE = 8
@@ -92,15 +91,7 @@ class Judges:
         self.resamples, self.seed, self.pictures = params.evaluation.bootstrap, params.seed, params.evaluation.pictures
         self.prompts = {prompt["id"]: prompt for prompt in read_prompts(DATA)}
         self.language = "en" if "en" in read_meta(DATA)["languages"] else read_meta(DATA)["languages"][0]
-        own = clip.load(CLIP)
-        # Pretrained networks, where params.yaml names a local copy, measure beside this repository's own.
-        self.clips = {"clip_score": clip_score.own_judge(own, TextTokenizer.load(TEXT))}
-        self.extractors = {"": image_distance.ClipFeatures(own)}
-        if params.evaluation.clip:
-            self.clips["clip_score_pretrained"] = clip_score.pretrained_judge(params.evaluation.clip)
-        if params.evaluation.inception:
-            self.extractors["_inception"] = image_distance.InceptionFeatures(params.evaluation.inception)
-        self.reader = reader.load(READER) if (READER / "model.safetensors").is_file() else None
+        self.clips, self.extractors, self.reader = load_judges(params.evaluation)
 
     def random(self, *stream: int) -> np.random.Generator:
         """A fresh generator for one measurement, the same for every set of samples."""

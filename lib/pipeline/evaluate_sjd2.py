@@ -22,10 +22,10 @@ from lib.evidence.results import read
 from lib.evidence.strips import write_strip
 from lib.metrics import clip_score, image_distance, scene_accuracy
 from lib.metrics.exact_scene import exactly
-from lib.models import clip, reader, vqgan
-from lib.text import TextTokenizer
+from lib.metrics.judges import load_judges
+from lib.models import reader, vqgan
 
-DATA, TEXT, CLIP, READER = Path("data"), Path("build/text/tokenizer.json"), Path("build/clip"), Path("build/reader")
+DATA = Path("data")
 TOKENIZER, DECODED, EXACTNESS = Path("build/tokenizer/fine"), Path("build/decoded"), Path("build/exactness.json")
 MODELS, TUNED, DRAFTERS = Path("build/autoregressive"), Path("build/sjd2"), Path("build/drafters")
 SOURCES = ("lib/evidence/sjd2_rows.py", "lib/evidence/sjd2_tables.py")
@@ -169,15 +169,7 @@ class Judge:
         self.language = "en" if "en" in languages else languages[0]  # as stage decode_pictures takes it
         self.test = Split.open(DATA, "test")
         self.tokenizer = vqgan.load(TOKENIZER)
-        own = clip.load(CLIP)
-        # Pretrained networks, where params.yaml names a local copy, measure beside this repository's own.
-        self.clips = {"clip_score": clip_score.own_judge(own, TextTokenizer.load(TEXT))}
-        self.extractors = {"": image_distance.ClipFeatures(own)}
-        if params.evaluation.clip:
-            self.clips["clip_score_pretrained"] = clip_score.pretrained_judge(params.evaluation.clip)
-        if params.evaluation.inception:
-            self.extractors["_inception"] = image_distance.InceptionFeatures(params.evaluation.inception)
-        self.reader = reader.load(READER) if (READER / "model.safetensors").is_file() else None
+        self.clips, self.extractors, self.reader = load_judges(params.evaluation)
 
     def random(self, *stream: int) -> np.random.Generator:
         """A fresh generator for one measurement, the same for every run."""

@@ -11,6 +11,7 @@ from lib.data import store
 from lib.evidence import ledger, provenance, verdicts
 from lib.evidence.sjd2_answers import answers
 from lib.evidence.strips import read_strip
+from lib.metrics import judges
 from lib.models import clip, reader, vqgan
 from lib.models.clip import Clip, ClipConfig
 from lib.models.reader import Reader, ReaderConfig
@@ -190,7 +191,7 @@ def evaluate(path, *groups, **changes):
         patch.chdir(path)
         patch.setattr("lib.models.reader.read", seen)
         for name, value in changes.items():
-            patch.setattr(evaluate_sjd2, name, value)
+            patch.setattr(judges, name, value)
         one = params(path, *groups)
         evaluate_sjd2.run(one)
         return json.loads((one.results / "sjd2.json").read_text(), parse_constant=pytest.fail), one
