@@ -191,7 +191,7 @@ def evaluate(path, *groups, **changes):
         patch.chdir(path)
         patch.setattr("lib.models.reader.read", seen)
         for name, value in changes.items():
-            patch.setattr(judges, name, value)
+            patch.setattr(judges if name == "READER" else evaluate_sjd2, name, value)
         one = params(path, *groups)
         evaluate_sjd2.run(one)
         return json.loads((one.results / "sjd2.json").read_text(), parse_constant=pytest.fail), one
