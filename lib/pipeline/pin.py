@@ -19,9 +19,9 @@ from lib.pipeline.stage import RECORDS, all_names
 from lib.pipeline.verify import CLAIMS, REFERENCE
 
 README, COSTS = Path("README.md"), Path("results/runtimes.md")
-QUOTED = (  # below results/<profile>/
-    *("tables/tokenizer", "tables/reader", "tables/dalle_mini", "tables/dalle_mini_ranking"),
-    *("tables/dalle_mini_languages", "tables/dalle_mini_training", "glu/glu_variants", "glu/glu_switches"),
+QUOTED = (
+    *("tokenizer", "reader", "dalle_mini", "dalle_mini_ranking", "dalle_mini_languages", "dalle_mini_training"),
+    *("glu_variants", "glu_switches"),
 )
 BEGIN, END = "<!-- results: written by `make pin` from results/; do not edit -->", "<!-- end of results -->"
 
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
         reference = drift.pin(params.results, ledger.load(CLAIMS).drift)
         write_json(REFERENCE / f"{params.profile}.json", reference)
         write_runtimes(params.profile)
-        write_readme(params.results)
+        write_readme(params.results / "tables")
     print("pinned; run `dvc repro` for the drift report against it, then commit")
 
 
@@ -79,17 +79,17 @@ def write_runtimes(profile: str) -> None:
     )
 
 
-def readme_block(results: Path) -> str:
+def readme_block(tables_folder: Path) -> str:
     """The part of README.md that quotes numbers: the tables as the stages wrote them, the costs as pinned."""
-    quoted = [*(results / f"{name}.md" for name in QUOTED), COSTS]
+    quoted = [*(tables_folder / f"{name}.md" for name in QUOTED), COSTS]
     return "\n".join([BEGIN, "", *(path.read_text(encoding="utf-8") for path in quoted), END])
 
 
-def write_readme(results: Path) -> None:
+def write_readme(tables_folder: Path) -> None:
     """Puts `readme_block` in its place in README.md."""
     text = README.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
-    README.write_text(before + readme_block(results) + rest.split(END)[1], encoding="utf-8")
+    README.write_text(before + readme_block(tables_folder) + rest.split(END)[1], encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import shutil
 
 from lib.config import Params
+from lib.evidence import glu_tables
 from lib.evidence.results import read
 from lib.evidence.tables import Number, write
 
@@ -14,7 +15,7 @@ def run(params: Params) -> None:
     measured, out = params.results, params.results / "tables"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    origin = {"stage": "tables", "sources": ["lib/pipeline/tables.py"]}
+    origin = {"stage": "tables", "sources": ["lib/pipeline/tables.py", "lib/evidence/glu_tables.py"]}
     tokenizers = read(measured / "tokenizer.json"), read(measured / "coarse_tokenizer.json")
     drawn = read(measured / "dalle_mini.json")
     trained, searched = read(measured / "dalle_mini_training.json"), read(measured / "dalle_mini_search.json")
@@ -27,10 +28,11 @@ def run(params: Params) -> None:
         ("dalle_mini_search", search(searched), SEARCH, ["dalle_mini_search"]),
         ("dalle_mini_ranking", ranking(drawn), RANKING, ["dalle_mini"]),
         ("dalle_mini_languages", languages(drawn), LANGUAGES, ["dalle_mini"]),
+        *((*table, ["glu"]) for table in glu_tables.all_tables(read(measured / "glu.json"))),
     ):
         if rows:
             inputs = [measured / f"{file}.json" for file in files]
-            write(out / name, rows, source=f"Profile {params.profile}.", inputs=inputs, **options, **origin)
+            write(out / name, rows, **({"source": f"Profile {params.profile}."} | options), inputs=inputs, **origin)
 
 
 def interval(entry: dict | None, digits: int, scale: float = 1.0) -> Number | None:

@@ -66,7 +66,7 @@ def test_smoke_writes_a_table_a_figure_and_verdicts(smoke):
     assert "profile smoke" in smoke["printed"]
     for suffix in ("csv", "md", "tex"):
         assert (SHADOW / "results/smoke/tables" / f"dalle_mini.{suffix}").stat().st_size > 100
-    assert (SHADOW / "results/smoke/glu/glu_variants.csv").read_text().count("\n") == 4  # three blocks
+    assert (SHADOW / "results/smoke/tables/glu_variants.csv").read_text().count("\n") == 4  # three blocks
     assert (SHADOW / "paper_figs/smoke/dalle_mini/samples_sweep_2.pdf").read_bytes().startswith(b"%PDF")
     claims = json.loads((SHADOW / "results/smoke/verdicts/claims.json").read_text())
     verdicts = {entry["id"]: entry["verdict"] for entry in claims["claims"]}
@@ -98,7 +98,7 @@ def test_second_run_does_nothing(smoke):
 def test_every_figure_and_table_says_where_it_comes_from(smoke):
     from lib.evidence import provenance
 
-    for folder in ("results/smoke/tables", "results/smoke/glu", "results/smoke/verdicts", "paper_figs/smoke"):
+    for folder in ("results/smoke/tables", "results/smoke/verdicts", "paper_figs/smoke"):
         provenance.check(SHADOW / folder)
 
 

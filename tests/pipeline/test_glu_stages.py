@@ -16,6 +16,7 @@ from lib.config_glu import (
     changed,
 )
 from lib.errors import EaselError
+from lib.evidence import glu_tables
 from lib.models import dalle_mini
 from lib.models.layout import BLOCKS, DalleMiniConfig, Layout, matched_width
 from lib.pipeline import evaluate_glu
@@ -227,7 +228,7 @@ def test_claims_are_decided_by_paired_numbers():
     assert found["bias_time"]["treatment"] == pytest.approx([110] * 9)
     compared = evaluate_glu.compare_variants(variants)
     assert compared["short"]["blocks"]["geglu"]["difference"]["value"] == pytest.approx(-0.05)
-    rows = evaluate_glu.variant_rows({"variants": compared})
+    rows = glu_tables.variant_rows({"variants": compared})
     assert [row["block"] for row in rows] == list(BLOCKS)
     assert rows[6]["paper Δ long"].value == pytest.approx(-0.044) and rows[0]["Δ long"] is None
     assert evaluate_glu.parameters(variants)["paper_distinct"] == [4_718_592]
@@ -242,9 +243,9 @@ def test_few_variants_leave_the_order_open():
 def test_switches_and_placements_become_rows():
     found = evaluate_glu.compare_switches(switches())
     assert found["switches"]["bias"]["verdict"] == "agrees"
-    (row,) = evaluate_glu.switch_rows({"switches": found})
+    (row,) = glu_tables.switch_rows({"switches": found})
     assert row["Δ"].value == pytest.approx(0.14) and row["compared"] == "bias true against default"
-    rows = evaluate_glu.placement_rows(found)
+    rows = glu_tables.placement_rows(found)
     assert rows[0]["spikes"] == 9 and rows[0]["lost runs"] == "0 of 5" and rows[0]["final loss"].value == 1.0
 
 
@@ -267,7 +268,7 @@ def test_cost_is_compared_block_by_block():
     assert evaluate_glu.memory(cost) == {"ratios": {"own": {"reglu / relu": 9 / 8}}, "always_rises": True}
     blocks["gelu"] = cost_block(1.0, 9)
     assert evaluate_glu.memory(cost)["always_rises"] is False  # geglu needs just as much
-    assert evaluate_glu.cost_rows(cost)[2]["step"].value == 1250
+    assert glu_tables.cost_rows(cost)[2]["step"].value == 1250
 
 
 def test_the_chosen_trial_is_the_one_with_the_settings_values():

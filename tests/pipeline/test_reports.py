@@ -50,6 +50,18 @@ def study(applicable):
     }
 
 
+def glu_study():
+    block = {"mean": 1.5, "sd": 0.1}
+    switch = {"finding": "slower", "baseline": {"layout": "default"}, "treatment": {"layout": "bias true"}}
+    switch |= {"difference": entry(0.01), "verdict": "inconclusive"}
+    return {
+        "variants": {length: {"blocks": {"relu": block}} for length in ("short", "long")},
+        "search": {"trials": {}, "chosen": []},
+        "cost": {"sizes": {}},
+        "switches": {"seeds": [0], "switches": {"bias": switch}, "placements": {}},
+    }
+
+
 def trained():
     measures = {"nats_per_token": entry(1.5), "top1": entry(0.6)}
     gain = {"en": entry(0.04), "zh": entry(0.03)}
@@ -62,8 +74,9 @@ def params(request, tmp_path, monkeypatch):
     for name in ("requirements.lock", "dvc.yaml", "params.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path)
     Path("lib/pipeline").mkdir(parents=True)
-    for module in ("tables", "pin"):
-        shutil.copy(REPOSITORY / "lib/pipeline" / f"{module}.py", "lib/pipeline")
+    Path("lib/evidence").mkdir()
+    for module in ("pipeline/tables", "pipeline/pin", "evidence/glu_tables"):
+        shutil.copy(REPOSITORY / "lib" / f"{module}.py", f"lib/{module}.py")
     found = config.load()
     found.results.mkdir(parents=True)
     attributes = {name: entry(0.98) for name in (*tables.ATTRIBUTES, "precision", "recall", "picture")}
@@ -79,6 +92,7 @@ def params(request, tmp_path, monkeypatch):
         "dalle_mini_training": {"both": trained(), "english": trained()},
         "dalle_mini_search": {"optimizer": "adafactor", "steps": 9}
         | {"runs": [{"learning_rate": rate, "val_nats": entry(2.0)} for rate in (0.01, 0.1)]},
+        "glu": glu_study(),
     }
     if not request.param:
         reports["tokenizer"] = {"test": tokenizer_report()}
@@ -115,14 +129,10 @@ def test_pinned_costs_and_the_readme_come_from_the_run(params):
     pin.write_runtimes("laptop")
     costs = Path("results/runtimes.md").read_text()
     assert "train_tokenizer" in costs and "all" in costs
-    (found.results / "glu").mkdir()
-    for name in pin.QUOTED[-2:]:  # of another stage
-        (found.results / f"{name}.md").write_text(f"table {name}\n")
-    pin.write_readme(found.results)
+    pin.write_readme(found.results / "tables")
     readme = Path("README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
     assert costs in readme and (found.results / "tables" / "tokenizer.md").read_text() in readme
-    assert "table glu/glu_variants" in readme
 
 
 def test_records_hold_time_memory_and_disk(tmp_path, monkeypatch):
@@ -138,5 +148,5 @@ def test_records_hold_time_memory_and_disk(tmp_path, monkeypatch):
 def test_the_readme_quotes_the_committed_results():
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     for name in pin.QUOTED:
-        assert (REPOSITORY / "results/laptop" / f"{name}.md").read_text(encoding="utf-8") in readme
+        assert (REPOSITORY / "results/laptop/tables" / f"{name}.md").read_text(encoding="utf-8") in readme
     assert (REPOSITORY / "results/runtimes.md").read_text(encoding="utf-8") in readme
