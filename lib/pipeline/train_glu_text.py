@@ -57,16 +57,17 @@ def run(params: Params) -> None:
     write_json(OUT, report)
 
 
-def captions_of(split: str) -> list[str]:
-    """All captions of a split in the first language of the data, picture after picture."""
+def captions_of(params: Params, split: str) -> list[str]:
+    """The captions of a split in the first language of the data, picture after picture: of those that models see."""
     language = read_meta(DATA)["languages"][0]
-    return [caption for entry in Split.open(DATA, split).captions for caption in entry[language]]
+    entries = Split.open(DATA, split).captions[: params.encode.pictures]
+    return [caption for entry in entries for caption in entry[language]]
 
 
 def span_task(params: Params, text: TextTokenizer, split: str) -> SpanTask:
     """The captions of a split, one after another, in stretches with gaps."""
     settings = params.glu_text
-    ids = text.encode(captions_of(split), params.text.length)
+    ids = text.encode(captions_of(params, split), params.text.length)
     return SpanTask(stretches(ids, text.pad_id, settings.length), text.vocabulary, settings.masked, settings.span)
 
 
@@ -86,7 +87,7 @@ def caption_entropy(params: Params, text: TextTokenizer, task: SpanTask) -> dict
 
     `targets_unigram` is the first for the targets of the span task, marks included.
     """
-    captions = captions_of("test")
+    captions = captions_of(params, "test")
     ids = text.encode(captions, params.text.length)
     tokens = ids[ids != text.pad_id]
     targets = task.held_out(params.glu_text.stretches, params.seed)[1]
