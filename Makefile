@@ -10,10 +10,13 @@ export DVC_NO_ANALYTICS := 1
 # The folder in which a profile runs: the top for the one in params.yaml, a shadow copy for the others.
 WHERE = $(shell python -m lib.profile $(PROFILE) $(if $(SET),--set $(SET)) || echo failed)
 
+# The smoke profile compiles much and computes little.
+COMPILING = $(if $(filter smoke,$(PROFILE)),XLA_FLAGS=--xla_backend_optimization_level=0)
+
 .PHONY: repro test figures lab doctor bench-dalle-mini pin lock
 
 repro: .venv/ready  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, SET="section.key=value ..."
-	@where="$(WHERE)" && test "$$where" != failed && cd "$$where" && dvc repro && python -m lib.pipeline.summary
+	@where="$(WHERE)" && test "$$where" != failed && cd "$$where" && $(COMPILING) dvc repro && python -m lib.pipeline.summary
 
 test: .venv/ready  ## Style, unit tests, then the smoke profile end to end
 	@ruff check . && ruff format --check .
