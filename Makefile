@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export DVC_NO_ANALYTICS := 1
 
 # The folder in which a profile runs: the top for the one in params.yaml, a shadow copy for the others.
-WHERE = $(shell python -m lib.profile $(PROFILE) $(if $(SET),--set $(SET)) || echo failed)
+WHERE = $(shell PATH="$(PATH)" python -m lib.profile $(PROFILE) $(if $(SET),--set $(SET)) || echo failed)
 
 # The smoke profile compiles much and computes little.
 COMPILING = $(if $(filter smoke,$(PROFILE)),XLA_FLAGS=--xla_backend_optimization_level=0)
