@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lib.config_glu import GluCostParams, GluSearchParams, GluTextParams, GluVariantsParams, ReportSwitchesParams
-from lib.config_sjd2 import AutoregressiveParams, DecodingParams, DraftersParams, Sjd2SectionParams
+from lib.config_sjd2 import AutoregressiveParams, DecodingParams, DraftersParams, ExactnessParams, Sjd2SectionParams
 from lib.errors import EaselError, require
 from lib.models.layout import Layout
 from lib.scenes.vocabulary import BACKGROUNDS
@@ -273,6 +273,7 @@ class Params:
     autoregressive: AutoregressiveParams
     sjd2: Sjd2SectionParams
     drafters: DraftersParams
+    exactness: ExactnessParams
     decoding: DecodingParams
     sampling: SamplingParams
     evaluation: EvaluationParams

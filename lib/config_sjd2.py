@@ -1,4 +1,4 @@
-"""Configuration of SJD2's study: the sections `autoregressive`, `sjd2`, `drafters` and `decoding` of params.yaml."""
+"""Configuration of SJD2's study: `autoregressive`, `sjd2`, `drafters`, `exactness`, `decoding` of params.yaml."""
 
 import re
 from collections.abc import Mapping
@@ -56,9 +56,11 @@ class AutoregressiveParams:
 
     Attributes:
         names: of the models, in the order in which they are trained; dvc.yaml cannot list the keys of a mapping.
+        measured: pictures of a split behind the losses of these models and of what is tuned from them.
     """
 
     names: tuple[str, ...]
+    measured: int
     models: Mapping[str, AutoregressiveModelParams]
 
     def __post_init__(self):
@@ -67,6 +69,7 @@ class AutoregressiveParams:
             "autoregressive.names",
             f"must name each of autoregressive.models once: {', '.join(self.models)}",
         )
+        require(self.measured > 0, "autoregressive.measured", "must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,22 @@ class DraftersParams:
         require(0 < self.discount <= 1, "drafters.discount", "must lie above 0 and be at most 1")
         for name in ("feature_noise", "regression", "classification"):
             require(getattr(self, name) >= 0, f"drafters.{name}", "must not be negative")
+
+
+@dataclass(frozen=True)
+class ExactnessParams:
+    """Every decoder on a toy chain whose law is known.
+
+    Attributes:
+        pictures: drawn in one large batch, to compare with the law.
+        again: of them, drawn in small batches as well.
+    """
+
+    pictures: int
+    again: int
+
+    def __post_init__(self):
+        require(0 < self.again <= self.pictures, "exactness.again", "must be at least 1 and at most exactness.pictures")
 
 
 DecoderName = Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa"]

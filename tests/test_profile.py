@@ -2,11 +2,15 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from lib import config, profile
 from lib.errors import EaselError
+from lib.models.autoregressive import Autoregressive
+from lib.pipeline.train_autoregressive import model_config
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -51,6 +55,13 @@ def test_settings_get_a_shadow_of_their_own_with_absolute_paths():
     params = config.load(shadow / "params.yaml")
     assert shadow != Path("runs/smoke") and params.reader.steps == 7
     assert params.data.path == str(Path("pictures").absolute())
+
+
+def test_the_gpu_profile_decodes_a_model_of_at_least_fifty_million_parameters():
+    params = config.load(profile.prepare("gpu", []) / "params.yaml")
+    text = SimpleNamespace(vocabulary=params.text.vocabulary, pad_id=0)
+    model = Autoregressive(model_config(params, "small", text, (16, 16)), torch.Generator().manual_seed(0))
+    assert sum(weights.numel() for weights in model.parameters()) >= 50e6
 
 
 @pytest.mark.parametrize(

@@ -145,9 +145,9 @@ def denoising(groups: Mapping[str, Any], codes: int) -> dict[str, Any]:
             found["denoising_alone"] = pair(seeds_of(verified), seeds_of(alone), "tokens a pass")
             found["verification"] = pair(seeds_of(alone, "nats"), seeds_of(verified, "nats"), "nats a token")
             break
-    if (runs := together(groups, SMALL, "sjd", "sjd2", only=["stability"])) and all("changes" in run for run in runs):
-        each = (np.mean(run["changes"]["by_seed"], axis=1) for run in runs)
-        found["stability"] = pair(*(means.tolist() for means in each), "changes of a draft a pass")
+    runs = together(groups, SMALL, "sjd", "sjd2", only=["stability"])
+    if runs and all("changes_a_token" in run for run in runs):
+        found["stability"] = pair(*(seeds_of(run, "changes_a_token") for run in runs), "changes of a token's draft")
     return found
 
 

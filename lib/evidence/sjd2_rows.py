@@ -254,14 +254,14 @@ def initial_rows(report: Mapping[str, Any]) -> Rows:
 
 def stability_rows(report: Mapping[str, Any]) -> Rows:
     """Changes of drafts at the front of the window."""
-    rows = []
-    for _, _, run in runs_of(report, "stability"):
-        if "changes" in run:
-            row = {"decoder": run["decoder"], "options": described(run), "S": number(run["compression"])}
-            for place, slot in enumerate(run["changes"]["slots"]):
-                column = [seed[place] for seed in run["changes"]["by_seed"]]
-                row[f"slot {slot + 1}"] = number(sjd2.estimate(column, f"{run['decoder']} {slot}"), 3)
-            rows.append(row)
+    rows, runs = [], [run for _, _, run in runs_of(report, "stability") if "changes" in run]
+    for run in runs:
+        row = {"decoder": run["decoder"], "options": described(run), "S": number(run["compression"])}
+        columns = dict(zip(run["changes"]["slots"], zip(*run["changes"]["by_seed"], strict=True), strict=True))
+        for slot in sorted({slot for other in runs for slot in other["changes"]["slots"]}):
+            found = sjd2.estimate(columns[slot], f"{run['decoder']} {slot}") if slot in columns else None
+            row[f"slot {slot + 1}"] = number(found, 3)
+        rows.append(row | {"a token": number(run.get("changes_a_token"))})
     return rows
 
 

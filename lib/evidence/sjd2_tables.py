@@ -3,11 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from lib.evidence import sjd2_rows as rows
-from lib.evidence.tables import write
 
 SOURCE = "S: step compression, tokens a pass. Intervals: 95 % over paired sampling seeds of one trained network."
 TIME, NATS, SINGLE = {"time": "ms/picture"}, {"nats": "nats/token"}, {"single": "% of passes"}
@@ -124,8 +122,11 @@ TABLES = {
     ),
     "stability": Table(
         rows.stability_rows,
-        "Changes of a draft a pass, by its place in the window (twin of the paper's Figure 8).",
-        notes=("Slot 1 is the first that is not fixed; one that every pass fixes has no changes to count.",),
+        "Changes of a draft a pass, by its place in the window (twin of the paper's Figure 8), and a token.",
+        notes=(
+            "Slot 1 is the first that is not fixed; one that every pass fixes has no changes to count. A token: all "
+            "changes of its draft, from its entry into the window until it is fixed.",
+        ),
         claims=("C9",),
     ),
     "exactness": Table(
@@ -140,11 +141,12 @@ TABLES = {
 }
 
 
-def write_all(report: Mapping[str, Any], folder: Path, **origin: Any) -> None:
-    """Writes every table that has rows as sjd2_<name> into the folder."""
+def all_tables(report: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]], dict[str, Any]]]:
+    """(name, rows, options of `lib.evidence.tables.write`) of every table."""
+    found = []
     for name, table in TABLES.items():
-        found = table.rows(report)
-        if found:
-            width = {"options": 4.0} if "options" in found[0] else {}
-            texts = {"caption": table.caption, "source": SOURCE, "units": table.units, "notes": table.notes}
-            write(folder / f"sjd2_{name}", found, **texts, text_widths=width, claims=table.claims, **origin)
+        body = table.rows(report)
+        texts = {"caption": table.caption, "source": SOURCE, "units": table.units, "notes": table.notes}
+        width = {"options": 4.0} if body and "options" in body[0] else {}
+        found.append((f"sjd2_{name}", body, texts | {"text_widths": width, "claims": table.claims}))
+    return found

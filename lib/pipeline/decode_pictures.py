@@ -213,7 +213,8 @@ def write(
                 [count / often if often else None for count, often in zip(*seed, strict=True)]
                 for seed in zip(counts, pairs, strict=True)
             ]
-            runs[name]["trace"] = {"changes": means, "looked_at": pairs}
+            a_token = [sum(seed) / (len(rows) * config.length) for seed in counts]  # by all slots that are traced
+            runs[name]["trace"] = {"changes": means, "looked_at": pairs, "a_token": a_token}
     about = {
         "rows": [{"id": row.id, "kind": row.kind, "picture": row.picture} for row in rows],
         "seeds": params.decoding.seeds,

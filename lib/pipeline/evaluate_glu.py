@@ -58,7 +58,6 @@ def compare_variants(variants: dict[str, Any]) -> dict[str, Any]:
             "steps": steps,
             "blocks": glu.compared(nats),
             "nats": nats,
-            "last_weights": {block: entry[length]["nats_last_weights"] for block, entry in variants.items()},
             "rank_correlation": glu.rank_correlation(nats, length) if len(nats) > 2 else None,
         }
     return found

@@ -1,4 +1,4 @@
-"""Stage evaluate_sjd2: decoded tokens and the reports of all trainings → results/<profile>/sjd2.json, tables, pictures.
+"""Stage evaluate_sjd2: decoded tokens and the reports of all trainings → results/<profile>/sjd2.json and pictures.
 
 Everything is compared with autoregressive decoding of the same tuned network, of the same rows from the same seeds.
 What a profile leaves out is left out here.
@@ -16,7 +16,7 @@ import numpy as np
 from lib.config import Params
 from lib.data.store import Split, read_meta, read_prompts, write_json
 from lib.decoding import decoders
-from lib.evidence import sjd2, sjd2_claims, sjd2_tables
+from lib.evidence import sjd2, sjd2_claims
 from lib.evidence.glu import paired
 from lib.evidence.results import read
 from lib.evidence.strips import write_strip
@@ -28,10 +28,10 @@ from lib.models import reader, vqgan
 DATA = Path("data")
 TOKENIZER, DECODED, EXACTNESS = Path("build/tokenizer/fine"), Path("build/decoded"), Path("build/exactness.json")
 MODELS, TUNED, DRAFTERS = Path("build/autoregressive"), Path("build/sjd2"), Path("build/drafters")
-SOURCES = ("lib/evidence/sjd2_rows.py", "lib/evidence/sjd2_tables.py")
 # Groups whose pictures get CLIP score, FID and KID as well; of the others' only exact accuracy is measured.
 WHOLE = ("quality", "decoders", "large", "wide")
 FEWEST = 16  # real pictures; fewer make no distance
+PLACES = 5  # of the window, whose changes are shown; as in the paper's Figure 8
 SHOWN = 6  # pictures of a run that are kept
 # Runs whose pictures are kept: of which group, on which network, in which role.
 KEPT = [
@@ -65,12 +65,10 @@ def run(params: Params) -> None:
         "exactness": read(EXACTNESS) if EXACTNESS.is_file() else {},
     }
     report["claims"] = sjd2_claims.claims(report)
-    out, folder, pictures = (params.results / name for name in ("sjd2.json", "sjd2", "sjd2_pictures"))
-    for old in (folder, pictures):
-        shutil.rmtree(old, ignore_errors=True)
-        old.mkdir(parents=True)
-    write_json(out, report)
-    sjd2_tables.write_all(report, folder, stage="evaluate_sjd2", sources=SOURCES, inputs=[out])
+    pictures = params.results / "sjd2_pictures"
+    shutil.rmtree(pictures, ignore_errors=True)
+    pictures.mkdir(parents=True)
+    write_json(params.results / "sjd2.json", report)
     keep_pictures(groups, decoded, judge, pictures)
 
 
@@ -121,8 +119,10 @@ def cost(name: str, entry: Mapping[str, Any], length: int) -> dict[str, Any]:
     if "trace" in entry:
         every = entry["trace"]["changes"]  # [S][slots]
         # Slots that every pass fixes, as the first one, have no changes to count.
-        slots = [slot for slot in range(len(every[0])) if all(seed[slot] is not None for seed in every)]
+        slots = [slot for slot in range(PLACES) if all(seed[slot] is not None for seed in every)]
         found["changes"] = {"slots": slots, "by_seed": [[seed[slot] for slot in slots] for seed in every]}
+        if found["options"]["trace_slots"] == found["options"]["window"]:
+            found["changes_a_token"] = sjd2.estimate(entry["trace"]["a_token"], f"{name} changes")
     return found
 
 

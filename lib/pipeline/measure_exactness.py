@@ -24,7 +24,7 @@ from lib.training.progress import Progress
 
 OUT = Path("build/exactness.json")
 CODES, LENGTH, WINDOW = 3, 5, 4  # 243 pictures; a window smaller than the picture, so that it moves
-PICTURES, AGAIN, BATCHES = 20_000, 100, (1, 4)
+BATCHES = (1, 4)
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Case:
 
 def run(params: Params) -> None:
     """Measures all cases."""
-    found = cases()
+    pictures, again, found = params.exactness.pictures, params.exactness.again, cases()
     progress = Progress("measure_exactness", len(found))
     report = {}
     for number, (name, case) in enumerate(found.items(), start=1):
-        report[name] = measure(case, PICTURES, AGAIN)
+        report[name] = measure(case, pictures, again)
         progress.update(number)
-    write_json(OUT, {"pictures": PICTURES, "again": AGAIN, "codes": CODES, "cases": report})
+    write_json(OUT, {"pictures": pictures, "again": again, "codes": CODES, "cases": report})
 
 
 def cases() -> dict[str, Case]:

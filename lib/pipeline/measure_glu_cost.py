@@ -1,6 +1,6 @@
 """Stage measure_glu_cost: time, memory and operations of every feed-forward block → build/glu/cost.json.
 
-Cost does not depend on what is learned, so weights are initial ones, captions and pictures random. Every block is
+Cost does not depend on what is learned, so weights, captions and pictures are random. Every block is
 measured with the parameters of the ungated ones (`matched`) and, the gated ones, at their inner width (`equal`).
 Blocks are timed in turn, round after round: whatever else slows the machine for a while slows all of them.
 
@@ -39,8 +39,14 @@ def run(params: Params) -> None:
     for name, changes in costs.sizes.items():
         setting = changed(params.glu_variants.setting, changes)
         networks = networks_of(params, setting, text)
-        blocks = {key: counted(network, setting.batch_size) for key, network in networks.items()}
-        training, drawing = timed(params, name, setting, networks)
+        blocks, steppers, drawers = {}, {}, {}
+        progress = Progress(f"measure_glu_cost {name}, compiling", len(networks))
+        for done, (key, network) in enumerate(networks.items()):
+            blocks[key] = counted(network, setting.batch_size)
+            steppers[key], drawers[key] = stepper(network, setting), drawer(network, costs.drawn)
+            steppers[key](), drawers[key]()
+            progress.update(done + 1)
+        training, drawing = timed(params, name, steppers, drawers)
         for key, block in blocks.items():
             block |= {"step_seconds": training[key], "picture_seconds": drawing[key]}
         report["sizes"][name] = {
@@ -95,21 +101,21 @@ def counted(network: DalleMiniConfig, batch_size: int) -> dict[str, float]:
 
 
 def timed(
-    params: Params, name: str, setting: GluSetting, networks: dict[str, DalleMiniConfig]
+    params: Params, name: str, steppers: dict[str, Callable], drawers: dict[str, Callable]
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Seconds of a training step and of a drawn picture for every network, one value a repetition."""
+    """Seconds of a training step and of a drawn picture for every network, one value a repetition.
+
+    Args:
+        steppers, drawers: by network, already compiled.
+    """
     costs = params.glu_cost
-    steppers = {key: stepper(network, setting) for key, network in networks.items()}
-    drawers = {key: drawer(network, costs.drawn) for key, network in networks.items()}
-    for call in (*steppers.values(), *drawers.values()):
-        call()  # compiles
     count = max(1, round(costs.step_seconds / seconds(next(iter(steppers.values())))))
-    training = {key: [] for key in networks}
-    drawing = {key: [] for key in networks}
+    training = {key: [] for key in steppers}
+    drawing = {key: [] for key in steppers}
     progress = Progress(f"measure_glu_cost {name}", costs.repetitions)
     for repetition in range(costs.repetitions):
         # Forwards and backwards in turn, so that a machine that warms up or slows down favours nobody.
-        order = list(networks) if repetition % 2 == 0 else list(networks)[::-1]
+        order = list(steppers) if repetition % 2 == 0 else list(steppers)[::-1]
         for key in order:
             training[key].append(seconds(steppers[key], count))
             drawing[key].append(seconds(drawers[key]) / costs.drawn)
@@ -117,11 +123,20 @@ def timed(
     return training, drawing
 
 
+def weights(network: DalleMiniConfig) -> dict:
+    """Random weights in the shapes of the network's, drawn here: initialising them would cost a compilation."""
+    random = np.random.Generator(np.random.PCG64(0))
+    scale = network.layout.init_std
+    return jax.tree.map(
+        lambda leaf: (scale * random.standard_normal(leaf.shape)).astype(leaf.dtype), dalle_mini.shapes(network)
+    )
+
+
 def stepper(network: DalleMiniConfig, setting: GluSetting) -> Callable[[], object]:
     """One training step of the network from one seed, on random data."""
-    model, initial = paired.create(network, [0])
+    initial = jax.tree.map(lambda leaf: leaf[None], weights(network))  # [...] → [1 seed, ...]
     recipe = paired.Recipe(1, setting.batch_size, setting.learning_rate, 0.0, 0.0, 0.0)
-    trainee = paired.SeedsTrainee(model, initial, [0], RandomTask(network), recipe)
+    trainee = paired.SeedsTrainee(dalle_mini.DalleMini(network), initial, [0], RandomTask(network), recipe)
     indices = np.arange(setting.batch_size)[None]
     return lambda: trainee.step(0, indices)
 
@@ -144,11 +159,10 @@ class RandomTask:
 
 def drawer(network: DalleMiniConfig, drawn: int) -> Callable[[], object]:
     """One batch of unguided pictures from initial weights and one caption each."""
-    model, weights = dalle_mini.create(network, 0)
     random = np.random.Generator(np.random.PCG64(0))
     captions = random.integers(0, network.text_vocabulary, (drawn, network.text_length)).astype(np.int32)
     keys = row_keys(np.zeros(drawn), np.arange(drawn))[:, None]  # [P, 1]
-    sampler = Sampler(model, weights, captions[0], drawn)
+    sampler = Sampler(dalle_mini.DalleMini(network), weights(network), captions[0], drawn)
     return lambda: sampler(captions, keys)
 
 

@@ -3,10 +3,14 @@
 import shutil
 
 from lib.config import Params
-from lib.evidence import glu_tables
+from lib.evidence import glu_tables, sjd2_tables
 from lib.evidence.results import read
 from lib.evidence.tables import Number, write
 
+SOURCES = [
+    "lib/pipeline/tables.py",
+    *(f"lib/evidence/{name}.py" for name in ("glu_tables", "sjd2_rows", "sjd2_tables")),
+]
 ATTRIBUTES = ("shape", "colour", "size", "texture", "count", "relation", "background")
 
 
@@ -15,7 +19,7 @@ def run(params: Params) -> None:
     measured, out = params.results, params.results / "tables"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    origin = {"stage": "tables", "sources": ["lib/pipeline/tables.py", "lib/evidence/glu_tables.py"]}
+    origin = {"stage": "tables", "sources": SOURCES}
     tokenizers = read(measured / "tokenizer.json"), read(measured / "coarse_tokenizer.json")
     drawn = read(measured / "dalle_mini.json")
     trained, searched = read(measured / "dalle_mini_training.json"), read(measured / "dalle_mini_search.json")
@@ -29,6 +33,7 @@ def run(params: Params) -> None:
         ("dalle_mini_ranking", ranking(drawn), RANKING, ["dalle_mini"]),
         ("dalle_mini_languages", languages(drawn), LANGUAGES, ["dalle_mini"]),
         *((*table, ["glu"]) for table in glu_tables.all_tables(read(measured / "glu.json"))),
+        *((*table, ["sjd2"]) for table in sjd2_tables.all_tables(read(measured / "sjd2.json"))),
     ):
         if rows:
             inputs = [measured / f"{file}.json" for file in files]

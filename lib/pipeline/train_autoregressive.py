@@ -37,18 +37,7 @@ def run(params: Params, name: str) -> None:
     splits = ("train", "val", "test")
     pictures = encoded_splits(DATA, TOKENS, splits, settings.pictures, params.tokenizer.fine.leave_out, encode)
     train = pictures["train"]
-    config = AutoregressiveConfig(
-        text_vocabulary=text.vocabulary,
-        text_length=params.text.length,
-        text_padding=text.pad_id,
-        codes=params.tokenizer.fine.codes,
-        rows=train.grid[0],
-        columns=train.grid[1],
-        width=settings.width,
-        layers=settings.layers,
-        heads=settings.heads,
-        feed_forward=settings.feed_forward,
-    )
+    config = model_config(params, name, text, train.grid)
     model = Autoregressive(config, generator(params.seed, 0)).to("cuda" if torch.cuda.is_available() else "cpu")
     count = sum(weights.numel() for weights in model.parameters())
     print(f"[train_autoregressive] {name}: {count / 1e6:.2f}M parameters, {len(train.tokens)} pictures", flush=True)
@@ -68,8 +57,8 @@ def run(params: Params, name: str) -> None:
     metrics = {"parameters": count, "pictures": len(train.tokens), "history": history}
     random = np.random.Generator(np.random.PCG64(params.seed))
     for split in ("val", "test"):
-        few = pictures[split].tokens[: params.evaluation.pictures]
-        own = pictures[split].captions.first()[: len(few)]
+        few = pictures[split].tokens[: params.autoregressive.measured]
+        own = pictures[split].captions.first(len(few))
         found = nats(model, own, few).mean(axis=1)  # [pictures]
         others = nats(model, np.roll(own, 1, axis=0), few).mean(axis=1)  # with other pictures' captions
         metrics[split] = {
@@ -80,3 +69,20 @@ def run(params: Params, name: str) -> None:
     shutil.rmtree(out, ignore_errors=True)
     autoregressive.save(model, out)
     write_json(out / "metrics.json", metrics)
+
+
+def model_config(params: Params, name: str, text: TextTokenizer, grid: tuple[int, int]) -> AutoregressiveConfig:
+    """The model `autoregressive.models.<name>` for pictures of `grid` tokens."""
+    settings = params.autoregressive.models[name]
+    return AutoregressiveConfig(
+        text_vocabulary=text.vocabulary,
+        text_length=params.text.length,
+        text_padding=text.pad_id,
+        codes=params.tokenizer.fine.codes,
+        rows=grid[0],
+        columns=grid[1],
+        width=settings.width,
+        layers=settings.layers,
+        heads=settings.heads,
+        feed_forward=settings.feed_forward,
+    )

@@ -24,7 +24,7 @@ SHIFT = 2  # pixels that a training picture moves, at most, in each direction
 
 
 class Captions:
-    """All captions of a split as token ids, to draw one for each picture of a batch.
+    """All captions of a split, to draw one for each picture of a batch; they become tokens when they are drawn.
 
     Args:
         captions: N dicts language → captions.
@@ -33,17 +33,16 @@ class Captions:
     """
 
     def __init__(self, captions: list[dict[str, list[str]]], languages: list[str], encode):
-        self.languages = languages
-        texts, self.first, self.count = [], [], []
+        self.languages, self.encode = languages, encode
+        self.texts, first, count = [], [], []
         for entry in captions:
-            self.first.append([])
-            self.count.append([])
+            first.append([])
+            count.append([])
             for language in languages:
-                self.first[-1].append(len(texts))
-                self.count[-1].append(len(entry[language]))
-                texts += entry[language]
-        self.tokens = np.asarray(encode(texts), dtype=np.int64)  # [all captions, L]
-        self.first, self.count = np.array(self.first), np.array(self.count)  # [N, languages]
+                first[-1].append(len(self.texts))
+                count[-1].append(len(entry[language]))
+                self.texts += entry[language]
+        self.first, self.count = np.array(first), np.array(count)  # [N, languages]
 
     def draw(self, indices: np.ndarray, random: np.random.Generator, language: str | None = None) -> np.ndarray:
         """One caption for each picture in `indices`, int64 [B, L]: in one language, or in a random one each."""
@@ -52,7 +51,8 @@ class Captions:
         else:
             column = np.full(len(indices), self.languages.index(language))
         count = self.count[indices, column]
-        return self.tokens[self.first[indices, column] + random.integers(count)]
+        chosen = self.first[indices, column] + random.integers(count)
+        return np.asarray(self.encode([self.texts[number] for number in chosen]), np.int64)
 
 
 def trainee(params: ClipParams, seed: int, config: ClipConfig, images: np.ndarray, captions: Captions) -> Supervised:

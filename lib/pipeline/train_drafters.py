@@ -66,8 +66,8 @@ def run(params: Params, name: str) -> None:
     )
 
     network.eval()
-    few = test.tokens[: params.evaluation.pictures]
-    found = overlap(model, network, test.captions.first()[: len(few)], few)  # [pictures, tokens ahead]
+    few = test.tokens[: params.autoregressive.measured]
+    found = overlap(model, network, test.captions.first(len(few)), few)  # [pictures, tokens ahead]
     random = np.random.Generator(np.random.PCG64(params.seed))
     metrics = {
         "parameters": sum(weights.numel() for weights in network.parameters()),

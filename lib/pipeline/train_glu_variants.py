@@ -48,12 +48,10 @@ def run(params: Params, variant: str) -> None:
             tasks["val"].held_out(settings.curve_pictures),
             settings.curve_points,
         )
-        measure = partial(paired.evaluate, trainee.model, batch_size=setting.batch_size)
         held_out = tasks["test"].held_out(settings.pictures)
         report[length] = {
             "steps": steps,
-            "nats": measure(trainee.average, held_out).tolist(),
-            "nats_last_weights": measure(trainee.params, held_out).tolist(),
+            "nats": paired.evaluate(trainee.model, trainee.average, held_out, setting.batch_size).tolist(),
             "curve": {"step": trainee.measured.tolist(), "nats": trainee.curve.tolist()},  # [points, seeds]
             "training": thinned(trainee.losses),
         }

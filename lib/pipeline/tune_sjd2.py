@@ -59,8 +59,8 @@ def run(params: Params, name: str) -> None:
     )
 
     model = trainee.model.eval()
-    few = test.tokens[: params.evaluation.pictures]
-    own = test.captions.first()[: len(few)]
+    few = test.tokens[: params.autoregressive.measured]
+    own = test.captions.first(len(few))
     random = np.random.Generator(np.random.PCG64(params.seed))
     metrics = {"history": history, "nats_per_token": {}, "nats_per_level": {}}
     for key, one in (("untuned", untuned), ("tuned", model)):

@@ -8,7 +8,9 @@ from lib.errors import EaselError
 
 
 class Captions:
-    """The captions of a split, tokenised up front, from which every update draws.
+    """The captions of a split, from which every update draws.
+
+    Captions become tokens when they are drawn: a run of few updates reads a small part of them.
 
     Args:
         captions: one dict per picture, language → its captions.
@@ -17,9 +19,8 @@ class Captions:
 
     def __init__(self, captions: Sequence[dict[str, list[str]]], encode: Callable[[list[str]], np.ndarray]):
         groups = [list(entry.values()) for entry in captions]
-        flat = [caption for entry in groups for group in entry for caption in group]
-        self.ids = np.asarray(encode(flat), np.int32)  # [captions, text_length]
-        self.empty = np.asarray(encode([""]), np.int32)[0]  # [text_length]
+        self.texts = [caption for entry in groups for group in entry for caption in group]
+        self.encode = encode
         languages = max(map(len, groups))
         self.counts = np.zeros((len(groups), languages), np.int64)  # [pictures, languages]
         for row, entry in zip(self.counts, groups, strict=True):
@@ -42,11 +43,14 @@ class Captions:
         language = generator.integers((counts > 0).sum(axis=1))  # [B]
         chosen = starts[rows, language] + generator.integers(counts[rows, language])
         kept = generator.random(len(indices)) >= dropout
-        return np.where(kept[:, None], self.ids[chosen], self.empty)
+        return self._ids([self.texts[number] if keep else "" for number, keep in zip(chosen, kept, strict=True)])
 
-    def first(self) -> np.ndarray:
-        """The first caption of the first language of every picture, int32 [pictures, text_length]."""
-        return self.ids[self.starts[:, 0]]
+    def first(self, most: int | None = None) -> np.ndarray:
+        """The first caption of the first language of the first `most` pictures, or of all: int32 [N, text_length]."""
+        return self._ids([self.texts[number] for number in self.starts[:most, 0]])
+
+    def _ids(self, texts: list[str]) -> np.ndarray:
+        return np.asarray(self.encode(texts), np.int32)
 
 
 def check_tokens(tokens: np.ndarray, pictures: int, length: int, codes: int) -> None:

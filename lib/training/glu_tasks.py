@@ -33,7 +33,7 @@ class ImageTask:
 
     def held_out(self, most: int) -> Batch:
         """The first caption and the tokens of the first `most` pictures."""
-        return self.captions.first()[:most], self.tokens[:most].astype(np.int32)
+        return self.captions.first(most), self.tokens[:most].astype(np.int32)
 
 
 class SpanTask:

@@ -157,6 +157,7 @@ def test_every_decoder_runs_and_is_described(workplace):
         assert all(0 < inside < whole for inside, whole in zip(run["network_seconds"], run["seconds"], strict=True))
         assert ("trace" in run) == (name == "jacobi")
     trace = report["runs"]["jacobi"]["trace"]
+    assert len(trace["a_token"]) == 2 and min(trace["a_token"]) > 0
     assert np.shape(trace["looked_at"]) == (2, 3) and [seed[0] for seed in trace["changes"]] == [None, None]
     assert report["runs"]["sjd2_match"]["options"]["keep"] == "inf"
     # Two copies, one layer, keys and values of two heads of 8 numbers, 4 bytes each, for caption, slots and one more.

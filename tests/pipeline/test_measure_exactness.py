@@ -1,9 +1,11 @@
 """Stage measure_exactness: its cases, and what it says of a lossless and of a lossy decoder."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
+from lib.config_sjd2 import ExactnessParams
 from lib.decoding import sjd2
 from lib.decoding.decoders import DECODERS
 from lib.pipeline import measure_exactness
@@ -42,8 +44,8 @@ def test_rows_that_depend_on_their_batch_are_found_out():
 
 def test_the_report_has_all_cases(tmp_path, monkeypatch):
     few = dict(list(cases().items())[:2])
-    for name, value in {"OUT": tmp_path / "e.json", "PICTURES": 200, "AGAIN": 4, "cases": lambda: few}.items():
-        monkeypatch.setattr(measure_exactness, name, value)
-    measure_exactness.run(None)
+    monkeypatch.setattr(measure_exactness, "OUT", tmp_path / "e.json")
+    monkeypatch.setattr(measure_exactness, "cases", lambda: few)
+    measure_exactness.run(SimpleNamespace(exactness=ExactnessParams(pictures=200, again=4)))
     text = (tmp_path / "e.json").read_text()
     assert all(f'"{name}"' in text for name in few)

@@ -62,6 +62,14 @@ def glu_study():
     }
 
 
+def decoding_study():
+    """Only the toy chain, as in a profile without any decoding."""
+    case = {"lossless": True, "total_variation": 0.004, "by_chance": {"mean": 0.01, "most": 0.02}, "p": 0.4}
+    case |= {"same_in_batches_of": {"1": 1.0, "4": 1.0}}
+    empty = {name: {} for name in ("groups", "networks", "control", "surface", "initial")}
+    return empty | {"exactness": {"cases": {"Jacobi, shared noise": case}}}
+
+
 def trained():
     measures = {"nats_per_token": entry(1.5), "top1": entry(0.6)}
     gain = {"en": entry(0.04), "zh": entry(0.03)}
@@ -75,7 +83,13 @@ def params(request, tmp_path, monkeypatch):
         shutil.copy(REPOSITORY / name, tmp_path)
     Path("lib/pipeline").mkdir(parents=True)
     Path("lib/evidence").mkdir()
-    for module in ("pipeline/tables", "pipeline/pin", "evidence/glu_tables"):
+    for module in (
+        "pipeline/tables",
+        "pipeline/pin",
+        "evidence/glu_tables",
+        "evidence/sjd2_rows",
+        "evidence/sjd2_tables",
+    ):
         shutil.copy(REPOSITORY / "lib" / f"{module}.py", f"lib/{module}.py")
     found = config.load()
     found.results.mkdir(parents=True)
@@ -93,6 +107,7 @@ def params(request, tmp_path, monkeypatch):
         "dalle_mini_search": {"optimizer": "adafactor", "steps": 9}
         | {"runs": [{"learning_rate": rate, "val_nats": entry(2.0)} for rate in (0.01, 0.1)]},
         "glu": glu_study(),
+        "sjd2": decoding_study(),
     }
     if not request.param:
         reports["tokenizer"] = {"test": tokenizer_report()}
@@ -113,6 +128,7 @@ def test_tables_leave_out_what_does_not_apply(params):
     assert (out / "dalle_mini_ranking.md").exists() == applicable
     assert "0.1 " in (out / "dalle_mini_search.md").read_text()
     assert "0.0400" in (out / "dalle_mini_training.md").read_text()
+    assert "Jacobi, shared noise" in (out / "sjd2_exactness.md").read_text() and not (out / "sjd2_quality.md").exists()
 
 
 def test_pinned_costs_and_the_readme_come_from_the_run(params):
@@ -131,7 +147,7 @@ def test_pinned_costs_and_the_readme_come_from_the_run(params):
     assert "train_tokenizer" in costs and "all" in costs
     pin.write_readme(found.results / "tables")
     readme = Path("README.md").read_text()
-    assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
+    assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "\nold\n" not in readme
     assert costs in readme and (found.results / "tables" / "tokenizer.md").read_text() in readme
 
 
