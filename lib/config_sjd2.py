@@ -252,7 +252,7 @@ class DecodingParams:
     """All decoding.
 
     Attributes:
-        names: of the groups, in the order in which they are decoded; dvc.yaml cannot list the keys of a mapping.
+        names: of the groups that are decoded, in that order; dvc.yaml cannot list the keys of a mapping.
         seeds: paired over everything that is compared.
         guidance, temperature, top_k: of every run that does not say otherwise.
     """
@@ -266,9 +266,9 @@ class DecodingParams:
 
     def __post_init__(self):
         require(
-            sorted(self.names) == sorted(self.groups),
+            len(set(self.names)) == len(self.names) and set(self.names) <= set(self.groups),
             "decoding.names",
-            f"must name each of decoding.groups once: {', '.join(self.groups)}",
+            f"must name some of decoding.groups, each once: {', '.join(self.groups)}",
         )
         require(self.seeds > 0, "decoding.seeds", "must be at least 1")
         self._check_sampling("decoding", {name: getattr(self, name) for name in ("guidance", "temperature", "top_k")})

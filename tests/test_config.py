@@ -131,7 +131,14 @@ def test_wrong_changes_of_a_fine_tuning_are_named(tree, change, message):
         config.build(tree, "x")
 
 
-@pytest.mark.parametrize("section", ["autoregressive", "sjd2", "decoding"])
+@pytest.mark.parametrize("names", [["quality", "quality"], ["quality", "unheard_of"]])
+def test_groups_that_are_decoded_are_described(tree, names):
+    tree["decoding"]["names"] = names
+    with pytest.raises(EaselError, match=r"decoding\.names must name some of decoding\.groups, each once: quality"):
+        config.build(tree, "x")
+
+
+@pytest.mark.parametrize("section", ["autoregressive", "sjd2"])
 def test_names_of_what_runs_are_those_that_are_described(tree, section):
     tree[section]["names"] = tree[section]["names"][1:]
     with pytest.raises(EaselError, match=rf"{section}\.names must name each of {section}\.\w+ once"):

@@ -81,12 +81,15 @@ def check(
 
     reference = results.read(reference_file)
     _check_reference(reference, reference_file)
-    documents = _documents(results_folder)
+    # By whole keys, as they were pinned: a name inside one may hold dots itself.
+    found = {
+        f"{file}:{key}": value
+        for file, document in _documents(results_folder).items()
+        for key, value in results.leaves(document)
+    }
     compared = []
     for name, entry in sorted(reference.items()):
-        file, key = name.split(":", 1)
-        measured = results.find(documents.get(file), key)
-        compared.append(_compare(name, entry, measured))
+        compared.append(_compare(name, entry, found.get(name)))
     for name, value, _ in _matching(results_folder, rules):
         if name not in reference:
             compared.append(Comparison(name, NEW, None, value, ""))
@@ -96,10 +99,10 @@ def check(
     breaches = [item for item in compared if item.state in (DRIFTED, MISSING)]
     if breaches:
         first = breaches[0]
-        found = "nothing" if first.state == MISSING else _show(first.measured)
+        measured = "nothing" if first.state == MISSING else _show(first.measured)
         raise EaselError(
             f"{len(breaches)} of {len(reference)} pinned numbers of profile {profile} drifted or are missing, e.g. "
-            f"{first.name}: reference {_show(first.reference)}, found {found} (allowed: {first.allowed}). "
+            f"{first.name}: reference {_show(first.reference)}, found {measured} (allowed: {first.allowed}). "
             f"See {report}. If the change is meant, pin the new numbers."
         )
     return compared

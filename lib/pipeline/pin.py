@@ -21,7 +21,7 @@ from lib.pipeline.verify import CLAIMS, REFERENCE
 README, COSTS = Path("README.md"), Path("results/runtimes.md")
 QUOTED = (
     *("tokenizer", "reader", "dalle_mini", "dalle_mini_ranking", "dalle_mini_languages", "dalle_mini_training"),
-    *("glu_variants", "glu_switches"),
+    *("glu_variants", "glu_switches", "sjd2_sizes", "sjd2_control"),
 )
 BEGIN, END = "<!-- results: written by `make pin` from results/; do not edit -->", "<!-- end of results -->"
 
@@ -80,8 +80,11 @@ def write_runtimes(profile: str) -> None:
 
 
 def readme_block(tables_folder: Path) -> str:
-    """The part of README.md that quotes numbers: the tables as the stages wrote them, the costs as pinned."""
-    quoted = [*(tables_folder / f"{name}.md" for name in QUOTED), COSTS]
+    """The part of README.md that quotes numbers: the tables as the stages wrote them, the costs as pinned.
+
+    Tables that do not apply, which stage tables leaves out, are left out here.
+    """
+    quoted = [path for name in QUOTED if (path := tables_folder / f"{name}.md").is_file()] + [COSTS]
     return "\n".join([BEGIN, "", *(path.read_text(encoding="utf-8") for path in quoted), END])
 
 
