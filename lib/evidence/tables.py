@@ -39,6 +39,7 @@ LATEX = str.maketrans(
         "’": "'",
         "−": "$-$",
         "×": r"$\times$",
+        "χ": r"$\chi$",
         "±": r"$\pm$",
         "→": r"$\rightarrow$",
         "↑": r"$\uparrow$",
