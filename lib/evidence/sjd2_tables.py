@@ -57,7 +57,7 @@ TABLES = {
     ),
     "sizes": Table(
         rows.size_rows,
-        "The same decoders on three networks (twin of the paper's Table 5).",
+        "The same decoders on networks of several sizes (twin of the paper's Table 5).",
         TIME,
         claims=("C1", "C2"),
     ),

@@ -55,6 +55,12 @@ def test_pin_refuses_what_cannot_be_a_reference(run):
         drift.pin(run(), [DriftRule("b.json", "*", "exact")])
 
 
+def test_names_may_hold_dots(run):
+    reference = drift.pin(run(model={"budget 0.1": {"count": 3}}), RULES)
+    assert "a.json:model.budget 0.1.count" in reference
+    assert {item.state for item in check(run(model={"budget 0.1": {"count": 3}}), reference)} == {"reproduced"}
+
+
 def test_an_unchanged_run_and_one_within_tolerance_pass(run):
     reference = drift.pin(run(), RULES)
     assert {item.state for item in check(run(), reference)} == {"reproduced"}
