@@ -1,5 +1,7 @@
 """Configuration of SJD2's study: `autoregressive`, `sjd2`, `drafters`, `exactness`, `decoding` of params.yaml."""
 
+import itertools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
@@ -56,10 +58,12 @@ class AutoregressiveParams:
 
     Attributes:
         names: of the models, in the order in which they are trained; dvc.yaml cannot list the keys of a mapping.
+        languages: of their captions; none means all that the data have.
         measured: pictures of a split behind the losses of these models and of what is tuned from them.
     """
 
     names: tuple[str, ...]
+    languages: tuple[str, ...]
     measured: int
     models: Mapping[str, AutoregressiveModelParams]
 
@@ -215,20 +219,32 @@ UNTUNED = "model:"  # what stands before the name of a network that is not tuned
 
 @dataclass(frozen=True)
 class DecodingRunParams:
-    """One network decoded in one way.
+    """One network decoded in one way, or in several.
 
     Attributes:
-        network: one of sjd2.variants, or `model:` and one of autoregressive.models.
+        network: one of sjd2.variants, or `model:` and one of autoregressive.models; empty for that of the group.
         options: of the decoder, whose module in lib/decoding/ explains them; those that are missing have its defaults.
         steps: of SJD2's denoising; 0 for every other decoder.
         sampling: guidance, temperature and top_k where they are not those of the section.
+        each: network, steps or an option → values, all of which are tried with each other.
     """
 
-    network: str
     decoder: DecoderName
+    network: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 0
     sampling: Mapping[str, float] = field(default_factory=dict)
+    each: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def one_by_one(self, name: str) -> dict[str, "DecodingRunParams"]:
+        """The runs that this is, by `name` and the values that they have of `each`."""
+        found = {}
+        for values in itertools.product(*self.each.values()):
+            chosen = dict(zip(self.each, values, strict=True))
+            own = {key: chosen.pop(key) for key in ("network", "steps") if key in chosen}
+            one = replace(self, options=dict(self.options) | chosen, each={}, **own)
+            found["_".join([name, *map(str, values)])] = one
+        return found
 
 
 @dataclass(frozen=True)
@@ -239,12 +255,23 @@ class DecodingGroupParams:
         prompts: of every category, the first ones.
         captions: of the test split, the first ones; their pictures are what FID and KID compare.
         batch_size: rows that are decoded at once.
+        network: of the runs that name none.
+        single: the runs one by one, those of `each` among them.
     """
 
     prompts: int
     captions: int
     batch_size: int
     runs: Mapping[str, DecodingRunParams]
+    network: str = ""
+
+    @property
+    def single(self) -> dict[str, DecodingRunParams]:
+        return {
+            key: replace(one, network=one.network or self.network)
+            for name, run in self.runs.items()
+            for key, one in run.one_by_one(name).items()
+        }
 
 
 @dataclass(frozen=True)
@@ -279,11 +306,15 @@ class DecodingParams:
             require(group.prompts + group.captions > 0, f"{where}.prompts", "or captions must be above 0")
             require(group.batch_size > 0, f"{where}.batch_size", "must be at least 1")
             require(group.runs, f"{where}.runs", "must name at least one run")
-            for key, run in group.runs.items():
+            counts = [math.prod(map(len, run.each.values())) for run in group.runs.values()]
+            require(all(counts), f"{where}.runs", "must try at least one value of each")
+            require(len(group.single) == sum(counts), f"{where}.runs", "must differ in names, values of each included")
+            for key, run in group.single.items():
                 self._check_run(f"{where}.runs.{key}", key, run)
 
     def _check_run(self, where: str, key: str, run: DecodingRunParams) -> None:
-        require(re.fullmatch(r"\w+", key), where, "names a file: letters, digits and _ only")
+        require(re.fullmatch(r"[\w.]+", key), where, "names a file: letters, digits, _ and . only")
+        require(run.network, f"{where}.network", "must be named, here or for the whole group")
         if run.decoder == "sjd2":
             require(run.steps > 0, f"{where}.steps", "must be above 0")
             require(not run.network.startswith(UNTUNED), f"{where}.network", "must be tuned: one of sjd2.variants")

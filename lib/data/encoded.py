@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.data.selection import kept
-from lib.data.store import Split
+from lib.data.store import Split, read_meta
 from lib.errors import EaselError
 from lib.training.captions import Captions
 
@@ -33,15 +33,36 @@ def encoded_splits(
     splits: Sequence[str],
     size: int,
     leave_out: Sequence[str],
+    languages: Sequence[str],
     encode: Callable[[list[str]], np.ndarray],
 ) -> dict[str, Encoded]:
-    """Several splits by name, their captions tokenised by `encode`; the rest as for `encoded_pictures`."""
-    found = {}
+    """Several splits by name, their captions in `languages` tokenised by `encode`; the rest as for `encoded_pictures`.
+
+    Raises:
+        EaselError: see `encoded_pictures` and `chosen_languages`.
+    """
+    chosen, found = chosen_languages(languages, read_meta(data)["languages"]), {}
     for split in splits:
         grids, captions = encoded_pictures(data, tokens, split, size, leave_out)
         flat = grids.reshape(len(grids), -1)  # [N, h, w] → [N, h · w]
-        found[split] = Encoded(flat, grids.shape[1:], Captions(captions, encode))
+        own = [{language: entry[language] for language in chosen} for entry in captions]
+        found[split] = Encoded(flat, grids.shape[1:], Captions(own, encode))
     return found
+
+
+def chosen_languages(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
+    """The languages of a training's captions: those named, or all that the data have.
+
+    Raises:
+        EaselError: one that the data do not have.
+    """
+    missing = set(wanted) - set(there)
+    if missing:
+        raise EaselError(
+            f"params.yaml asks for captions in {', '.join(sorted(missing))}, but they are in {', '.join(there)}; "
+            "name some of these, or none for all."
+        )
+    return list(wanted or there)
 
 
 def encoded_pictures(

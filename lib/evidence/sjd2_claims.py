@@ -15,6 +15,7 @@ from lib.evidence.statistics import spearman
 SEEDS = "sampling seeds of one trained model"
 NETWORKS = ("small", "large", "wide")
 SMALL = "small"
+BASE = "short"  # what the ablations of the fine-tuning are compared with
 # Of the pretraining's updates, and what counts as no rise of the loss on clean input (nats a token).
 TUNING_SHARE = 0.1
 # Share of prompts that autoregressive decoding must draw right before a loss of ACCURACY_MARGIN means anything: four
@@ -184,7 +185,7 @@ def ablations(groups: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str,
     """C12: level tokens; C16: SJD's window; C17: its first drafts; D17: S against window / steps."""
     found = {}
     runs = groups.get("levels", {"runs": {}})["runs"]
-    told, untold = (sjd2.pick(runs, network, ROLES["sjd2"]) for network in (SMALL, "untold"))
+    told, untold = (sjd2.pick(runs, network, ROLES["sjd2"]) for network in (BASE, "untold"))
     if told and untold:
         found["levels"] = pair(seeds_of(runs[untold]), seeds_of(runs[told]), "tokens a pass")
     for initial in ("one_hot", "uniform"):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from lib import config
 from lib.data import manifest
+from lib.data.encoded import chosen_languages
+from lib.data.store import read_meta
 from lib.pipeline.dependencies import imports, module_path
 
 DATA = Path("data")
@@ -17,11 +19,15 @@ OUT = Path("build/data_check.json")
 
 
 def run(params: config.Params) -> None:
-    """Checks data/ against its own manifest and, for the pinned data set, against the pinned one.
+    """Checks data/ against its own manifest, against the pinned one if it is that data set, and for the languages that
+    trainings ask for.
 
     Raises:
-        EaselError: a file differs; the message says which, and whether parameters, code or the platform changed.
+        EaselError: a file differs; the message says which, and whether parameters, code or the platform changed. Or
+            there are no captions in a language.
     """
+    for wanted in (*params.dalle_mini.languages.values(), params.autoregressive.languages):
+        chosen_languages(wanted, read_meta(DATA)["languages"])
     now = identity(params, manifest.check_manifest(DATA))
     applies = PINNED.is_file() and manifest.read_pinned(PINNED)["params"] == now["params"]
     if applies:

@@ -18,6 +18,7 @@ import torch
 
 from lib.config import Params
 from lib.config_sjd2 import UNTUNED, DecodingGroupParams, DecodingRunParams
+from lib.data.encoded import chosen_languages
 from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
 from lib.data.selection import kept
 from lib.data.store import Split, read_meta, read_prompts, write_json
@@ -75,7 +76,7 @@ def run(params: Params, group: str) -> None:
     empty = text.encode([""], params.text.length)[0]
     models: dict[str, Autoregressive] = {}
     samplers = {}
-    for name, one in settings.runs.items():
+    for name, one in settings.single.items():
         with blamed_on(f"decoding.groups.{group}.runs.{name}"):
             if one.network not in models:
                 models[one.network] = load(params, one.network)
@@ -84,7 +85,8 @@ def run(params: Params, group: str) -> None:
         if len({(model.config.rows, model.config.columns) for model in models.values()}) > 1:
             raise EaselError("the networks' pictures differ in size; make it two groups.")
         size = params.autoregressive.models[base(params, next(iter(models)))].pictures
-        rows = rows_of(settings, size, params.tokenizer.fine.leave_out)
+        language = chosen_languages(params.autoregressive.languages, read_meta(DATA)["languages"])[0]
+        rows = rows_of(settings, size, params.tokenizer.fine.leave_out, language)
 
     where = training("decode_pictures", params, group)
     parts = {
@@ -150,14 +152,13 @@ def sampling_of(params: Params, one: DecodingRunParams) -> dict[str, float]:
     return {name: getattr(params.decoding, name) for name in ("guidance", "temperature", "top_k")} | dict(one.sampling)
 
 
-def rows_of(settings: DecodingGroupParams, size: int, leave_out: tuple[str, ...]) -> list[Row]:
-    """What a group draws: prompts, then captions of test pictures that there are of `size` pixels.
+def rows_of(settings: DecodingGroupParams, size: int, leave_out: tuple[str, ...], language: str) -> list[Row]:
+    """What a group draws: prompts, then captions of test pictures that there are of `size` pixels, in `language`.
 
     Raises:
         EaselError: there are fewer such captions.
     """
-    languages, prompts, test = read_meta(DATA)["languages"], read_prompts(DATA), Split.open(DATA, "test")
-    language = "en" if "en" in languages else languages[0]
+    prompts, test = read_prompts(DATA), Split.open(DATA, "test")
     numbers = {prompt["id"]: number for number, prompt in enumerate(prompts)}
     chosen = first_of_each_category(prompts, settings.prompts)
     rows = [Row(one["id"], "prompt", None, numbers[one["id"]], one[language]) for one in chosen]
@@ -187,7 +188,7 @@ def write(
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     runs = {}
-    for name, one in settings.runs.items():
+    for name, one in settings.single.items():
         loaded = [checkpoint.load(path) for (_, owner), path in parts.items() if owner == name]
         arrays, numbers = zip(*loaded, strict=True)
         tokens = np.stack([part["tokens"] for part in arrays])  # [S, R, length]
@@ -216,7 +217,7 @@ def write(
             a_token = [sum(seed) / (len(rows) * config.length) for seed in counts]  # by all slots that are traced
             runs[name]["trace"] = {"changes": means, "looked_at": pairs, "a_token": a_token}
     about = {
-        "rows": [{"id": row.id, "kind": row.kind, "picture": row.picture} for row in rows],
+        "rows": [{"id": row.id, "kind": row.kind, "picture": row.picture, "text": row.text} for row in rows],
         "seeds": params.decoding.seeds,
         "length": config.length,
         "rows_of_tokens": config.rows,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lib.config import Params
-from lib.data.store import Split, read_meta, read_prompts, write_json
+from lib.data.store import Split, read_prompts, write_json
 from lib.decoding import decoders
 from lib.evidence import sjd2, sjd2_claims
 from lib.evidence.glu import paired
@@ -37,7 +37,7 @@ SHOWN = 6  # pictures of a run that are kept
 KEPT = [
     *(("decoders", "small", role) for role in ("autoregressive", "shared", "sjd", "sjd2", "sjd2_any", "denoised")),
     *(("wide", "wide", role) for role in ("autoregressive", "sjd2")),
-    *(("embeddings", name, "denoised") for name in ("small", "plain", "standard_002", "plain_002", "plain_1")),
+    *(("embeddings", name, "denoised") for name in ("short", "plain", "standard_002", "plain_002", "plain_1")),
 ]
 
 
@@ -165,8 +165,6 @@ class Judge:
     def __init__(self, params: Params):
         self.seed, self.resamples = params.seed, params.evaluation.bootstrap
         self.prompts = {prompt["id"]: prompt for prompt in read_prompts(DATA)}
-        languages = read_meta(DATA)["languages"]
-        self.language = "en" if "en" in languages else languages[0]  # as stage decode_pictures takes it
         self.test = Split.open(DATA, "test")
         self.tokenizer = vqgan.load(TOKENIZER)
         self.clips, self.extractors, self.reader = load_judges(params.evaluation)
@@ -188,7 +186,7 @@ class Judge:
         if asked and self.reader is not None:
             report |= self.accuracies(tokens[:, asked], [self.prompts[rows[index]["id"]] for index in asked])
         if whole and described:
-            report |= self.likeness(tokens[:, described], [rows[index]["picture"] for index in described])
+            report |= self.likeness(tokens[:, described], [rows[index] for index in described])
         return report
 
     def accuracies(self, tokens: np.ndarray, prompts: list[dict]) -> dict[str, Any]:
@@ -210,11 +208,11 @@ class Judge:
             report[key]["by_seed"] = outcomes.reshape(seeds, -1).mean(axis=1).tolist()
         return report
 
-    def likeness(self, tokens: np.ndarray, numbers: list[int]) -> dict[str, Any]:
-        """CLIP score of [S, C, h, w] drawn for the captions of test pictures `numbers`; FID and KID to those pictures,
-        all seeds together."""
-        drawn = self.pictures(tokens)
-        texts = [self.test.captions[number][self.language][0] for number in numbers] * len(tokens)
+    def likeness(self, tokens: np.ndarray, rows: list[dict]) -> dict[str, Any]:
+        """CLIP score of [S, C, h, w] drawn for captions of test pictures; FID and KID to those pictures, all seeds
+        together."""
+        drawn, numbers = self.pictures(tokens), [row["picture"] for row in rows]
+        texts = [row["text"] for row in rows] * len(tokens)
         report: dict[str, Any] = {}
         for name, judge in self.clips.items():
             report[name], scores = clip_score.clip_score(drawn, texts, judge, self.random(2), self.resamples)
@@ -337,11 +335,5 @@ def keep_pictures(groups: Mapping[str, Any], decoded: Mapping[str, Any], judge: 
         few = np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).round().astype(int)  # spread over the categories
         key = f"{group}_{network}_{role}"
         write_strip(out / f"{key}.png", judge.pictures(np.load(DECODED / group / f"{name}.npy")[:1, few]))
-        shown = [
-            judge.prompts[row["id"]][judge.language]
-            if row["kind"] == "prompt"
-            else judge.test.captions[row["picture"]][judge.language][0]
-            for row in (rows[index] for index in few)
-        ]
-        texts[key] = {"run": name, "texts": shown}
+        texts[key] = {"run": name, "texts": [rows[index]["text"] for index in few]}
     write_json(out / "texts.json", texts)

@@ -2,6 +2,7 @@
 metrics.json)."""
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from lib.config import Params
-from lib.data.encoded import encoded_splits
+from lib.data.encoded import Encoded, encoded_splits
 from lib.data.store import write_json
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive
@@ -33,9 +34,7 @@ def run(params: Params, name: str) -> None:
     """Trains the model `autoregressive.models.<name>` on the train split, measures it on val and test."""
     settings = params.autoregressive.models[name]
     text = TextTokenizer.load(TEXT)
-    encode = partial(text.encode, length=params.text.length)
-    splits = ("train", "val", "test")
-    pictures = encoded_splits(DATA, TOKENS, splits, settings.pictures, params.tokenizer.fine.leave_out, encode)
+    pictures = pictures_of(params, name, ("train", "val", "test"), text)
     train = pictures["train"]
     config = model_config(params, name, text, train.grid)
     model = Autoregressive(config, generator(params.seed, 0)).to("cuda" if torch.cuda.is_available() else "cpu")
@@ -69,6 +68,19 @@ def run(params: Params, name: str) -> None:
     shutil.rmtree(out, ignore_errors=True)
     autoregressive.save(model, out)
     write_json(out / "metrics.json", metrics)
+
+
+def pictures_of(params: Params, name: str, splits: Sequence[str], text: TextTokenizer) -> dict[str, Encoded]:
+    """What the model `autoregressive.models.<name>`, and whatever is tuned from it, is trained on and measured with."""
+    return encoded_splits(
+        DATA,
+        TOKENS,
+        splits,
+        params.autoregressive.models[name].pictures,
+        params.tokenizer.fine.leave_out,
+        params.autoregressive.languages,
+        partial(text.encode, length=params.text.length),
+    )
 
 
 def model_config(params: Params, name: str, text: TextTokenizer, grid: tuple[int, int]) -> AutoregressiveConfig:

@@ -1,6 +1,5 @@
 """Stage train_dalle_mini: captions and image tokens → build/dalle_mini/<name>/ (model.safetensors, metrics.json)."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import jax
 import numpy as np
 
 from lib.config import Params
+from lib.data.encoded import chosen_languages
 from lib.data.selection import kept
 from lib.data.store import Split, read_meta, write_json
 from lib.errors import EaselError
@@ -41,7 +41,7 @@ def run(params: Params, name: str) -> None:
     pictures = {split: load_pictures(params, split) for split in ("train", "val", "test")}
     tokens = {split: found for split, (found, _) in pictures.items()}
     entries = {split: found for split, (_, found) in pictures.items()}
-    languages = chosen_languages(settings.languages[name], read_meta(DATA)["languages"], name)
+    languages = chosen_languages(settings.languages[name], read_meta(DATA)["languages"])
     captions = {
         split: Captions([{language: entry[language] for language in languages} for entry in entries[split]], encode)
         for split in tokens
@@ -129,21 +129,6 @@ def use_devices(params: Params) -> None:
     parts = settings.accumulation * jax.device_count() // settings.model_devices
     if settings.batch_size % parts:
         raise EaselError(f"params.yaml: dalle_mini.batch_size must be a multiple of accumulation × devices = {parts}.")
-
-
-def chosen_languages(wanted: Sequence[str], there: Sequence[str], name: str) -> list[str]:
-    """The languages of a training: those named, or all that the data have.
-
-    Raises:
-        EaselError: one that the data do not have.
-    """
-    missing = set(wanted) - set(there)
-    if missing:
-        raise EaselError(
-            f"params.yaml: dalle_mini.languages.{name} asks for {', '.join(sorted(missing))}, "
-            f"but the captions are in {', '.join(there)}."
-        )
-    return list(wanted or there)
 
 
 def model_config(params: Params, vocabulary: int, padding: int, image_length: int) -> DalleMiniConfig:

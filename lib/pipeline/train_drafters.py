@@ -2,33 +2,26 @@
 metrics.json)."""
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from lib.config import Params
-from lib.data.encoded import encoded_splits
 from lib.data.store import write_json
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive, drafters
 from lib.models.drafters import Eagle, Medusa
 from lib.pipeline.stage import training
+from lib.pipeline.train_autoregressive import TEXT, pictures_of
 from lib.text import TextTokenizer
 from lib.training.drafters import DrafterTrainee, overlap
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.torch_state import generator
 
-DATA, TOKENS, TEXT, MODELS, OUT = (
-    Path("data"),
-    Path("build/tokens/fine"),
-    Path("build/text/tokenizer.json"),
-    Path("build/autoregressive"),
-    Path("build/drafters"),
-)
+MODELS, OUT = Path("build/autoregressive"), Path("build/drafters")
 
 
 def run(params: Params, name: str) -> None:
@@ -43,9 +36,7 @@ def run(params: Params, name: str) -> None:
             f"params.yaml: drafters.model is {settings.model!r}, must be one of "
             f"{', '.join(params.autoregressive.models)}."
         )
-    size = params.autoregressive.models[settings.model].pictures
-    encode = partial(TextTokenizer.load(TEXT).encode, length=params.text.length)
-    pictures = encoded_splits(DATA, TOKENS, ("train", "test"), size, params.tokenizer.fine.leave_out, encode)
+    pictures = pictures_of(params, settings.model, ("train", "test"), TextTokenizer.load(TEXT))
     train, test = pictures["train"], pictures["test"]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = autoregressive.load(MODELS / settings.model).to(device)

@@ -2,32 +2,25 @@
 metrics.json)."""
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from lib.config import Params
-from lib.data.encoded import encoded_splits
 from lib.data.store import write_json
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive
 from lib.models.autoregressive import nats
 from lib.pipeline.stage import training
+from lib.pipeline.train_autoregressive import TEXT, pictures_of
 from lib.text import TextTokenizer
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.sjd2 import Sjd2Trainee, nats_per_level
 
-DATA, TOKENS, TEXT, MODELS, OUT = (
-    Path("data"),
-    Path("build/tokens/fine"),
-    Path("build/text/tokenizer.json"),
-    Path("build/autoregressive"),
-    Path("build/sjd2"),
-)
+MODELS, OUT = Path("build/autoregressive"), Path("build/sjd2")
 
 
 def run(params: Params, name: str) -> None:
@@ -42,9 +35,7 @@ def run(params: Params, name: str) -> None:
             f"params.yaml: sjd2.variants.{name}.model is {settings.model!r}, must be one of "
             f"{', '.join(params.autoregressive.models)}."
         )
-    size = params.autoregressive.models[settings.model].pictures
-    encode = partial(TextTokenizer.load(TEXT).encode, length=params.text.length)
-    pictures = encoded_splits(DATA, TOKENS, ("train", "test"), size, params.tokenizer.fine.leave_out, encode)
+    pictures = pictures_of(params, settings.model, ("train", "test"), TextTokenizer.load(TEXT))
     train, test = pictures["train"], pictures["test"]
     untuned = autoregressive.load(MODELS / settings.model).to("cuda" if torch.cuda.is_available() else "cpu")
     trainee = Sjd2Trainee(untuned, train.captions, train.tokens, settings, params.seed)

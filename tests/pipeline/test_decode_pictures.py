@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lib import config
-from lib.config_sjd2 import DecodingParams
+from lib.config_sjd2 import DecodingGroupParams, DecodingParams
 from lib.data import store
 from lib.errors import EaselError
 from lib.models import autoregressive, drafters, vqgan
@@ -104,7 +104,7 @@ def section(runs=FEW, seeds=2, **changes):
     """Section `decoding` with one group, some of whose runs may be given in full."""
     chosen = runs if isinstance(runs, dict) else {name: RUNS[name] for name in runs}
     entries = {
-        name: dict(zip(("network", "decoder", "options", "steps", "sampling"), (*run, {})[:5], strict=True))
+        name: dict(zip(("network", "decoder", "options", "steps", "sampling", "each"), run, strict=False))
         for name, run in chosen.items()
     }
     group = {"prompts": 1, "captions": 2, "batch_size": 4, "runs": entries} | changes
@@ -120,7 +120,7 @@ def params(*arguments, **changes):
         threads=1,
         decoding=section(*arguments, **changes),
         sjd2=SimpleNamespace(variants=variants),
-        autoregressive=SimpleNamespace(models=models),
+        autoregressive=SimpleNamespace(models=models, languages=("en",)),
         drafters=SimpleNamespace(model="small"),
         text=SimpleNamespace(length=8),
         tokenizer=SimpleNamespace(fine=SimpleNamespace(leave_out=())),
@@ -140,8 +140,8 @@ def test_every_decoder_runs_and_is_described(workplace):
     assert set(tokens) == set(RUNS) == {path.stem for path in (workplace / "decoded/g").glob("*.npy")}
     assert [row["id"] for row in report["rows"]] == ["p0", "p1", "test-000000", "test-000001"]
     assert report["rows"][1:3] == [
-        {"id": "p1", "kind": "prompt", "picture": None},
-        {"id": "test-000000", "kind": "caption", "picture": 0},
+        {"id": "p1", "kind": "prompt", "picture": None, "text": "1 stars"},
+        {"id": "test-000000", "kind": "caption", "picture": 0, "text": "a red square"},
     ]
     sizes = {key: report[key] for key in ("seeds", "length", "rows_of_tokens", "columns", "batch_size", "threads")}
     assert sizes == {"seeds": 2, "length": 6, "rows_of_tokens": 2, "columns": 3, "batch_size": 4, "threads": 1}
@@ -273,6 +273,22 @@ def test_what_cannot_run_is_refused_before_anything_is_decoded(workplace, runs, 
         decode(runs, **changes)
 
 
+def test_each_tries_all_values_with_each_other():
+    tree = {
+        "decoder": "sjd2",
+        "options": {"keep": 1.0},
+        "each": {"window": [2, 4], "steps": [3], "network": ["b", "c"]},
+    }
+    runs = {"many": tree, "other": {"decoder": "sjd", "options": {"window": 1}}}
+    group = {"prompts": 1, "captions": 0, "batch_size": 4, "network": "a", "runs": runs}
+    found = config._convert(group, DecodingGroupParams, "params.yaml", "decoding.groups.g").single
+    assert list(found) == ["many_2_3_b", "many_2_3_c", "many_4_3_b", "many_4_3_c", "other"]
+    one, other = found["many_4_3_b"], found["other"]
+    assert (one.network, one.decoder, one.steps, one.each) == ("b", "sjd2", 3, {})
+    assert one.options == {"keep": 1.0, "window": 4}
+    assert (other.network, other.options, other.steps) == ("a", {"window": 1}, 0)
+
+
 def test_a_drafter_is_for_one_model_alone(workplace):
     settings = params(("eagle",))
     settings.drafters.model = "large"
@@ -292,6 +308,19 @@ def test_a_drafter_is_for_one_model_alone(workplace):
         ({"runs": {"a": ("small", "sjd", {}, 3)}}, r"runs\.a\.steps must be 0: decoder sjd denoises nothing"),
         ({"runs": {"a": ("model:small", "sjd2", {}, 3)}}, r"runs\.a\.network must be tuned"),
         ({"runs": {"a/b": ("small", "sjd", {}, 0)}}, r"runs\.a/b names a file"),
+        ({"runs": {"a": ("", "sjd", {}, 0)}}, r"runs\.a\.network must be named, here or for the whole group"),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {}, {"window": []})}},
+            r"groups\.g\.runs must try at least one value of each",
+        ),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {}, {"window": [4]}), "a_4": ("small", "sjd", {}, 0)}},
+            r"groups\.g\.runs must differ in names, values of each included",
+        ),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {}, {"network": ["small", ""]})}},
+            r"runs\.a_\.network must be named",
+        ),
         ({"runs": {"a": ("small", "sjd", {}, 0, {"top_p": 1})}}, r"runs\.a\.sampling may hold guidance"),
         ({"runs": {"a": ("small", "sjd", {}, 0, {"top_k": 1.5})}}, r"runs\.a\.sampling\.top_k must be a whole number"),
         (

@@ -24,8 +24,13 @@ from lib.text import MINIMUM, TextTokenizer
 SEEDS, SIDE, CODES = 5, 4, 6  # 4 × 4 tokens of 16 pixels
 LENGTH = SIDE * SIDE
 CATEGORIES = ("single_object", "counting")
-ROWS = [{"id": f"{category}-{n}", "kind": "prompt", "picture": None} for category in CATEGORIES for n in range(2)] + [
-    {"id": f"test-{n:06d}", "kind": "caption", "picture": n} for n in range(3)
+ROWS = [
+    {"id": f"{category}-{n}", "kind": "prompt", "picture": None, "text": "a star"}
+    for category in CATEGORIES
+    for n in range(2)
+] + [
+    {"id": f"test-{n:06d}", "kind": "caption", "picture": n, "text": text}
+    for n, text in enumerate(("a red square", "a blue star", "two green rings"))
 ]
 
 
