@@ -79,8 +79,10 @@ def _synchronise(shadow: Path, tree: dict) -> None:
     (shadow / ".dvc").mkdir(parents=True, exist_ok=True)
     (shadow / ".dvc" / "config").write_text(SHADOW_DVC.format(cache=Path(".dvc/cache").absolute()))
     shutil.copyfile(".dvcignore", shadow / ".dvcignore")
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False  # in flow style DVC's parser refuses the colon of model:small
     with open(shadow / "params.yaml", "w", encoding="utf-8") as file:
-        YAML(typ="safe", pure=True).dump(tree, file)
+        yaml.dump(tree, file)
 
 
 def _mirror(source: Path, target: Path) -> None:

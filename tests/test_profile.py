@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from dvc.utils.serialize import load_yaml
 
 from lib import config, profile
 from lib.errors import EaselError
@@ -36,6 +37,12 @@ def test_another_profile_gets_a_shadow_with_resolved_parameters():
     params = config.load(shadow / "params.yaml")
     assert params.profile == "smoke" and params.reader.steps < config.load().reader.steps
     assert (shadow / "lib" / "a.py").read_text() == "a = 1\n"
+
+
+def test_dvc_reads_the_parameters_of_a_shadow_as_they_are_meant():
+    path = profile.prepare("smoke", ["clip.steps=7"]) / "params.yaml"
+    assert load_yaml(path) == config.read_yaml(path)
+    assert config.read_yaml(path)["clip"]["steps"] == 7
 
 
 def test_a_shadow_follows_the_sources_and_keeps_its_outputs():

@@ -25,7 +25,7 @@ def answers(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def quality(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    """Tuned against untuned, FID, the CLIP score of a lossless decoder."""
+    """Tuned against untuned, the share of clean inputs, FID, the CLIP score of a lossless decoder."""
     groups, tuned = report["groups"], report["networks"].get(SMALL)
     moved = fid = clip = None
     if tuned:
@@ -36,11 +36,22 @@ def quality(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     if (runs := together(groups, SMALL, "autoregressive", "sjd2")) and "fid" in runs[1]:
         plain, best = runs
         fid = f"FID {said(plain['fid'])} → {said(best['fid'])}, KID {said(plain['kid'], 4)} → {said(best['kid'], 4)}"
+    by_share = []
+    for network in (SMALL, "cleaner"):
+        if (runs := together(groups, network, "autoregressive", "sjd2")) and network in report["networks"]:
+            trained, best = report["networks"][network], runs[1]
+            likelier = said(best["against"]["nats"], sign="+")
+            by_share.append(
+                f"with {100 * trained['clean_share']:.0f} % clean the loss rises by {trained['rise']:.3f}, "
+                f"S = {said(best['compression'])} and SJD2's pictures have {likelier} nats a token beside "
+                "autoregressive ones"
+            )
     for run in together(groups, f"model:{SMALL}", "eagle") or ():
         if "clip_score" in run.get("against", {}):
             clip = f"here it changes by {said(run['against']['clip_score'], 2, '+')}"
     return [
         ("What does fine-tuning alone move, without any new decoder (GenEval 0.48 → 0.52 in the paper)?", moved),
+        ("How many of the inputs should stay clean while tuning (not in the paper)?", "; ".join(by_share)),
         ("Is FID worse under SJD2, as in all four columns of the paper's Table 1?", fid),
         ("Can EAGLE, which is lossless, raise the CLIP score from 31.3 to 33.3 (Table 7)?", clip),
     ]

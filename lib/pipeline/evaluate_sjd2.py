@@ -29,7 +29,7 @@ DATA = Path("data")
 TOKENIZER, DECODED, EXACTNESS = Path("build/tokenizer/fine"), Path("build/decoded"), Path("build/exactness.json")
 MODELS, TUNED, DRAFTERS = Path("build/autoregressive"), Path("build/sjd2"), Path("build/drafters")
 # Groups whose pictures get CLIP score, FID and KID as well; of the others' only exact accuracy is measured.
-WHOLE = ("quality", "decoders", "large", "wide")
+WHOLE = sjd2_claims.FIRST
 FEWEST = 16  # real pictures; fewer make no distance
 PLACES = 5  # of the window, whose changes are shown; as in the paper's Figure 8
 SHOWN = 6  # pictures of a run that are kept
@@ -245,6 +245,7 @@ def networks(params: Params) -> dict[str, Any]:
             "standardize": variant.standardize,
             "table_deviation": variant.table_deviation,
             "spacing": variant.spacing,
+            "clean_share": variant.clean_share,
             "updates": variant.training.steps,
             "updates_share": variant.training.steps / params.autoregressive.models[variant.model].training.steps,
             "untuned": before,
