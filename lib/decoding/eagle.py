@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, FeaturePredictor
-from lib.decoding.speculative import chances, corrected, draw, leading
+from lib.decoding.speculative import chances, corrected, draw, leading, probabilities
 from lib.decoding.window import Window
 from lib.errors import EaselError
 
@@ -90,10 +90,10 @@ def decode(
         # What was fixed now, with the features it was predicted from; then one token of the chain a call.
         said, ahead = drafter.predict(tokens, features, before + 1)  # [B, K + 1, V], [B, K + 1, …]
         said, ahead = said[rows, agreed].unsqueeze(1), ahead[rows, agreed].unsqueeze(1)  # [B, 1, V], [B, 1, …]
-        proposals, chain = [said], [draw(said.exp(), for_drafts[:, :1])]
+        proposals, chain = [said], [draw(probabilities(said), for_drafts[:, :1])]
         for index in range(1, drafts):
             said, ahead = drafter.predict(chain[-1], ahead, before + agreed + 1 + index)
             proposals.append(said)
-            chain.append(draw(said.exp(), for_drafts[:, index : index + 1]))
+            chain.append(draw(probabilities(said), for_drafts[:, index : index + 1]))
         log_q, chain = torch.cat(proposals, dim=1), torch.cat(chain, dim=1)  # [B, K, V], [B, K]
     return view.decoded()

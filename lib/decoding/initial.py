@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lib.decoding.noise import RowRandom
-from lib.decoding.speculative import draw
+from lib.decoding.speculative import draw, probabilities
 from lib.decoding.window import Window
 from lib.errors import EaselError
 
@@ -65,13 +65,13 @@ class Drafts:
             log_p: the pass's log-probabilities [B, W, V].
             proposals: table [B, capacity, V] to note the drafts' proposals in, if the decoder needs them.
         """
-        window, slots = self.window, self.window.beyond
         if self.kind in ("one_hot", "uniform"):
             return  # there since the beginning
+        window, slots = self.window, self.window.beyond
         end = slots[:, :1]  # [B, 1], first slot after the window
         if self.kind == "sample_left":
             last = log_p[:, -1:].expand(-1, window.width, -1)  # [B, W, V]
-            tokens, log_q = draw(last.exp(), self.random.uniform(window.width)), last
+            tokens, log_q = draw(probabilities(last), self.random.uniform(window.width)), last
         else:
             source = (end - 1).expand_as(slots)
             if self.kind == "above":

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from lib.decoding.initial import Drafts, Initial
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, Predictor
-from lib.decoding.speculative import draw, leading
+from lib.decoding.speculative import leading, sampled
 from lib.decoding.window import Window
 from lib.errors import EaselError
 
@@ -49,7 +49,7 @@ def decode(
     while view.unfinished():
         log_p = predictor.predict(view.inputs, view.base)  # [B, W, V]
         if table is None:
-            tokens = draw(log_p.exp(), random.uniform(view.width))  # [B, W]
+            tokens = sampled(log_p, random.uniform(view.width))  # [B, W]
         else:
             tokens = (log_p + view.at(table)).argmax(dim=-1)
         agreed = leading(tokens == view.drafts)

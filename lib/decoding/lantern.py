@@ -13,7 +13,7 @@ from torch import Tensor
 from lib.decoding import eagle
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, FeaturePredictor
-from lib.decoding.speculative import chances
+from lib.decoding.speculative import chances, probabilities
 from lib.errors import EaselError
 
 
@@ -73,7 +73,7 @@ def pool(log_p: Tensor, drafts: Tensor, near: Tensor, budget: float) -> Tensor:
         [B, K, V].
     """
     around = near[drafts]  # [B, K, k]
-    p = log_p.exp()
+    p = probabilities(log_p)
     mass = p.gather(-1, around)
     taken = torch.where(mass.cumsum(dim=-1) <= budget, mass, 0.0)
     p = p.scatter_add(-1, around, -taken)  # exactly 0 where taken

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, FeaturePredictor
-from lib.decoding.speculative import chances, corrected, draw, leading
+from lib.decoding.speculative import chances, corrected, draw, leading, probabilities
 from lib.decoding.window import Window
 
 
@@ -52,5 +52,5 @@ def decode(predictor: FeaturePredictor, heads: MedusaHeads, random: RowRandom) -
         view.advance(agreed + 1)
 
         log_q = heads.predict(features[rows, agreed])[:, :count]  # of the slot fixed last → [B, K, V]
-        chain = draw(log_q.exp(), for_drafts[:, :-1])
+        chain = draw(probabilities(log_q), for_drafts[:, :-1])
     return view.decoded()

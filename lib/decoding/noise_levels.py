@@ -59,11 +59,16 @@ def corrupt(clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
     return (1 - time) * clean + time * noise
 
 
-def denoise(noisy: Tensor, estimate: Tensor, level: Tensor, times: Tensor) -> Tensor:
-    """One step down, to level − 1 (equation 3): noisy vectors [..., D] at int `level` [...] ≥ 1 and clean estimates.
+def shares(times: Tensor) -> Tensor:
+    """s / t of every level, float [T + 1], from the times of levels 1 … T: s is the time of the level below. 0 for the
+    clean level, which has none, as for level 1."""
+    return torch.cat([times.new_zeros(2), times[:-1] / times[1:]])
 
-    With s and t for the times of the lower and the present level, the equation comes to (s / t)·noisy +
-    (1 − s / t)·estimate, which is defined at t = 1 too. From level 1 the result is the estimate itself.
+
+def denoise(noisy: Tensor, estimate: Tensor, share: Tensor) -> Tensor:
+    """One step down (equation 3): noisy vectors [..., D], clean estimates, and s / t [...] of the levels they are at.
+
+    The equation comes to (s / t)·noisy + (1 − s / t)·estimate, which is defined at t = 1 too. From level 1 the result
+    is the estimate itself.
     """
-    share = (times[level - 1] / times[level]).unsqueeze(-1)
-    return share * noisy + (1 - share) * estimate
+    return torch.lerp(estimate, noisy, share.unsqueeze(-1))

@@ -20,7 +20,7 @@ import torch
 from lib.decoding.initial import Drafts, Initial
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, Predictor
-from lib.decoding.speculative import after_test, chances, corrected, draw, leading, residual
+from lib.decoding.speculative import chances, draw, leading, redrawn, residual
 from lib.decoding.window import Window
 from lib.errors import EaselError
 
@@ -64,8 +64,9 @@ def decode(
             # The correction of the first slot that failed, and the new drafts after it, by one rule.
             tokens = torch.where(passed, drafts, draw(residual(log_p, log_q), for_draw))
         else:
-            refined = draw(log_p.exp(), for_draw) if table is None else (log_p + view.at(table)).argmax(dim=-1)
-            tokens = after_test(agreed, drafts, corrected(log_p, log_q, agreed, for_draw), refined)
+            noise = None if table is None else view.at(table)
+            drawn = redrawn(log_p, log_q, agreed, for_draw, noise=noise)
+            tokens = torch.where(view.offsets < agreed.unsqueeze(1), drafts, drawn)
         view.write(tokens)
         view.put(proposals, log_p)
         first.enter(log_p, proposals)

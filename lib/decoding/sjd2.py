@@ -36,9 +36,9 @@ from typing import Literal, get_args
 import torch
 
 from lib.decoding.noise import RowRandom
-from lib.decoding.noise_levels import denoise
+from lib.decoding.noise_levels import denoise, shares
 from lib.decoding.predictor import Decoded, EmbeddedPredictor
-from lib.decoding.speculative import after_test, chances, corrected, draw, leading
+from lib.decoding.speculative import chances, leading, redrawn, sampled
 from lib.decoding.window import Window
 from lib.errors import EaselError
 
@@ -77,7 +77,7 @@ def decode(
     table = random.gumbel(predictor.length, predictor.codes) if coupling == "gumbel" else None
     view = Window(predictor, random, window, trace_slots)
     steps = len(predictor.times)
-    times = torch.cat([predictor.times.new_zeros(1), predictor.times])
+    left = shares(predictor.times)  # [T + 1]
     reach = math.ceil(view.width / steps)  # of accept = "denoised"
     needs_nearest = accept == "any" or trace_slots > 0
 
@@ -94,46 +94,47 @@ def decode(
     proposals = torch.full((view.rows.shape[0], view.capacity, predictor.codes), -math.log(predictor.codes))
     proposals = proposals.to(random.device)  # of a slot never predicted: uniform; only accept = "any" tests it
 
+    columns = torch.arange(view.width + 1, device=random.device)
     while view.unfinished():
-        own = view.slots + 1
-        log_p = predictor.predict_embedded(view.at(vectors), view.base, view.at(levels))  # [B, W, V]
-        drafts, log_q, level, noisy = view.drafts, view.at(proposals), levels[view.rows, own], vectors[view.rows, own]
+        seen = view.base.unsqueeze(1) + columns  # inputs and, one column on, the slots' own: [B, W + 1]
+        around, at_levels = vectors[view.rows, seen], levels[view.rows, seen]  # [B, W + 1, D], [B, W + 1]
+        log_p = predictor.predict_embedded(around[:, :-1], view.base, at_levels[:, :-1])  # [B, W, V]
+        noisy, level = around[:, 1:], at_levels[:, 1:]  # [B, W, D], [B, W]
+        drafts, log_q = view.drafts, view.at(proposals)
+        noise = None if table is None else view.at(table)
         for_test, for_draw = random.uniform(2, view.width).unbind(dim=1)  # [B, W] each
-        drawn = draw(log_p.exp(), for_draw) if table is None else (log_p + view.at(table)).argmax(dim=-1)
-        chance = chances(log_p, log_q, drafts)
 
         # Which slots are fixed, and what the others become.
         clean = level == 0
-        refined = torch.where(clean & (chance >= keep), drafts, drawn)
         if accept == "denoised":
-            tokens = torch.where(clean, drafts, drawn)
+            tokens = torch.where(clean, drafts, sampled(log_p, for_draw, noise))
             agreed = leading(view.fixed | ((level <= 1) & (view.slots - view.done.unsqueeze(1) < reach)))
             count = agreed
         else:
-            tested = clean if accept == "clean" else torch.ones_like(clean)
-            agreed = leading(view.fixed | (tested & (for_test < chance if test == "ratio" else drafts == drawn)))
-            correction = pick(drawn, agreed)
-            if test == "ratio":  # what was not tested was not rejected either: a plain draw
-                rejection = corrected(log_p, log_q, agreed, for_draw)
-                correction = torch.where(pick(tested, agreed), rejection, correction)
-            tokens = after_test(agreed, drafts, correction, refined)
+            tested, chance = clean if accept == "clean" else torch.ones_like(clean), chances(log_p, log_q, drafts)
+            if test == "ratio":
+                agreed = leading(view.fixed | (tested & (for_test < chance)))
+                drawn = redrawn(log_p, log_q, agreed, for_draw, tested, noise)
+            else:
+                drawn = sampled(log_p, for_draw, noise)
+                agreed = leading(view.fixed | (tested & (drafts == drawn)))
+            first_failed = agreed.unsqueeze(1)
+            kept = (view.offsets > first_failed) & clean & (chance >= keep)
+            tokens = torch.where((view.offsets < first_failed) | kept, drafts, drawn)
             count = agreed + 1
-        read_as_is = leading(view.fixed | (clean & (view.offsets < agreed.unsqueeze(1))))
+        read_as_is = agreed  # an accepted clean draft is what the network read
+        if accept != "clean":
+            read_as_is = leading(view.fixed | (clean & (view.offsets < agreed.unsqueeze(1))))
 
-        # One denoising step for those that stay noisy or become clean; equation 3 ends in the estimate itself.
-        estimates = predictor.embed(tokens)  # [B, W, D]
-        goes_on = (level > 0) & (view.offsets >= count.unsqueeze(1))
-        moved = torch.where(goes_on.unsqueeze(-1), denoise(noisy, estimates, level.clamp(min=1), times), estimates)
-        level = torch.where(goes_on, level - 1, 0)
+        # One denoising step for those that stay noisy or become clean; the others are their token's embedding.
+        present = torch.where(view.offsets >= count.unsqueeze(1), level, 0)
+        moved = denoise(noisy, predictor.embed(tokens), left[present])  # [B, W, D]
+        level = (present - 1).clamp(min=0)
         if needs_nearest:
             tokens = torch.where(level > 0, predictor.nearest(moved), tokens)
         view.write(tokens)
         view.put(proposals, log_p)
+        own = seen[:, 1:]
         vectors[view.rows, own], levels[view.rows, own] = moved, level
         view.advance(count, read_as_is)
     return view.decoded()
-
-
-def pick(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Each row's value at its index, [B, W], int64 [B] → [B, 1]; the last one past the end."""
-    return values.gather(1, index.clamp(max=values.shape[1] - 1).unsqueeze(1))

@@ -15,7 +15,7 @@ import torch
 from lib.decoding.initial import Drafts, Initial
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, Predictor
-from lib.decoding.speculative import after_test, chances, corrected, draw, leading
+from lib.decoding.speculative import chances, leading, redrawn
 from lib.decoding.window import Window
 from lib.errors import EaselError
 
@@ -52,8 +52,9 @@ def decode(
         for_test, for_draw = random.uniform(2, view.width).unbind(dim=1)  # [B, W] each
         chance = chances(log_p, log_q, drafts)
         agreed = leading(for_test < chance)
-        refined = torch.where(chance > threshold, drafts, draw(log_p.exp(), for_draw))
-        view.write(after_test(agreed, drafts, corrected(log_p, log_q, agreed, for_draw), refined))
+        first_failed = agreed.unsqueeze(1)
+        stays = (view.offsets < first_failed) | ((view.offsets > first_failed) & (chance > threshold))
+        view.write(torch.where(stays, drafts, redrawn(log_p, log_q, agreed, for_draw)))
         view.put(proposals, log_p)
         first.enter(log_p, proposals)
         view.advance(agreed + 1)

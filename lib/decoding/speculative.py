@@ -9,6 +9,15 @@ slot, as long as what was drawn at a slot has no influence on the slots before i
 import torch
 from torch import Tensor
 
+# Keeps rounding from bringing u · total up to the total, which no sum exceeds.
+BELOW_ONE = 1 - 2.0**-23
+
+
+def probabilities(log_p: Tensor) -> Tensor:
+    """exp of normalised log-probabilities [..., V], by way of softmax: on a processor torch's exp takes up to a hundred
+    times as long where results are zero or too small for a normal float, and most codes are that unlikely."""
+    return log_p.softmax(dim=-1)
+
 
 def draw(weights: Tensor, uniform: Tensor) -> Tensor:
     """Draws from distributions by inversion of their cumulative sums, which takes one random number a draw.
@@ -21,9 +30,7 @@ def draw(weights: Tensor, uniform: Tensor) -> Tensor:
         int64 [...].
     """
     reached = weights.cumsum(dim=-1)
-    total = reached[..., -1:]
-    # Rounding may bring u · total up to the total, which no sum exceeds.
-    aim = torch.minimum(uniform.unsqueeze(-1) * total, torch.nextafter(total, torch.zeros_like(total)))
+    aim = (uniform * BELOW_ONE).unsqueeze(-1) * reached[..., -1:]
     return torch.searchsorted(reached, aim, right=True).squeeze(-1)
 
 
@@ -66,13 +73,45 @@ def corrected(log_p: Tensor, log_q: Tensor, agreed: Tensor, uniform: Tensor) -> 
     return draw(residual(log_p[rows, slot], log_q[rows, slot]), uniform[rows, slot]).unsqueeze(1)
 
 
-def after_test(agreed: Tensor, drafts: Tensor, correction: Tensor, refined: Tensor) -> Tensor:
-    """The window after a test, int64 [B, W]: accepted drafts, then the corrected token, then new drafts.
+def sampled(log_p: Tensor, uniform: Tensor, noise: Tensor | None = None) -> Tensor:
+    """A draw from every prediction, int64 [B, W].
 
     Args:
-        agreed: int64 [B].
-        drafts, refined: int64 [B, W].
-        correction: int64 [B, 1].
+        log_p: [B, W, V].
+        uniform: [B, W], what is drawn with where there is no noise.
+        noise: Gumbel numbers [B, W, V].
     """
-    slot, agreed = torch.arange(drafts.shape[1], device=drafts.device), agreed.unsqueeze(1)  # [W], [B, 1]
-    return torch.where(slot < agreed, drafts, torch.where(slot == agreed, correction, refined))
+    return draw(probabilities(log_p), uniform) if noise is None else (log_p + noise).argmax(dim=-1)
+
+
+def redrawn(
+    log_p: Tensor,
+    log_q: Tensor,
+    agreed: Tensor,
+    uniform: Tensor,
+    tested: Tensor | None = None,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """What replaces drafts after a test, int64 [B, W]: at the first slot that did not pass a draw from its residual, at
+    all others, those that passed among them, draws from the prediction.
+
+    Args:
+        log_p, log_q: [B, W, V].
+        agreed: int64 [B], how many slots passed.
+        uniform: [B, W].
+        tested: bool [B, W], None for all: what was not tested was not rejected, and is drawn from the prediction too.
+        noise: for the draws from predictions, Gumbel numbers [B, W, V]; not for residuals, since the draft that was
+            rejected came from them.
+    """
+    rows = torch.arange(len(agreed), device=agreed.device)
+    slot = agreed.clamp(max=log_p.shape[1] - 1)
+    q = log_q[rows, slot]  # [B, V]
+    if tested is not None:
+        q = q.masked_fill(~tested[rows, slot].unsqueeze(-1), -torch.inf)
+    rest = residual(log_p[rows, slot], q)
+    if noise is not None:
+        correction = draw(rest, uniform[rows, slot]).unsqueeze(1)  # [B, 1]
+        return sampled(log_p, uniform, noise).scatter(1, slot.unsqueeze(1), correction)
+    weights = probabilities(log_p)
+    weights[rows, slot] = rest
+    return draw(weights, uniform)

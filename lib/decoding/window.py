@@ -26,6 +26,7 @@ class Window:
         done: int64 [B], slots that are fixed: 0 … done − 1.
         base: int64 [B], first slot of the next pass; may lie before `done` (see `advance`).
         slots: int64 [B, width], the slots of the next pass.
+        fixed: bool [B, width], which of them are fixed.
 
     Raises:
         EaselError: an empty window, or random numbers for another number of rows.
@@ -45,29 +46,25 @@ class Window:
         self._tokens = torch.zeros(predictor.rows, 1 + self.capacity, dtype=torch.int64, device=device)
         self._tokens[:, 0] = predictor.codes  # BOS, so that slot s is column s + 1
         self.done = torch.zeros(predictor.rows, dtype=torch.int64, device=device)
-        self._passes = torch.zeros_like(self.done)
-        self._accepted: list[Tensor] = []
+        self._history = [self.done]  # after every pass
         self._trace: list[Tensor] = []
         self._move_to(self.done)
 
     def _move_to(self, base: Tensor) -> None:
         self.base = base.clamp(max=self.length - 1)  # a complete row keeps looking at its last slot
         self.slots = self.base.unsqueeze(1) + self.offsets  # [B, W]
+        self._columns = self.slots + 1  # of the tokens
+        self.fixed = self.slots < self.done.unsqueeze(1)
 
     @property
     def inputs(self) -> Tensor:
         """What the next pass is given: the tokens at slots base − 1 … base + W − 2, int64 [B, W]."""
-        return self._tokens[self.rows, self.slots]
+        return self._tokens.gather(1, self.slots)
 
     @property
     def drafts(self) -> Tensor:
         """The tokens at the slots of the window, int64 [B, W]."""
-        return self.tokens_at(self.slots)
-
-    @property
-    def fixed(self) -> Tensor:
-        """Which slots of the window are fixed, bool [B, W]: all of them in a row that is complete."""
-        return (self.slots < self.done.unsqueeze(1)) | (self.done == self.length).unsqueeze(1)
+        return self._tokens.gather(1, self._columns)
 
     @property
     def beyond(self) -> Tensor:
@@ -76,7 +73,7 @@ class Window:
 
     def tokens_at(self, slots: Tensor) -> Tensor:
         """Tokens or drafts at any slots ≥ −1, int64 [B, n] → int64 [B, n]."""
-        return self._tokens[self.rows, slots + 1]
+        return self._tokens.gather(1, slots + 1)
 
     def at(self, table: Tensor) -> Tensor:
         """A table [B, slots, …] at the window's slots, [B, W, …]; past its end, what its last slot has."""
@@ -88,11 +85,11 @@ class Window:
 
     def write(self, tokens: Tensor) -> None:
         """Takes int64 [B, W] as the tokens of the window's slots, except where these are fixed."""
-        self._tokens[self.rows, self.slots + 1] = torch.where(self.fixed, self.drafts, tokens)
+        self._tokens.scatter_(1, self._columns, torch.where(self.fixed, self.drafts, tokens))
 
     def draft(self, slots: Tensor, tokens: Tensor) -> None:
         """Takes int64 [B, n] as the drafts of slots that are not fixed."""
-        self._tokens[self.rows, slots + 1] = tokens
+        self._tokens.scatter_(1, slots + 1, tokens)
 
     def advance(self, count: Tensor, verified: Tensor | None = None) -> None:
         """Ends a pass: the first `count` slots of the window are fixed now, int64 [B].
@@ -103,10 +100,8 @@ class Window:
                 what the last fixed slot now holds.
         """
         count = count.clamp(max=self.width)
-        before = self.done
-        self.done = torch.maximum(before, (self.base + count).clamp(max=self.length))
-        self._passes += before < self.length
-        self._accepted.append(self.done - before)
+        self.done = torch.maximum(self.done, (self.base + count).clamp(max=self.length))
+        self._history.append(self.done)
         self._move_to(self.done if verified is None else torch.minimum(self.base + verified + 1, self.done))
         if self.trace_slots:
             front = self.done.unsqueeze(1) + torch.arange(self.trace_slots, device=self.done.device)
@@ -119,9 +114,10 @@ class Window:
 
     def decoded(self) -> Decoded:
         """The pictures and their cost, once `unfinished` is false."""
+        history = torch.stack(self._history, dim=1)  # [B, 1 + passes]
         return Decoded(
             tokens=self._tokens[:, 1 : 1 + self.length].clone(),
-            passes=self._passes,
-            accepted=torch.stack(self._accepted, dim=1),
+            passes=(history[:, :-1] < self.length).sum(dim=1),
+            accepted=history.diff(dim=1),
             trace=torch.stack(self._trace) if self._trace else None,
         )

@@ -37,12 +37,13 @@ def quality(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
         plain, best = runs
         fid = f"FID {said(plain['fid'])} → {said(best['fid'])}, KID {said(plain['kid'], 4)} → {said(best['kid'], 4)}"
     by_share = []
-    for network in (SMALL, "cleaner"):
+    for network in (SMALL, "noisier"):
         if (runs := together(groups, network, "autoregressive", "sjd2")) and network in report["networks"]:
             trained, best = report["networks"][network], runs[1]
             likelier = said(best["against"]["nats"], sign="+")
             by_share.append(
-                f"with {100 * trained['clean_share']:.0f} % clean the loss rises by {trained['rise']:.3f}, "
+                f"with {100 * trained['clean_share']:.0f} % clean the loss on validation pictures rises by "
+                f"{trained['rise_val']:.3f}, "
                 f"S = {said(best['compression'])} and SJD2's pictures have {likelier} nats a token beside "
                 "autoregressive ones"
             )

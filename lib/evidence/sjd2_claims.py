@@ -22,7 +22,7 @@ TUNING_SHARE = 0.1
 # times that margin. Where nothing is drawn right, nothing can get worse.
 DRAWN_RIGHT = 4 * sjd2.ACCURACY_MARGIN
 # In which group a comparison is looked for first: more pictures, then more decoders.
-FIRST = ("quality", "cleaner", "decoders", "large", "wide")
+FIRST = ("quality", "noisier", "decoders", "large", "wide")
 ABOUT_HALF = (0.4, 0.6)
 # χ²: what a lossless decoder may show once in a hundred tables (divided by the rows), and what only a lossy one does.
 LUCK, PROOF = 0.01, 1e-6

@@ -218,6 +218,7 @@ def network_rows(report: Mapping[str, Any]) -> Rows:
                 "spacing": entry["spacing"],
                 "standardized": "yes" if entry["standardize"] else "no",
                 "table": Number(entry["deviation_after"], digits=3),
+                "clean inputs": Number(100 * entry["clean_share"], digits=0),
                 "updates": Number(100 * entry["updates_share"], digits=1),
                 "clean, before": number(entry["untuned"], 3),
                 "clean, after": number(entry["tuned"], 3),

@@ -98,8 +98,9 @@ class AutoregressivePredictor:
 
     @torch.no_grad()
     def _fill(self) -> None:
-        """Runs the level tokens and the caption, once for all calls."""
+        """What is the same for all calls: standardized embeddings; keys and values of level tokens and caption."""
         model, config = self.model, self.model.config
+        self.embeddings = model.standardize(model.image_tokens.weight)  # [codes + 1, D]
         x, turns, mask = model.prefix(self.text_ids, self.times)
         rows, self.before = x.shape[:2]
         self.slots = torch.arange(self.length + 1, device=x.device)  # the last one is for inputs past the end
@@ -150,7 +151,7 @@ class AutoregressivePredictor:
     @torch.no_grad()
     def embed(self, tokens: Tensor) -> Tensor:
         """Standardized embeddings of tokens [B, …], BOS among them → [B, …, D]."""
-        return self.model.standardize(self.model.image_tokens(tokens))
+        return F.embedding(tokens, self.embeddings)
 
     @torch.no_grad()
     def nearest(self, vectors: Tensor) -> Tensor:
@@ -158,8 +159,7 @@ class AutoregressivePredictor:
 
         By cosine, as in SJD2 (section 4.2). BOS is not among them.
         """
-        table = self.model.standardize(self.model.image_tokens.weight[: self.codes])
-        return (vectors @ F.normalize(table, dim=1).T).argmax(dim=-1)
+        return (vectors @ F.normalize(self.embeddings[: self.codes], dim=1).T).argmax(dim=-1)
 
     def window(self, start: Tensor, count: int) -> Tensor:
         """The slots that `count` inputs from `start` int64 [B] on predict, [B, count]; past the end, all the same."""

@@ -238,7 +238,8 @@ def networks(params: Params) -> dict[str, Any]:
         if not metrics(TUNED, name).is_file():
             continue
         measured = read(metrics(TUNED, name))
-        before, after = (measured["nats_per_token"][key] for key in ("untuned", "tuned"))
+        before, after = (measured["nats_per_token"]["test"][key] for key in ("untuned", "tuned"))
+        chosen_by = measured["nats_per_token"]["val"]
         found[name] = {
             "model": variant.model,
             "levels": variant.levels,
@@ -251,6 +252,7 @@ def networks(params: Params) -> dict[str, Any]:
             "untuned": before,
             "tuned": after,
             "rise": after["value"] - before["value"],
+            "rise_val": chosen_by["tuned"]["value"] - chosen_by["untuned"]["value"],
             "nats_per_level": {
                 steps: [None if math.isnan(value) else value for value in levels]
                 for steps, levels in measured["nats_per_level"].items()

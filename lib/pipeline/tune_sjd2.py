@@ -24,7 +24,7 @@ MODELS, OUT = Path("build/autoregressive"), Path("build/sjd2")
 
 
 def run(params: Params, name: str) -> None:
-    """Tunes as `sjd2.variants.<name>` says, measures the tuned and the untuned model on clean and noisy test pictures.
+    """Tunes as `sjd2.variants.<name>` says, measures the tuned and the untuned model on clean and noisy pictures.
 
     Raises:
         EaselError: the variant tunes a model that there is not.
@@ -35,8 +35,8 @@ def run(params: Params, name: str) -> None:
             f"params.yaml: sjd2.variants.{name}.model is {settings.model!r}, must be one of "
             f"{', '.join(params.autoregressive.models)}."
         )
-    pictures = pictures_of(params, settings.model, ("train", "test"), TextTokenizer.load(TEXT))
-    train, test = pictures["train"], pictures["test"]
+    pictures = pictures_of(params, settings.model, ("train", "val", "test"), TextTokenizer.load(TEXT))
+    train = pictures["train"]
     untuned = autoregressive.load(MODELS / settings.model).to("cuda" if torch.cuda.is_available() else "cpu")
     trainee = Sjd2Trainee(untuned, train.captions, train.tokens, settings, params.seed)
     where = training("tune_sjd2", params, name)
@@ -50,13 +50,16 @@ def run(params: Params, name: str) -> None:
     )
 
     model = trainee.model.eval()
-    few = test.tokens[: params.autoregressive.measured]
-    own = test.captions.first(len(few))
     random = np.random.Generator(np.random.PCG64(params.seed))
     metrics = {"history": history, "nats_per_token": {}, "nats_per_level": {}}
-    for key, one in (("untuned", untuned), ("tuned", model)):
-        found = bootstrap_mean(nats(one, own, few).mean(axis=1), random, resamples=params.evaluation.bootstrap)
-        metrics["nats_per_token"][key] = vars(found)
+    for split in ("val", "test"):
+        few = pictures[split].tokens[: params.autoregressive.measured]
+        own = pictures[split].captions.first(len(few))
+        losses = {key: nats(one, own, few).mean(axis=1) for key, one in (("untuned", untuned), ("tuned", model))}
+        metrics["nats_per_token"][split] = {
+            key: vars(bootstrap_mean(values, random, resamples=params.evaluation.bootstrap))
+            for key, values in losses.items()
+        }
     for steps in settings.denoising_steps:
         found = nats_per_level(model, own, few, steps, settings, params.seed)
         metrics["nats_per_level"][f"{steps}"] = found.tolist()

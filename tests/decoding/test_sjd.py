@@ -8,7 +8,7 @@ import torch
 from lib.bench.toy_chain import ToyNetwork
 from lib.decoding import sjd
 from lib.decoding.noise import RowRandom
-from lib.decoding.speculative import corrected
+from lib.decoding.speculative import sampled
 from lib.errors import EaselError
 from tests.decoding.toy_chain import (
     assert_follows_law,
@@ -47,12 +47,12 @@ def always(log_p, log_q, drafts):
     return torch.full(drafts.shape, torch.inf)
 
 
-def plain(log_p, log_q, agreed, uniform):
+def plain(log_p, log_q, agreed, uniform, noise):
     """After a rejection, a draw from p instead of the residual."""
-    return corrected(log_p, torch.full_like(log_q, -torch.inf), agreed, uniform)
+    return sampled(log_p, uniform, noise)
 
 
-@pytest.mark.parametrize(("name", "broken"), [("chances", always), ("corrected", plain)])
+@pytest.mark.parametrize(("name", "broken"), [("chances", always), ("redrawn", plain)])
 def test_a_broken_acceptance_is_found_out(network, monkeypatch, name, broken):
     monkeypatch.setattr(sjd, name, broken)
     assert_not_its_law(network, partial(sjd.decode, window=3, initial="uniform"), 3000)

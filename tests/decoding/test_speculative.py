@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from lib.decoding.speculative import after_test, chances, corrected, draw, leading, residual
+from lib.decoding.speculative import chances, corrected, draw, leading, probabilities, redrawn, residual, sampled
 
 
 def law(seed, *shape):
@@ -47,7 +47,8 @@ def test_one_test_gives_the_law_of_p_from_drafts_of_q():
     for_draft, for_test, for_draw = torch.rand(3, count, 1, generator=generator)
     drafts = draw(log_q.exp(), for_draft)
     agreed = leading(for_test < chances(log_p, log_q, drafts))
-    tokens = after_test(agreed, drafts, corrected(log_p, log_q, agreed, for_draw), drafts)
+    tokens = torch.where(agreed.unsqueeze(1) == 1, drafts, corrected(log_p, log_q, agreed, for_draw))
+    assert torch.equal(tokens, torch.where(agreed.unsqueeze(1) == 1, drafts, redrawn(log_p, log_q, agreed, for_draw)))
     observed, expected = np.bincount(tokens.flatten(), minlength=5), log_p[0, 0].exp().double().numpy()
     assert stats.chisquare(observed, expected / expected.sum() * count).pvalue > 1e-3
     # Accepted as often as can be.
@@ -61,7 +62,19 @@ def test_the_residual_of_equal_distributions_is_the_distribution():
     assert torch.equal(residual(p, torch.full_like(p, -torch.inf)), p.exp())
 
 
-def test_the_window_after_a_test():
-    drafts, refined = torch.tensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), torch.full((3, 3), 50)
-    tokens = after_test(torch.tensor([0, 2, 3]), drafts, torch.tensor([[90], [91], [92]]), refined)
-    assert tokens.tolist() == [[90, 50, 50], [4, 5, 91], [7, 8, 9]]
+def test_only_the_first_slot_that_failed_is_drawn_from_its_residual():
+    log_p, log_q = law(5, 2, 3, 6), law(6, 2, 3, 6)
+    agreed, uniform = torch.tensor([1, 3]), torch.rand(2, 3, generator=torch.Generator().manual_seed(7))
+    for noise in (None, law(8, 2, 3, 6)):
+        tokens, free = redrawn(log_p, log_q, agreed, uniform, noise=noise), sampled(log_p, uniform, noise)
+        assert tokens[0, 1] == draw(residual(log_p[0, 1], log_q[0, 1]), uniform[0, 1])
+        assert torch.equal(tokens[0, [0, 2]], free[0, [0, 2]]) and torch.equal(tokens[1, :2], free[1, :2])
+        untested = torch.tensor([[True, False, True]]).expand(2, -1)
+        chosen = redrawn(log_p, log_q, agreed, uniform, untested, noise)
+        assert chosen[0, 1] == draw(log_p[0, 1].exp(), uniform[0, 1])
+
+
+def test_probabilities_of_impossible_codes_are_zero():
+    log_p = torch.tensor([0.0, -torch.inf, -200.0])
+    assert probabilities(log_p).tolist() == [1.0, 0.0, 0.0]
+    assert torch.allclose(probabilities(law(9, 4, 6)), law(9, 4, 6).exp())

@@ -121,6 +121,10 @@ def write_group(folder, name, runs):
     (out / "runs.json").write_text(json.dumps(about))
 
 
+def value_between(value):
+    return {"value": value, "low": 1.0, "high": 2.0}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Everything that the stage reads, in an empty folder."""
@@ -148,7 +152,10 @@ def folder(tmp_path_factory):
     for name, runs in GROUPS.items():
         write_group(path, name, runs)
     for name, tuned in (("small", 1.02), ("large", 1.03), ("untold", 1.5)):
-        losses = {key: {"value": value, "low": 1.0, "high": 2.0} for key, value in (("untuned", 1.0), ("tuned", tuned))}
+        losses = {
+            split: {"untuned": value_between(1.0), "tuned": value_between(tuned + more)}
+            for split, more in (("val", 0.01), ("test", 0.0))
+        }
         report = {"nats_per_token": losses, "nats_per_level": {"2": [1.0, float("nan"), 3.0]}, "table_deviation": 0.7}
         store_metrics(path / "build/sjd2" / name, report)
     store_metrics(path / "build/drafters/eagle", {"parameters": 9, "overlap": [0.5], "history": [1, 2, 3]})
@@ -284,7 +291,10 @@ def test_questions_have_answers_with_numbers(everything):
     (losslessness,) = (answer for question, answer in found.items() if "lossless with respect" in question)
     assert "p = 1e-09" in losslessness and "least p = 0.3" in losslessness
     (share,) = (answer for question, answer in found.items() if "stay clean" in question)
-    assert "with 50 % clean the loss rises by 0.020, S = " in share and "pictures have +0.01 [" in share
+    assert (
+        "with 50 % clean the loss on validation pictures rises by 0.030, S = " in share
+        and "pictures have +0.01 [" in share
+    )
     (follows,) = (answer for question, answer in found.items() if "window over steps" in question)
     assert "at L/T = 1.6" in follows and "at L/T = 19" in follows
     assert answers(report | {"groups": {}, "networks": {}, "surface": {}, "claims": {}}) == []
