@@ -41,13 +41,14 @@ def chances(log_p: Tensor, log_q: Tensor, drafts: Tensor) -> Tensor:
         log_p, log_q: log-probabilities of the network and of the proposal, [B, W, V].
         drafts: int64 [B, W].
     """
-    p, q = (log.gather(-1, drafts.unsqueeze(-1)).squeeze(-1) for log in (log_p, log_q))
-    return torch.where(p == -torch.inf, 0.0, (p - q).exp())
+    drafts = drafts.unsqueeze(-1)  # [B, W, 1]
+    p, q = log_p.gather(-1, drafts), log_q.gather(-1, drafts)
+    return torch.where(p == -torch.inf, 0.0, (p - q).exp()).squeeze(-1)
 
 
 def leading(passed: Tensor) -> Tensor:
     """How many slots pass before the first that does not: bool [B, W] → int64 [B]."""
-    return passed.long().cumprod(dim=1).sum(dim=1)
+    return passed.cumprod(dim=1).sum(dim=1)
 
 
 def residual(log_p: Tensor, log_q: Tensor) -> Tensor:

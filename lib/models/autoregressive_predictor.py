@@ -148,7 +148,6 @@ class AutoregressivePredictor:
         vectors = self.model.image_tokens(inputs)
         return self.sampling(self.model.head(self.run(vectors, slots, written=written)))
 
-    @torch.no_grad()
     def embed(self, tokens: Tensor) -> Tensor:
         """Standardized embeddings of tokens [B, …], BOS among them → [B, …, D]."""
         return F.embedding(tokens, self.embeddings)

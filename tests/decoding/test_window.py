@@ -31,7 +31,11 @@ def test_rows_advance_on_their_own_and_stop_at_the_end():
     assert view.drafts.tolist() == [[2, 3, 0], [0, 0, 0]]
     view.write(ints([7, 8, 1], [2, 3, 4]))
     view.advance(torch.tensor([2, 3]))  # the second row has two slots left
-    assert view.unfinished() and view.base.tolist() == [3, 4] and view.fixed.tolist() == [[False] * 3, [True, False, False]]
+    assert (
+        view.unfinished()
+        and view.base.tolist() == [3, 4]
+        and view.fixed.tolist() == [[False] * 3, [True, False, False]]
+    )
     view.write(ints([3, 4, 5], [8, 8, 8]))  # the second row is complete
     view.advance(torch.tensor([2, 1]))
     assert not view.unfinished()
