@@ -69,8 +69,8 @@ def test_only_the_first_slot_that_failed_is_drawn_from_its_residual():
         tokens, free = redrawn(log_p, log_q, agreed, uniform, noise=noise), sampled(log_p, uniform, noise)
         assert tokens[0, 1] == draw(residual(log_p[0, 1], log_q[0, 1]), uniform[0, 1])
         assert torch.equal(tokens[0, [0, 2]], free[0, [0, 2]]) and torch.equal(tokens[1, :2], free[1, :2])
-        untested = torch.tensor([[True, False, True]]).expand(2, -1)
-        chosen = redrawn(log_p, log_q, agreed, uniform, untested, noise)
+        tested = torch.tensor([[True, False, True]]).expand(2, -1)
+        chosen = redrawn(log_p, log_q, agreed, uniform, tested, noise)
         assert chosen[0, 1] == draw(log_p[0, 1].exp(), uniform[0, 1])
 
 
