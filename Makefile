@@ -24,6 +24,7 @@ test: .venv/ready  ## Style, unit tests, then the smoke profile end to end
 	@python -m pytest -q tests/end_to_end
 
 figures: .venv/ready  ## Figures, tables and verdicts only; needs neither data nor models
+	@dvc repro sources
 	@dvc repro --allow-missing --single-item compare_dalle tables bench_figures dalle_mini_figures glu_variants_figures sjd2_figures verify
 
 lab: .venv/ready  ## The notebooks in JupyterLab

@@ -1,6 +1,7 @@
 """Configuration: params.yaml → frozen dataclasses, checked key by key.
 
-`params.yaml` is read as YAML 1.2, the dialect that DVC reads (`1e-4` is a number, `on` is a string).
+`params.yaml` is read as YAML 1.2, the dialect that DVC reads (`1e-4` is a number, `on` is a string). In the shadow of
+another profile the same tree, resolved, stands in `params.json` (see lib/profile.py); JSON is YAML, so one reader does.
 """
 
 import dataclasses
@@ -295,12 +296,19 @@ class Params:
         return Path("paper_figs") / self.profile
 
 
-def load(path: str | Path = "params.yaml") -> Params:
-    """Reads and checks a complete configuration.
+def parameters_file() -> Path:
+    """The file that configures the folder in which we run: params.json in a shadow, params.yaml at the top."""
+    shadow = Path("params.json")
+    return shadow if shadow.is_file() else Path("params.yaml")
+
+
+def load(path: Path | None = None) -> Params:
+    """Reads and checks a complete configuration, by default this folder's.
 
     Raises:
         EaselError: no such file, not YAML, an unknown or missing key, a value of the wrong type or out of range.
     """
+    path = path or parameters_file()
     return build(read_yaml(path), str(path))
 
 

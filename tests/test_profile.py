@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from dvc.utils.serialize import load_yaml
+from dvc.dependency.param import ParamsDependency
+from dvc.repo import Repo
 
 from lib import config, profile
 from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive
+from lib.pipeline import stage
 from lib.pipeline.train_autoregressive import model_config
 
 REPOSITORY = Path(__file__).parent.parent
@@ -34,15 +36,22 @@ def test_the_default_profile_runs_at_the_top():
 def test_another_profile_gets_a_shadow_with_resolved_parameters():
     shadow = profile.prepare("smoke", [])
     assert shadow == Path("runs/smoke")
-    params = config.load(shadow / "params.yaml")
+    params = config.load(shadow / "params.json")
     assert params.profile == "smoke" and params.reader.steps < config.load().reader.steps
     assert (shadow / "lib" / "a.py").read_text() == "a = 1\n"
 
 
-def test_dvc_reads_the_parameters_of_a_shadow_as_they_are_meant():
-    path = profile.prepare("smoke", ["clip.steps=7"]) / "params.yaml"
-    assert load_yaml(path) == config.read_yaml(path)
-    assert config.read_yaml(path)["clip"]["steps"] == 7
+def test_dvc_reads_a_shadow_as_it_is_meant(monkeypatch):
+    shadow = profile.prepare("smoke", ["clip.steps=7", "glu_variants.variants=[relu, geglu, swiglu]"])
+    assert config.load(shadow / "params.json").clip.steps == 7
+    monkeypatch.chdir(shadow)
+    with Repo.init(".", no_scm=True, force=True) as repository:
+        stages = {stage.addressing: stage for stage in repository.index.stages}
+    assert set(stages) >= {"train_clip", "train_glu_variants@swiglu"} and "train_glu_variants@glu" not in stages
+    assert set(stages) == {*stage.all_names(), "data.dvc"}
+    tracked = [dep for dep in stages["train_clip"].deps if isinstance(dep, ParamsDependency)]
+    assert [str(dep) for dep in tracked] == ["params.json"] and tracked[0].read_params()["clip"]["steps"] == 7
+    assert tracked[0].params == config.read_yaml(REPOSITORY / "dvc.yaml")["stages"]["train_clip"]["params"]
 
 
 def test_a_shadow_follows_the_sources_and_keeps_its_outputs():
@@ -59,13 +68,13 @@ def test_a_shadow_follows_the_sources_and_keeps_its_outputs():
 
 def test_settings_get_a_shadow_of_their_own_with_absolute_paths():
     shadow = profile.prepare("smoke", ["data.source=webdataset", "data.path=pictures", "reader.steps=7"])
-    params = config.load(shadow / "params.yaml")
+    params = config.load(shadow / "params.json")
     assert shadow != Path("runs/smoke") and params.reader.steps == 7
     assert params.data.path == str(Path("pictures").absolute())
 
 
 def test_the_gpu_profile_decodes_a_model_of_at_least_fifty_million_parameters():
-    params = config.load(profile.prepare("gpu", []) / "params.yaml")
+    params = config.load(profile.prepare("gpu", []) / "params.json")
     text = SimpleNamespace(vocabulary=params.text.vocabulary, pad_id=0)
     model = Autoregressive(model_config(params, "small", text, (16, 16)), torch.Generator().manual_seed(0))
     assert sum(weights.numel() for weights in model.parameters()) >= 50e6

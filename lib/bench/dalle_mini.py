@@ -117,7 +117,8 @@ def measure(size: Size, repetitions: int, step_seconds: float) -> Times:
     texts = random.integers(1, network.text_vocabulary, (size.batch, network.text_length)).astype(np.int32)
     pictures = random.integers(0, network.codes, (size.batch, network.image_length)).astype(np.uint16)
     captions = Captions([{"en": ["any"]}] * size.batch, lambda asked: texts[np.arange(len(asked)) % size.batch])
-    steps = optimizer(size.optimizer, 1e-3, 1, 1000, 0.0, 1e-3 if size.optimizer == "muon" else None)
+    adam_rate = 1e-3 if size.optimizer == "muon" else None
+    steps = optimizer(size.optimizer, 1e-3, 1, 1000, 0.0, adam_rate, make_mesh())
     trainee = DalleMiniTrainee(model, params, captions, pictures, steps, caption_dropout=0.0, seed=0)
     update = partial(trainee.step, 0, np.arange(size.batch))
     compile_training = first_call(update)

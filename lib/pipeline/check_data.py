@@ -11,7 +11,7 @@ from lib import config
 from lib.data import manifest
 from lib.data.encoded import chosen_languages
 from lib.data.store import read_meta
-from lib.pipeline.dependencies import imports, module_path
+from lib.pipeline.sources import imports, module_path
 
 DATA = Path("data")
 PINNED = Path("results/reference/data.json")

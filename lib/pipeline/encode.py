@@ -1,4 +1,4 @@
-"""Stage encode: turns every picture of every split into the tokens of one tokenizer, once → build/tokens/<name>/."""
+"""Stage encode: turns every picture of every split into the tokens of each tokenizer, once → build/tokens/<name>/."""
 
 import shutil
 from pathlib import Path
@@ -15,14 +15,20 @@ from lib.training.progress import Progress
 DATA, TOKENIZER, OUT = Path("data"), Path("build/tokenizer"), Path("build/tokens")
 
 
-def run(params: Params, name: str) -> None:
+def run(params: Params) -> None:
+    """Encodes with the two tokenizers, one after the other."""
+    for name in ("fine", "coarse"):
+        _encode(params.encode.pictures, name)
+
+
+def _encode(most: int, name: str) -> None:
     """Writes <split>_<size>.npy, uint16 [N, size/stride, size/stride], for every split and size, and report.json."""
     out = OUT / name
     meta = read_meta(DATA)
     splits = [Split.open(DATA, name) for name in meta["splits"]]
     model = vqgan.load(TOKENIZER / name).to("cuda" if torch.cuda.is_available() else "cpu")
-    codes, most = model.config["codes"], params.encode.pictures
-    progress = Progress("encode", sum(min(most, count) for split in splits for count in split.lengths.values()))
+    codes = model.config["codes"]
+    progress = Progress(f"encode {name}", sum(min(most, count) for split in splits for count in split.lengths.values()))
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     report, before = {"codes": codes, "arrays": {}}, 0

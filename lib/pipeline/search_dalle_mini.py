@@ -36,11 +36,10 @@ def run(params: Params) -> None:
     for split in tokens:
         check_tokens(tokens[split], len(captions[split]), model.config.image_length, model.config.codes)
     # Updates are proportional to the peak. With the peak in the optimizer's state, one compiled program serves all.
-    unit = optimizer(
-        search.optimizer, 1.0, search.warmup, search.steps, settings.decay, 1.0 if search.optimizer == "muon" else None
-    )
-    scaled = optax.chain(unit, optax.inject_hyperparams(optax.scale)(step_size=1.0))
     mesh = make_mesh(model=settings.model_devices)
+    adam_rate = 1.0 if search.optimizer == "muon" else None
+    unit = optimizer(search.optimizer, 1.0, search.warmup, search.steps, settings.decay, adam_rate, mesh)
+    scaled = optax.chain(unit, optax.inject_hyperparams(optax.scale)(step_size=1.0))
     where, found = training("search_dalle_mini", params), []
     for rate in search.learning_rates:
         trainee = DalleMiniTrainee(

@@ -36,12 +36,18 @@ def training(name: str, params: config.Params, item: str = "") -> Training:
     """Checkpoint and fingerprint of a stage, or of one item of its matrix: all that dvc.yaml says it depends on."""
     spec = pipeline_file()["stages"][name]
     digest = hashlib.sha256(item.encode())
-    for key in (key.replace("${item.item}", item) for key in spec["params"]):
+    for key in (key.replace("${item.item}", item) for key in _parameters(spec)):
         digest.update(json.dumps([key, config.plain(value_at(params, key))], sort_keys=True).encode())
     for dependency in sorted(spec["deps"]):
         digest.update(f"{dependency} {_content(Path(dependency))}".encode())
     fingerprint = digest.hexdigest()
     return Training(CHECKPOINTS / full_name(name, item) / f"{fingerprint[:16]}.safetensors", fingerprint)
+
+
+def _parameters(spec: Mapping) -> list[str]:
+    """The parameters that a stage depends on; in a shadow dvc.yaml says in which file they are."""
+    entries = spec["params"]
+    return next(iter(entries[0].values())) if isinstance(entries[0], Mapping) else entries
 
 
 def value_at(params: config.Params, key: str) -> Any:
@@ -67,7 +73,7 @@ def items_of(spec: Mapping) -> list[str]:
     """The items of a stage's matrix, [] if it has none; a list of params.yaml where that says ${section.key}."""
     items = spec.get("matrix", {}).get("item", [])
     if isinstance(items, str):
-        tree = config.read_yaml("params.yaml")
+        tree = config.read_yaml(config.parameters_file())
         for key in items.removeprefix("${").removesuffix("}").split("."):
             tree = tree[key]
         return tree

@@ -53,6 +53,7 @@ def run(params: Params, name: str) -> None:
     count = dalle_mini.parameter_count(initial)
     print(f"[train_dalle_mini] {name}: {count / 1e6:.2f}M parameters, {len(tokens['train'])} pictures", flush=True)
 
+    mesh = make_mesh(model=settings.model_devices)
     trainee = DalleMiniTrainee(
         model,
         initial,
@@ -65,10 +66,11 @@ def run(params: Params, name: str) -> None:
             steps,
             settings.decay,
             settings.adam_learning_rate if settings.optimizer == "muon" else None,
+            mesh,
         ),
         settings.caption_dropout,
         params.seed,
-        make_mesh(model=settings.model_devices),
+        mesh,
         settings.accumulation,
     )
     where = training("train_dalle_mini", params, name)

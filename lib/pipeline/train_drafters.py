@@ -1,5 +1,4 @@
-"""Stage train_drafters: a drafter for an autoregressive model → build/drafters/<name>/ (model.safetensors,
-metrics.json)."""
+"""Stage train_drafters: drafters for an autoregressive model, weights and metrics → build/drafters/<name>/."""
 
 import shutil
 from pathlib import Path
@@ -8,10 +7,12 @@ import numpy as np
 import torch
 
 from lib.config import Params
+from lib.data.encoded import Encoded
 from lib.data.store import write_json
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive, drafters
+from lib.models.autoregressive import Autoregressive
 from lib.models.drafters import Eagle, Medusa
 from lib.pipeline.stage import training
 from lib.pipeline.train_autoregressive import TEXT, pictures_of
@@ -24,11 +25,11 @@ from lib.training.torch_state import generator
 MODELS, OUT = Path("build/autoregressive"), Path("build/drafters")
 
 
-def run(params: Params, name: str) -> None:
-    """Trains the drafter `eagle` or `medusa`; measures on test pictures how often its drafts would be accepted.
+def run(params: Params) -> None:
+    """Trains the drafters `eagle` and `medusa`; measures on test pictures how often their drafts would be accepted.
 
     Raises:
-        EaselError: the drafter is for a model that there is not.
+        EaselError: the drafters are for a model that there is not.
     """
     settings = params.drafters
     if settings.model not in params.autoregressive.models:
@@ -37,19 +38,24 @@ def run(params: Params, name: str) -> None:
             f"{', '.join(params.autoregressive.models)}."
         )
     pictures = pictures_of(params, settings.model, ("train", "test"), TextTokenizer.load(TEXT))
-    train, test = pictures["train"], pictures["test"]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = autoregressive.load(MODELS / settings.model).to(device)
-    if name == "eagle":
-        network = Eagle(model.config, generator(params.seed, 0)).to(device)
-    else:
-        network = Medusa(model.config, settings.heads).to(device)
-        network.start_from(model)
+    medusa = Medusa(model.config, settings.heads)
+    medusa.start_from(model)
+    for name, network in (("eagle", Eagle(model.config, generator(params.seed, 0))), ("medusa", medusa)):
+        _train(params, name, model, network.to(device), pictures["train"], pictures["test"])
+
+
+def _train(
+    params: Params, name: str, model: Autoregressive, network: Eagle | Medusa, train: Encoded, test: Encoded
+) -> None:
+    """Trains and measures one drafter, and writes it."""
+    settings = params.drafters
     trainee = DrafterTrainee(model, network, train.captions, train.tokens, settings, params.seed)
-    where = training("train_drafters", params, name)
+    where = training("train_drafters", params).part(name)
     history = fit(
         trainee,
-        name="train_drafters",
+        name=f"train_drafters {name}",
         steps=settings.training.steps,
         order=BatchOrder(len(train.tokens), settings.training.batch_size, params.seed),
         checkpoint=where.checkpoint,

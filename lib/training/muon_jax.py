@@ -1,16 +1,18 @@
 """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) for optax, all matrices of one shape at a time.
 
-optax's own takes matrix by matrix: in a small network, where these products are small, that is a good part of a step.
+optax's own takes matrix by matrix, and all of them on every device: in a small network, where these products are small,
+that is a good part of a step.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration; they trade exactness for speed
 ROUNDS = 5
@@ -24,13 +26,14 @@ class MuonState(NamedTuple):
     momentum: optax.Params
 
 
-def scale_by_muon(beta: float) -> optax.GradientTransformation:
+def scale_by_muon(beta: float, mesh: Mesh | None = None) -> optax.GradientTransformation:
     """Nesterov momentum, made nearly orthogonal, of kernels [in, out] or [layers, in, out].
 
     But for rounding it is what `optax.contrib.muon` multiplies by the learning rate.
 
     Args:
         beta: of the momentum, a moving average whose bias towards 0 is taken out.
+        mesh: its devices share the matrices; None has every device compute all of them.
     """
 
     def init(params: optax.Params) -> MuonState:
@@ -45,15 +48,18 @@ def scale_by_muon(beta: float) -> optax.GradientTransformation:
         old, new = beta / (1 - beta ** (count + 1)), (1 - beta) / (1 - beta**count)
         ahead = jax.tree.map(lambda mean, gradient: old * mean + new * gradient, momentum, gradients)
         kernels, structure = jax.tree.flatten(ahead)
-        return jax.tree.unflatten(structure, orthogonalise(kernels)), MuonState(count, momentum)
+        return jax.tree.unflatten(structure, orthogonalise(kernels, mesh)), MuonState(count, momentum)
 
     return optax.GradientTransformation(init, update)
 
 
-def orthogonalise(kernels: Sequence[jax.Array]) -> list[jax.Array]:
+def orthogonalise(kernels: Sequence[jax.Array], mesh: Mesh | None = None) -> list[jax.Array]:
     """Every matrix of kernels [..., in, out] with singular values near 1, times √(out / in) where that is above 1.
 
     With the root, an update changes a layer's outputs by the same amount whatever the layer's shape.
+
+    Args:
+        mesh: its devices share the matrices of one shape; None has every device compute all of them.
     """
     alike = defaultdict(list)  # (short side, long side) → which kernels
     for number, kernel in enumerate(kernels):
@@ -61,7 +67,8 @@ def orthogonalise(kernels: Sequence[jax.Array]) -> list[jax.Array]:
     results = list(kernels)
     for sides, numbers in alike.items():
         parts = [lying(kernels[number]).reshape(-1, *sides) for number in numbers]
-        done = newton_schulz(jnp.concatenate(parts))  # [matrices, short, long]
+        together = jnp.concatenate(parts)  # [matrices, short, long]
+        done = _split(newton_schulz, together, mesh) if mesh else newton_schulz(together)
         ends = np.cumsum([len(part) for part in parts])
         for number, matrices in zip(numbers, jnp.split(done, ends[:-1]), strict=True):
             *layers, rows, columns = kernels[number].shape
@@ -81,6 +88,15 @@ def newton_schulz(x: jax.Array) -> jax.Array:
         square = x @ x.mT  # [n, short, short]
         x = a * x + (b * square + c * square @ square) @ x
     return x
+
+
+def _split(function: Callable[[jax.Array], jax.Array], matrices: jax.Array, mesh: Mesh) -> jax.Array:
+    """`function` of matrices [n, ...], of which every device computes its part; the result is on all of them."""
+    missing = -len(matrices) % mesh.size
+    filled = jnp.concatenate([matrices, jnp.zeros((missing, *matrices.shape[1:]), matrices.dtype)])
+    own = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+    done = function(jax.lax.with_sharding_constraint(filled, own))
+    return jax.lax.with_sharding_constraint(done, NamedSharding(mesh, PartitionSpec()))[: len(matrices)]
 
 
 def lying(kernel: jax.Array) -> jax.Array:

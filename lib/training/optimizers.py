@@ -6,6 +6,7 @@ relative: Shampoo without accumulation.
 
 import jax
 import optax
+from jax.sharding import Mesh
 from jax.tree_util import DictKey, KeyPath, tree_map_with_path
 
 from lib.errors import EaselError
@@ -46,7 +47,13 @@ def schedule(peak: float, warmup: int, steps: int, decay: float) -> optax.Schedu
 
 
 def optimizer(
-    name: str, learning_rate: float, warmup: int, steps: int, decay: float, adam_learning_rate: float | None = None
+    name: str,
+    learning_rate: float,
+    warmup: int,
+    steps: int,
+    decay: float,
+    adam_learning_rate: float | None = None,
+    mesh: Mesh | None = None,
 ) -> optax.GradientTransformation:
     """An optimizer by name; all its learning rates follow `schedule`.
 
@@ -63,6 +70,7 @@ def optimizer(
     Args:
         learning_rate: peak. For Muon that of the matrices.
         adam_learning_rate: peak, of Muon's AdamW part; for Muon only.
+        mesh: whose devices share Muon's products; without one each device computes them all.
 
     Raises:
         EaselError: an unknown name, a learning rate too many or too few, or what `schedule` refuses.
@@ -79,7 +87,7 @@ def optimizer(
     else:
         adam_rate = schedule(adam_learning_rate, warmup, steps, decay)
         rules = {
-            "muon": optax.chain(scale_by_muon(MUON_BETA), optax.scale_by_learning_rate(rate)),
+            "muon": optax.chain(scale_by_muon(MUON_BETA, mesh), optax.scale_by_learning_rate(rate)),
             "adamw": optax.adamw(adam_rate, b2=ADAM_B2, weight_decay=0.0, nesterov=True),
         }
         rule = optax.partition(rules, muon_matrices)

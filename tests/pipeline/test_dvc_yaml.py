@@ -1,6 +1,8 @@
 """The pipeline file against the sources: nothing forgotten, nothing that would break caching."""
 
 import dataclasses
+import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from lib import config
 from lib.errors import EaselError
-from lib.pipeline import dependencies, stage
+from lib.pipeline import sources, stage
 from lib.pipeline.__main__ import main
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -20,11 +22,11 @@ def at_the_top(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_dependencies_are_those_of_the_sources(name):
-    listed = [dependency for dependency in STAGES[name]["deps"] if dependencies.is_source(dependency)]
-    remedy = "run `python -m lib.pipeline.dependencies --write`"
-    assert listed == dependencies.expected(STAGES[name]["cmd"]), remedy
+@pytest.mark.parametrize("name", [name for name in STAGES if name != "sources"])
+def test_a_stage_depends_on_its_list_of_sources_and_on_no_other_code(name):
+    code = [dependency for dependency in STAGES[name]["deps"] if dependency.startswith(("build/sources", "lib", "req"))]
+    program = Path(STAGES[name]["cmd"].split()[-1]).stem if "lib.run" in STAGES[name]["cmd"] else name
+    assert code == [f"build/sources/{program}.txt"]
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -33,12 +35,13 @@ def test_parameters_that_the_sources_read_are_listed(name):
     if "lib.run" in words:
         expected = {"profile", f"notebooks.{Path(words[-1]).stem}"}
     else:
-        source = dependencies.module_path(f"lib.pipeline.{name}").read_text()
+        source = sources.module_path(f"lib.pipeline.{name}").read_text()
         sections = {field.name for field in dataclasses.fields(config.Params)}
         expected = set(re.findall(r"\bparams\.([a-z_]+)", source)) & sections
         expected |= {"profile"} if re.search(r"\bparams\.(results|figures)", source) else set()
         expected |= {"data", "scenes"} if name == "check_data" else set()
-    listed = {key if key.startswith("notebooks.") else key.split(".")[0] for key in STAGES[name]["params"]}
+    tracked = STAGES[name].get("params", [])
+    listed = {key if key.startswith("notebooks.") else key.split(".")[0] for key in tracked}
     assert expected <= listed, f"{name} reads {expected - listed}"
 
 
@@ -58,7 +61,7 @@ def test_git_holds_results_and_nothing_else():
 
 
 def test_every_stage_module_is_in_the_pipeline():
-    helpers = {"__init__", "__main__", "stage", "dependencies", "pin", "summary"}
+    helpers = {"__init__", "__main__", "stage", "pin", "summary"}
     modules = {path.stem for path in Path("lib/pipeline").glob("*.py")} - helpers
     assert modules == {name for name, spec in STAGES.items() if "lib.pipeline" in spec["cmd"]}
 
@@ -84,25 +87,61 @@ def test_names_of_matrix_stages_are_those_of_dvc():
     assert "train_dalle_mini" not in stage.all_names()
 
 
-def test_imports_follow_all_forms(tmp_path, monkeypatch):
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A small one of two programs, the stage `a` and a notebook."""
     monkeypatch.chdir(tmp_path)
-    sources = {
+    modules = {
         "a": "import lib.b\nfrom lib import c\n",
         "b": "def f():\n    from lib.inner.d import x\n",
         "c": "import os\n",
         "inner/__init__": "",
         "inner/d": "from lib import errors\nfrom lib import inner\n",
         "errors": "",
+        "pipeline/a": "from lib.a import y\n",
     }
-    for name, text in sources.items():
+    for name, text in modules.items():
         path = Path("lib") / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    dependencies._tree.cache_clear()
-    try:
-        assert dependencies.imports("lib.a") == {"lib.a", "lib.b", "lib.c", "lib.inner.d"}
-    finally:
-        dependencies._tree.cache_clear()
+    cells = [{"cell_type": "markdown", "source": ["import lib.a"]}, {"cell_type": "code", "source": ["import lib.c\n"]}]
+    Path("notebooks").mkdir()
+    Path("notebooks/n.ipynb").write_text(json.dumps({"cells": cells}))
+    Path("requirements.lock").write_text("x==1\n")
+    sources._tree.cache_clear()
+    yield tmp_path
+    sources._tree.cache_clear()
+
+
+def listed():
+    sources._tree.cache_clear()
+    sources.run(None)
+    return {path.stem: path.read_text() for path in Path("build/sources").iterdir()}
+
+
+def test_imports_follow_all_forms(project):
+    assert sources.imports("lib.a") == {"lib.a", "lib.b", "lib.c", "lib.inner.d"}
+
+
+def test_a_list_of_sources_has_the_modules_of_a_stage_with_their_hashes(project):
+    lists = listed()
+    assert set(lists) == {"a", "n"}
+    names = {name: [line.split("  ")[1] for line in text.splitlines()] for name, text in lists.items()}
+    modules = ["lib/a.py", "lib/b.py", "lib/c.py", "lib/inner/d.py", "lib/pipeline/a.py"]
+    assert names == {"a": [*modules, "requirements.lock"], "n": ["lib/c.py", "requirements.lock"]}
+    lock = hashlib.sha256(b"x==1\n").hexdigest()
+    assert lists["n"].endswith(f"\n{lock}  requirements.lock\n")
+
+
+@pytest.mark.parametrize(
+    ("edited", "stale"), [("lib/b.py", {"a"}), ("lib/c.py", {"a", "n"}), ("lib/errors.py", set()), ("README", set())]
+)
+def test_an_edit_changes_the_lists_of_the_stages_that_need_it(project, edited, stale):
+    before = listed()
+    with open(edited, "a") as file:
+        file.write("# edited\n")
+    after = listed()
+    assert {name for name in before if before[name] != after[name]} == stale
 
 
 def test_fingerprint_follows_parameters_code_and_data(tmp_path, monkeypatch):

@@ -137,7 +137,7 @@ def test_pinned_costs_and_the_readme_come_from_the_run(params):
         pytest.skip("authors pin the drawn data set")
     tables.run(found)
     Path("README.md").write_text(f"before\n{pin.BEGIN}\nold\n{pin.END}\nafter\n")
-    with pytest.raises(EaselError, match="stage make_data has not run here"):
+    with pytest.raises(EaselError, match="stage sources has not run here"):
         pin.write_runtimes("laptop")
     for name in stage.all_names():
         with stage.record(name, ["params.yaml"]):

@@ -31,12 +31,14 @@ def workplace(tmp_path, monkeypatch):
     model = VQGAN(8, 16, 4, 0.9, 4, generator(0))
     images = vqgan.pixels_to_tensor(store.Split.open("data", "test").images(64), model.device)
     model.quantizer.revive(model.embed(images).detach().flatten(0, 2), generator(1))
-    vqgan.save(model, "build/tokenizer/fine")
+    for name in ("fine", "coarse"):
+        vqgan.save(model, f"build/tokenizer/{name}")
     return params
 
 
 def test_encode_writes_the_tokens_of_every_split_and_size(workplace):
-    encode.run(workplace, "fine")
+    encode.run(workplace)
+    assert {path.name for path in encode.OUT.iterdir()} == {"fine", "coarse"}
     model = vqgan.load("build/tokenizer/fine")
     report = json.loads((encode.OUT / "fine/report.json").read_text())
     assert report["codes"] == 16
@@ -57,7 +59,7 @@ def test_encode_leaves_nothing_of_an_earlier_run(workplace):
     old = encode.OUT / "fine/old_64.npy"
     old.parent.mkdir(parents=True)
     old.touch()
-    encode.run(workplace, "fine")
+    encode.run(workplace)
     assert not old.exists()
 
 

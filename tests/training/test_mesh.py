@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig, Layout
 from lib.training import checkpoint, mesh
 from lib.training.dalle_mini import Captions, DalleMiniTrainee, evaluate
+from lib.training.muon_jax import orthogonalise
 from lib.training.optimizers import optimizer
 
 ROOT = Path(__file__).parents[2]
@@ -63,11 +65,11 @@ def batch(step):
 
 
 # Cached, so that a second trainee on the same mesh compiles nothing.
-muon = cache(lambda: optimizer("muon", 0.02, 1, 10, 0.0, 0.01))
+muon = cache(lambda on: optimizer("muon", 0.02, 1, 10, 0.0, 0.01, on))
 
 
 def trainee(kind, on, accumulation=1):
-    return DalleMiniTrainee(*create(kind), captions(), TOKENS, muon(), 0.3, 5, on, accumulation)
+    return DalleMiniTrainee(*create(kind), captions(), TOKENS, muon(on), 0.3, 5, on, accumulation)
 
 
 def train(who, start=0, stop=STEPS):
@@ -80,6 +82,16 @@ def measured(who):
 
 
 # ---- what the started processes do
+
+
+def muon_on(devices):
+    """How far five matrices that so many devices share come out from what one computes; how many a device has."""
+    kernels = [np.random.default_rng(2).standard_normal((5, 3, 4), np.float32)]
+    on = jax.make_mesh((1, devices), ("data", "model"), AUTO, devices=jax.devices()[:devices])
+    compiled = jax.jit(lambda kernels: orthogonalise(kernels, on)).lower(kernels).compile()
+    error = np.abs(compiled(kernels)[0] - jax.jit(orthogonalise)(kernels)[0]).max()
+    squares = {int(count) for count in re.findall(r"f32\[(\d+),3,3\]", compiled.as_text())}
+    return {"error": float(error), "matrices": sorted(squares)}
 
 
 def on_four_devices(folder):
@@ -99,6 +111,7 @@ def on_four_devices(folder):
             }
     who = trainee("toy", mesh.make_mesh(2, 2), accumulation=2)
     report["accumulated"] = train(who, stop=1)[0]
+    report["muon"] = {devices: muon_on(devices) for devices in (1, 2, 4)}
     return report
 
 
@@ -228,6 +241,12 @@ def test_parameters_and_optimizer_state_are_split_over_model(runs):
 def test_accumulation_works_on_a_mesh(runs):
     # Dropout draws other masks in a part of a batch than in the whole; the first loss is near all the same.
     assert runs.reports[0]["accumulated"] == pytest.approx(runs.arrays["alone"]["losses"][0], rel=0.02)
+
+
+@pytest.mark.parametrize(("devices", "share"), [(1, 5), (2, 3), (4, 2)])  # of five matrices, filled up
+def test_devices_share_the_matrices_of_muon(runs, devices, share):
+    found = runs.reports[0]["muon"][str(devices)]
+    assert found["error"] < 1e-5 and found["matrices"] == [share]
 
 
 def test_rules_split_what_divides_and_copy_the_rest():

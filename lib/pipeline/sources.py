@@ -1,34 +1,46 @@
-"""Which modules a stage of dvc.yaml depends on, read from the sources: `python -m lib.pipeline.dependencies --write`.
+"""Stage sources: which modules every other stage needs, read from their imports → build/sources/<program>.txt.
 
-A stage that lists too few modules gives stale results; one that lists whole folders retrains after an edit next door.
-So the lists are computed, and a test compares them.
+A stage that depends on too few modules gives stale results; one that depends on whole folders retrains after an edit
+next door. So a stage depends on the list of what its program, a module beside this one or a notebook, imports, with
+hashes: this stage runs after every edit, which takes a second, and then those run whose lists have changed.
+`sha256sum -c` reads the lists.
 """
 
 import ast
+import hashlib
 import json
-import sys
+import shutil
 from functools import cache
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from lib.config import Params
 
+PIPELINE, NOTEBOOKS, OUT = Path("lib/pipeline"), Path("notebooks"), Path("build/sources")
 # Modules that cannot change a result: they read configuration (whose values are tracked), print, or start things.
 PLUMBING = {
     *("lib.config", "lib.config_glu", "lib.config_sjd2", "lib.errors", "lib.hardware", "lib.training.progress"),
     *("lib.pipeline.stage", "lib.run"),
 }
-LOCK = "requirements.lock"
+LOCK = Path("requirements.lock")
 
 
-def expected(command: str) -> list[str]:
-    """Source files that the command of a stage depends on, the environment's lock among them."""
-    words = command.split()
-    if "lib.run" in words:
-        modules = _lib_imports(ast.parse(notebook_source(Path(words[-1]))))
+def run(params: Params) -> None:
+    """Writes the list of every program that a stage can run."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    for path in [*sorted(PIPELINE.glob("[a-z]*.py")), *sorted(NOTEBOOKS.glob("*.ipynb"))]:
+        lines = [f"{hashlib.sha256(source.read_bytes()).hexdigest()}  {source}\n" for source in needed(path)]
+        (OUT / f"{path.stem}.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def needed(program: Path) -> list[Path]:
+    """Source files that a module of lib/pipeline or a notebook depends on, the environment's lock among them."""
+    if program.suffix == ".ipynb":
+        modules = _lib_imports(ast.parse(notebook_source(program)))
     else:
-        modules = {f"lib.pipeline.{words[words.index('lib.pipeline') + 1]}"}
+        modules = {f"lib.pipeline.{program.stem}"}
     closure = set().union(*(imports(module) for module in modules))
-    return [*sorted(str(module_path(module)) for module in closure), LOCK]
+    return [*sorted(module_path(module) for module in closure), LOCK]
 
 
 def imports(module: str) -> set[str]:
@@ -71,27 +83,3 @@ def module_path(module: str) -> Path:
     """lib.text → lib/text.py; a package → its __init__.py."""
     path = Path(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-def is_source(dependency: str) -> bool:
-    """Whether an entry of a stage's deps is one that `expected` computes."""
-    return dependency.endswith(".py") or dependency == LOCK
-
-
-def write(path: Path = Path("dvc.yaml")) -> None:
-    """Rewrites the computed part of every stage's deps, comments and everything else kept."""
-    yaml = YAML()
-    yaml.width = 120
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    tree = yaml.load(path)
-    for spec in tree["stages"].values():
-        kept = [dependency for dependency in spec["deps"] if not is_source(dependency)]
-        spec["deps"] = kept + expected(spec["cmd"])
-    with open(path, "w", encoding="utf-8") as file:
-        yaml.dump(tree, file)
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["--write"]:
-        sys.exit("usage: python -m lib.pipeline.dependencies --write")
-    write()
