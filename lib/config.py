@@ -1,11 +1,12 @@
 """Configuration: params.yaml → frozen dataclasses, checked key by key.
 
 `params.yaml` is read as YAML 1.2, the dialect that DVC reads (`1e-4` is a number, `on` is a string). In the shadow of
-another profile the same tree, resolved, stands in `params.json` (see lib/profile.py); JSON is YAML, so one reader does.
+another profile the same tree, resolved, stands in `params.json` (see lib/profile.py).
 """
 
 import dataclasses
 import difflib
+import json
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -318,14 +319,16 @@ def build(tree: Any, where: str) -> Params:
 
 
 def read_yaml(path: str | Path) -> Any:
-    """One YAML 1.2 document as plain dicts, lists and scalars."""
+    """One YAML 1.2 document, or a file of JSON, as plain dicts, lists and scalars."""
     path = Path(path)
     if not path.is_file():
         raise EaselError(f"{path} does not exist; run from the top of the repository.")
+    text = path.read_text(encoding="utf-8")
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise EaselError(f"{path} is not valid YAML: {error}") from error
+        # JSON is YAML but for Infinity, which Python and DVC read as a number.
+        return json.loads(text) if path.suffix == ".json" else YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, json.JSONDecodeError) as error:
+        raise EaselError(f"{path} is not valid {path.suffix[1:].upper()}: {error}") from error
 
 
 def overlay(base: dict, over: dict, where: str, prefix: str = "") -> dict:

@@ -66,6 +66,11 @@ def test_a_shadow_follows_the_sources_and_keeps_its_outputs():
     assert (shadow / "dvc.yaml").stat().st_mtime_ns == kept
 
 
+def test_infinity_reaches_a_shadow():
+    runs = config.load(profile.prepare("gpu", []) / "params.json").decoding.groups["decoders"].runs
+    assert runs["sjd2_no_keep"].options["keep"] == float("inf")
+
+
 def test_settings_get_a_shadow_of_their_own_with_absolute_paths():
     shadow = profile.prepare("smoke", ["data.source=webdataset", "data.path=pictures", "reader.steps=7"])
     params = config.load(shadow / "params.json")

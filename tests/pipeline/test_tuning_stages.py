@@ -1,0 +1,122 @@
+"""Stages tune_sjd2 and train_drafters on a network of a few weights."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lib import config
+from lib.data import store
+from lib.errors import EaselError
+from lib.models import autoregressive, drafters
+from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
+from lib.models.drafters import Eagle
+from lib.pipeline import train_drafters, tune_sjd2
+from lib.pipeline.train_autoregressive import pictures_of
+from lib.text import MINIMUM, TextTokenizer
+from lib.training.torch_state import generator
+
+PARAMETERS = Path(__file__).parents[2] / "params.yaml"
+CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square", "a star"]
+NETWORK = AutoregressiveConfig(
+    text_vocabulary=MINIMUM,
+    text_length=8,
+    text_padding=0,
+    codes=6,
+    rows=2,
+    columns=3,
+    width=16,
+    layers=1,
+    heads=2,
+    feed_forward=24,
+)
+DVC = """
+stages:
+  tune_sjd2: {cmd: x, deps: [build/autoregressive], params: ["sjd2.variants.${item.item}", seed]}
+  train_drafters: {cmd: x, deps: [build/autoregressive], params: [drafters, seed]}
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """Everything that the stages read, in an empty folder; the parameters."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    tokens = Path("build/tokens/fine")
+    tokens.mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        images = {64: np.zeros((len(CAPTIONS), 64, 64, 3), np.uint8)}
+        store.write_split("data", split, images, [{"en": [caption]} for caption in CAPTIONS])
+        np.save(tokens / f"{split}_64.npy", random.integers(0, 6, (len(CAPTIONS), 2, 3)).astype(np.uint16))
+    store.write_meta("data", "webdataset", ["en"], has_truth=False)
+    Path("build/text").mkdir()
+    TextTokenizer.train(CAPTIONS, MINIMUM).save("build/text/tokenizer.json")
+    model, noise = Autoregressive(NETWORK, generator(0)).eval(), generator(1)
+    for weights in model.state_dict().values():  # an initial network predicts the same for all pictures
+        weights.add_(0.3 * torch.randn(weights.shape, generator=noise))
+    autoregressive.save(model, Path("build/autoregressive/small"))
+    Path("dvc.yaml").write_text(DVC)
+    short = {"training": {"steps": 3, "batch_size": 4, "warmup": 1}}
+    changes = {
+        "text": {"length": 8},
+        "evaluation": {"bootstrap": 20},
+        "autoregressive": {"measured": 4},
+        "sjd2": {"recipe": short | {"denoising_steps": [3], "noisy_run": [2, 4]}},
+        "drafters": short | {"heads": 2},
+    }
+    return config.build(config.overlay(config.read_yaml(PARAMETERS), changes, "test"), "test")
+
+
+def metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_what_is_measured_of_a_tuned_network_is_that_of_the_one_that_is_kept(workplace):
+    tune_sjd2.run(workplace, "small")
+    untuned, tuned = autoregressive.load(tune_sjd2.MODELS / "small"), autoregressive.load(tune_sjd2.OUT / "small")
+    found = metrics(tune_sjd2.OUT / "small")
+    pictures = pictures_of(workplace, "small", ("val", "test"), TextTokenizer.load(Path("build/text/tokenizer.json")))
+    for split, own in pictures.items():
+        for key, network in (("untuned", untuned), ("tuned", tuned)):
+            expected = nats(network, own.captions.first(4), own.tokens[:4]).mean()
+            assert found["nats_per_token"][split][key]["value"] == pytest.approx(expected, rel=1e-5)
+    values = [found["nats_per_token"][split][key]["value"] for split in pictures for key in ("untuned", "tuned")]
+    assert len(set(values)) == 4  # nothing is measured twice
+    assert set(found["nats_per_level"]) == {"3"}
+    assert len(found["nats_per_level"]["3"]) == 4 and np.isfinite(found["nats_per_level"]["3"][0])  # 0 is clean
+    assert tuned.config.levels == "token" and untuned.config.levels == "none"
+
+
+def test_the_same_stage_gives_the_same_network(workplace):
+    for name in ("first", "again"):
+        tune_sjd2.run(workplace, "small")
+        (tune_sjd2.OUT / "small").rename(name)
+    assert Path("first/model.safetensors").read_bytes() == Path("again/model.safetensors").read_bytes()
+
+
+def test_both_drafters_are_trained_and_measured(workplace):
+    train_drafters.run(workplace)
+    for name in ("eagle", "medusa"):
+        found = metrics(train_drafters.OUT / name)
+        network = drafters.load(train_drafters.OUT / name)
+        assert found["parameters"] == sum(weights.numel() for weights in network.parameters())
+        assert found["overlap"] and all(0 < entry["value"] < 1 for entry in found["overlap"])
+    initial = Eagle(NETWORK, generator(workplace.seed, 0)).state_dict()
+    trained = drafters.load(train_drafters.OUT / "eagle").state_dict()
+    assert any(not torch.equal(initial[name], trained[name]) for name in initial)
+
+
+@pytest.mark.parametrize(
+    ("section", "run"),
+    [
+        ({"sjd2": {"recipe": {"model": "huge"}}}, lambda params: tune_sjd2.run(params, "small")),
+        ({"drafters": {"model": "huge"}}, train_drafters.run),
+    ],
+)
+def test_a_network_that_there_is_not_is_named_before_any_work(workplace, section, run):
+    tree = config.overlay(config.read_yaml(PARAMETERS), section, "test")
+    with pytest.raises(EaselError, match=r"model is 'huge', must be one of small, large, wide"):
+        run(config.build(tree, "test"))
+    assert not tune_sjd2.OUT.exists() and not train_drafters.OUT.exists()
