@@ -75,7 +75,9 @@ TABLES = {
         "What is left of SJD2's gain over Jacobi decoding with shared noise.",
         notes=(
             "Shared: one table of Gumbel noise for all passes; lossless and training-free. Left: share of the passes "
-            "saved by SJD2 that shared noise alone does not save.",
+            "saved by SJD2 that shared noise alone does not save. Same as AR: share of pictures that are equal token "
+            "for token; a network rounds otherwise for one slot than for many, which decides where two codes lie "
+            "within rounding of each other.",
         ),
         claims=("D14", "D15", "D16"),
     ),
