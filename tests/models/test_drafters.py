@@ -16,6 +16,7 @@ from lib.training.drafters import DrafterTrainee, overlap
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.torch_state import generator
+from tests.models.tiny_autoregressive import shaken
 
 CONFIG = AutoregressiveConfig(
     text_vocabulary=12,
@@ -46,15 +47,6 @@ def encode(texts):
 
 
 captions = cache(lambda: Captions([{"en": ["a"]}] * 8, encode))
-
-
-def shaken(module):
-    """No part of it zero or the identity, as if it were trained."""
-    random = generator(1)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=random))
-    return module.eval().requires_grad_(False)
 
 
 model = cache(lambda: shaken(Autoregressive(CONFIG, generator(0))))

@@ -14,27 +14,16 @@ from lib.config_sjd2 import DecodingGroupParams, DecodingParams
 from lib.data import store
 from lib.errors import EaselError
 from lib.models import autoregressive, drafters, vqgan
-from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats, with_levels
+from lib.models.autoregressive import Autoregressive, nats, with_levels
 from lib.models.drafters import Eagle, Medusa
 from lib.models.vqgan import VQGAN
 from lib.painter.autoregressive import Sampler, row_seeds
 from lib.pipeline import decode_pictures
 from lib.text import MINIMUM, TextTokenizer
 from lib.training.torch_state import generator
+from tests.models.tiny_autoregressive import NETWORK, shaken
 
 CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square"]
-NETWORK = AutoregressiveConfig(
-    text_vocabulary=MINIMUM,
-    text_length=8,
-    text_padding=0,
-    codes=6,
-    rows=2,
-    columns=3,
-    width=16,
-    layers=1,
-    heads=2,
-    feed_forward=24,
-)
 RUNS = {
     "autoregressive": ("small", "autoregressive", {}, 0),
     "untuned": ("model:small", "autoregressive", {}, 0),
@@ -51,15 +40,6 @@ RUNS = {
     "medusa": ("model:small", "medusa", {}, 0),
 }
 FEW = ("autoregressive", "sjd2")
-
-
-def shaken(module):
-    """No part of it zero or the identity, as if it were trained."""
-    random = generator(1)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=random))
-    return module.eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")

@@ -11,27 +11,16 @@ from lib import config
 from lib.data import store
 from lib.errors import EaselError
 from lib.models import autoregressive, drafters
-from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
+from lib.models.autoregressive import Autoregressive, nats
 from lib.models.drafters import Eagle
 from lib.pipeline import train_drafters, tune_sjd2
 from lib.pipeline.train_autoregressive import pictures_of
 from lib.text import MINIMUM, TextTokenizer
 from lib.training.torch_state import generator
+from tests.models.tiny_autoregressive import NETWORK, shaken
 
 PARAMETERS = Path(__file__).parents[2] / "params.yaml"
 CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square", "a star"]
-NETWORK = AutoregressiveConfig(
-    text_vocabulary=MINIMUM,
-    text_length=8,
-    text_padding=0,
-    codes=6,
-    rows=2,
-    columns=3,
-    width=16,
-    layers=1,
-    heads=2,
-    feed_forward=24,
-)
 DVC = """
 stages:
   tune_sjd2: {cmd: x, deps: [build/autoregressive], params: ["sjd2.variants.${item.item}", seed]}
@@ -53,10 +42,8 @@ def workplace(tmp_path, monkeypatch):
     store.write_meta("data", "webdataset", ["en"], has_truth=False)
     Path("build/text").mkdir()
     TextTokenizer.train(CAPTIONS, MINIMUM).save("build/text/tokenizer.json")
-    model, noise = Autoregressive(NETWORK, generator(0)).eval(), generator(1)
-    for weights in model.state_dict().values():  # an initial network predicts the same for all pictures
-        weights.add_(0.3 * torch.randn(weights.shape, generator=noise))
-    autoregressive.save(model, Path("build/autoregressive/small"))
+    # Shaken, since an initial network predicts the same for all pictures.
+    autoregressive.save(shaken(Autoregressive(NETWORK, generator(0))), Path("build/autoregressive/small"))
     Path("dvc.yaml").write_text(DVC)
     short = {"training": {"steps": 3, "batch_size": 4, "warmup": 1}}
     changes = {
