@@ -82,6 +82,7 @@ def _synchronise(shadow: Path, tree: dict) -> None:
         _mirror(Path(name), shadow / name)
     (shadow / ".dvc").mkdir(parents=True, exist_ok=True)
     (shadow / ".dvc" / "config").write_text(SHADOW_DVC.format(cache=Path(".dvc/cache").absolute()))
+    (shadow / "params.yaml").unlink(missing_ok=True)  # of a shadow from before: DVC refuses to read both
     _update(shadow / "params.json", json.dumps(tree, indent=1) + "\n")
     stages = config.read_yaml("dvc.yaml")["stages"]
     for spec in stages.values():

@@ -42,7 +42,9 @@ def test_another_profile_gets_a_shadow_with_resolved_parameters():
 
 
 def test_dvc_reads_a_shadow_as_it_is_meant(monkeypatch):
-    shadow = profile.prepare("smoke", ["clip.steps=7", "glu_variants.variants=[relu, geglu, swiglu]"])
+    settings = ["clip.steps=7", "glu_variants.variants=[relu, geglu, swiglu]"]
+    (profile.prepare("smoke", settings) / "params.yaml").write_text("profile: smoke\n")  # as in an older shadow
+    shadow = profile.prepare("smoke", settings)
     assert config.load(shadow / "params.json").clip.steps == 7
     monkeypatch.chdir(shadow)
     with Repo.init(".", no_scm=True, force=True) as repository:
