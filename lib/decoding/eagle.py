@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, FeaturePredictor
-from lib.decoding.speculative import chances, corrected, draw, leading, probabilities
+from lib.decoding.speculative import chances, corrected, draw, leading, picked, probabilities
 from lib.decoding.window import Window
 from lib.errors import EaselError
 
@@ -43,7 +44,7 @@ Acceptance = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 def exact(log_p: Tensor, log_q: Tensor, drafts: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """Speculative sampling's test."""
-    return uniform < chances(log_p, log_q, drafts), log_p
+    return uniform < chances(picked(log_p, drafts), picked(log_q, drafts)), log_p
 
 
 def decode(
@@ -70,6 +71,7 @@ def decode(
     rows = view.rows.squeeze(1)
     # The first pass has no features to draft from: random codes.
     chain = random.integers(predictor.codes, drafts)  # [B, K]
+    tested = (view.offsets < drafts).expand_as(view.slots)
     log_q = torch.full((len(rows), drafts, predictor.codes), -math.log(predictor.codes), device=random.device)
     while view.unfinished():
         window = torch.cat([chain, chain.new_zeros(view.rows.shape)], dim=1)  # [B, K + 1]; the last one is never read
@@ -78,10 +80,9 @@ def decode(
         for_test, for_draw, for_drafts = random.uniform(3, view.width).unbind(dim=1)  # [B, K + 1] each
         passed, aims = acceptance(log_p[:, :-1], log_q, chain, for_test[:, :-1])
         agreed = leading(passed)
-        # The slot after the chain has no draft to reject: the residual of nothing is the prediction itself.
-        nothing = torch.full_like(log_p[:, :1], -torch.inf)
-        aims, log_q = torch.cat([aims, log_p[:, -1:]], dim=1), torch.cat([log_q, nothing], dim=1)
-        correction = corrected(aims, log_q, agreed, for_draw)
+        # The slot after the chain has no draft that could have been rejected.
+        aims, log_q = torch.cat([aims, log_p[:, -1:]], dim=1), F.pad(log_q, (0, 0, 0, 1))
+        correction = corrected(aims, log_q[rows, agreed], agreed, for_draw, tested)
         tokens = torch.where(view.offsets == agreed.unsqueeze(1), correction, window)
         view.write(tokens)
         before = view.base

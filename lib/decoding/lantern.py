@@ -13,7 +13,7 @@ from torch import Tensor
 from lib.decoding import eagle
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, FeaturePredictor
-from lib.decoding.speculative import chances, probabilities
+from lib.decoding.speculative import chances, picked, probabilities
 from lib.errors import EaselError
 
 
@@ -55,7 +55,7 @@ def decode(
 
     def relaxed(log_p: Tensor, log_q: Tensor, tokens: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         distorted = pool(log_p, tokens, near, budget)
-        return uniform < chances(distorted, log_q, tokens), distorted
+        return uniform < chances(picked(distorted, tokens), picked(log_q, tokens)), distorted
 
     return eagle.decode(predictor, drafter, random, drafts=drafts, acceptance=relaxed)
 

@@ -8,11 +8,12 @@ import math
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, FeaturePredictor
-from lib.decoding.speculative import chances, corrected, draw, leading, probabilities
+from lib.decoding.speculative import chances, corrected, draw, leading, picked, probabilities
 from lib.decoding.window import Window
 
 
@@ -38,16 +39,16 @@ def decode(predictor: FeaturePredictor, heads: MedusaHeads, random: RowRandom) -
     # The first pass has no features to draft from: random codes.
     count = view.width - 1  # drafts of a pass: K, or fewer in a picture of fewer slots
     chain = random.integers(predictor.codes, count)  # [B, K]
+    tested = (view.offsets < count).expand_as(view.slots)
     log_q = torch.full((len(rows), count, predictor.codes), -math.log(predictor.codes), device=random.device)
     while view.unfinished():
         window = torch.cat([chain, chain.new_zeros(view.rows.shape)], dim=1)  # [B, K + 1]; the last one is never read
         view.write(window)
         log_p, features = predictor.predict_features(view.inputs, view.base)  # [B, K + 1, V], [B, K + 1, …]
         for_test, for_draw, for_drafts = random.uniform(3, view.width).unbind(dim=1)  # [B, K + 1] each
-        agreed = leading(for_test[:, :-1] < chances(log_p[:, :-1], log_q, chain))
-        # The slot after the chain has no draft to reject: the residual of nothing is the prediction itself.
-        nothing = torch.full_like(log_p[:, :1], -torch.inf)
-        correction = corrected(log_p, torch.cat([log_q, nothing], dim=1), agreed, for_draw)
+        agreed = leading(for_test[:, :-1] < chances(picked(log_p[:, :-1], chain), picked(log_q, chain)))
+        # The slot after the chain has no draft that could have been rejected.
+        correction = corrected(log_p, F.pad(log_q, (0, 0, 0, 1))[rows, agreed], agreed, for_draw, tested)
         view.write(torch.where(view.offsets == agreed.unsqueeze(1), correction, window))
         view.advance(agreed + 1)
 

@@ -20,7 +20,7 @@ import torch
 from lib.decoding.initial import Drafts, Initial
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, Predictor
-from lib.decoding.speculative import chances, draw, leading, redrawn, residual
+from lib.decoding.speculative import chances, draw, leading, picked, probabilities, redrawn, residual
 from lib.decoding.window import Window
 from lib.errors import EaselError
 
@@ -56,16 +56,17 @@ def decode(
     proposals = first.proposals()  # [B, slots, V]
     while view.unfinished():
         log_p = predictor.predict(view.inputs, view.base)  # [B, W, V]
-        drafts, log_q = view.drafts, view.at(proposals)
+        drafts = view.drafts
         for_test, for_draw = random.uniform(2, view.width).unbind(dim=1)  # [B, W] each
-        passed = for_test < chances(log_p, log_q, drafts)
+        passed = for_test < chances(picked(log_p, drafts), view.picked(proposals, drafts))
         agreed = leading(passed)
         if coupling == "maximal":
             # The correction of the first slot that failed, and the new drafts after it, by one rule.
-            tokens = torch.where(passed, drafts, draw(residual(log_p, log_q), for_draw))
+            rest = residual(probabilities(log_p), probabilities(view.at(proposals)))
+            tokens = torch.where(passed, drafts, draw(rest, for_draw))
         else:
             noise = None if table is None else view.at(table)
-            drawn = redrawn(log_p, log_q, agreed, for_draw, noise=noise)
+            drawn = redrawn(log_p, view.at_slot(proposals, agreed), agreed, for_draw, noise=noise)
             tokens = torch.where(view.offsets < agreed.unsqueeze(1), drafts, drawn)
         view.write(tokens)
         view.put(proposals, log_p)

@@ -38,7 +38,7 @@ import torch
 from lib.decoding.noise import RowRandom
 from lib.decoding.noise_levels import denoise, shares
 from lib.decoding.predictor import Decoded, EmbeddedPredictor
-from lib.decoding.speculative import chances, leading, redrawn, sampled
+from lib.decoding.speculative import chances, leading, picked, redrawn, sampled
 from lib.decoding.window import Window
 from lib.errors import EaselError
 
@@ -100,7 +100,7 @@ def decode(
         around, at_levels = vectors[view.rows, seen], levels[view.rows, seen]  # [B, W + 1, D], [B, W + 1]
         log_p = predictor.predict_embedded(around[:, :-1], view.base, at_levels[:, :-1])  # [B, W, V]
         noisy, level = around[:, 1:], at_levels[:, 1:]  # [B, W, D], [B, W]
-        drafts, log_q = view.drafts, view.at(proposals)
+        drafts = view.drafts
         noise = None if table is None else view.at(table)
         for_test, for_draw = random.uniform(2, view.width).unbind(dim=1)  # [B, W] each
 
@@ -111,10 +111,11 @@ def decode(
             agreed = leading(view.fixed | ((level <= 1) & (view.slots - view.done.unsqueeze(1) < reach)))
             count = agreed
         else:
-            tested, chance = clean if accept == "clean" else torch.ones_like(clean), chances(log_p, log_q, drafts)
+            tested = clean if accept == "clean" else torch.ones_like(clean)
+            chance = chances(picked(log_p, drafts), view.picked(proposals, drafts))
             if test == "ratio":
                 agreed = leading(view.fixed | (tested & (for_test < chance)))
-                drawn = redrawn(log_p, log_q, agreed, for_draw, tested, noise)
+                drawn = redrawn(log_p, view.at_slot(proposals, agreed), agreed, for_draw, tested, noise)
             else:
                 drawn = sampled(log_p, for_draw, noise)
                 agreed = leading(view.fixed | (tested & (drafts == drawn)))

@@ -15,7 +15,7 @@ import torch
 from lib.decoding.initial import Drafts, Initial
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, Predictor
-from lib.decoding.speculative import chances, leading, redrawn
+from lib.decoding.speculative import chances, leading, picked, redrawn
 from lib.decoding.window import Window
 from lib.errors import EaselError
 
@@ -48,13 +48,14 @@ def decode(
     proposals = first.proposals()  # [B, slots, V]
     while view.unfinished():
         log_p = predictor.predict(view.inputs, view.base)  # [B, W, V]
-        drafts, log_q = view.drafts, view.at(proposals)
+        drafts = view.drafts
         for_test, for_draw = random.uniform(2, view.width).unbind(dim=1)  # [B, W] each
-        chance = chances(log_p, log_q, drafts)
+        chance = chances(picked(log_p, drafts), view.picked(proposals, drafts))
         agreed = leading(for_test < chance)
         first_failed = agreed.unsqueeze(1)
         stays = (view.offsets < first_failed) | ((view.offsets > first_failed) & (chance > threshold))
-        view.write(torch.where(stays, drafts, redrawn(log_p, log_q, agreed, for_draw)))
+        drawn = redrawn(log_p, view.at_slot(proposals, agreed), agreed, for_draw)
+        view.write(torch.where(stays, drafts, drawn))
         view.put(proposals, log_p)
         first.enter(log_p, proposals)
         view.advance(agreed + 1)

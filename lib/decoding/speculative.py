@@ -34,16 +34,19 @@ def draw(weights: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(reached, aim, right=True).squeeze(-1)
 
 
-def chances(log_p: Tensor, log_q: Tensor, drafts: Tensor) -> Tensor:
+def picked(log_p: Tensor, drafts: Tensor) -> Tensor:
+    """The log-probabilities [B, W] that distributions [B, W, V] give to drafts, int64 [B, W]."""
+    return log_p.gather(-1, drafts.unsqueeze(-1)).squeeze(-1)
+
+
+def chances(log_p: Tensor, log_q: Tensor) -> Tensor:
     """p / q of every draft, which is accepted if that is larger than a uniform number: float [B, W].
 
     Args:
-        log_p, log_q: log-probabilities of the network and of the proposal, [B, W, V].
-        drafts: int64 [B, W].
+        log_p, log_q: the drafts' own log-probabilities under the network and the proposal, [B, W]. Where both are −inf
+            the result is NaN, which is larger than nothing.
     """
-    drafts = drafts.unsqueeze(-1)  # [B, W, 1]
-    p, q = log_p.gather(-1, drafts), log_q.gather(-1, drafts)
-    return torch.where(p == -torch.inf, 0.0, (p - q).exp()).squeeze(-1)
+    return (log_p - log_q).exp()
 
 
 def leading(passed: Tensor) -> Tensor:
@@ -51,27 +54,31 @@ def leading(passed: Tensor) -> Tensor:
     return passed.cumprod(dim=1).sum(dim=1)
 
 
-def residual(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """max(0, p − q), not normalised, [..., V]; p itself where rounding leaves nothing of it."""
-    p = log_p.exp()
-    rest = (p - log_q.exp()).clamp(min=0)
+def residual(p: Tensor, q: Tensor) -> Tensor:
+    """max(0, p − q), not normalised, of probabilities [..., V]; p itself where rounding leaves nothing of it."""
+    rest = (p - q).clamp(min=0)
     return torch.where(rest.sum(dim=-1, keepdim=True) > 0, rest, p)
 
 
-def corrected(log_p: Tensor, log_q: Tensor, agreed: Tensor, uniform: Tensor) -> Tensor:
+def corrected(log_p: Tensor, log_q: Tensor, agreed: Tensor, uniform: Tensor, tested: Tensor | None = None) -> Tensor:
     """The token at the first slot that did not pass: a draw from its residual.
 
     Args:
-        log_p, log_q: [B, W, V].
+        log_p: [B, W, V].
+        log_q: of that slot alone, [B, V].
         agreed: int64 [B], how many slots passed; where all did, the result means nothing.
         uniform: [B, W], of which each row uses the number of that slot.
+        tested: bool [B, W], None for all: what was not tested was not rejected, and is drawn from the prediction.
 
     Returns:
         int64 [B, 1].
     """
-    rows = torch.arange(len(agreed), device=agreed.device)
-    slot = agreed.clamp(max=log_p.shape[1] - 1)
-    return draw(residual(log_p[rows, slot], log_q[rows, slot]), uniform[rows, slot]).unsqueeze(1)
+    slot = agreed.clamp(max=log_p.shape[1] - 1).unsqueeze(1)  # [B, 1]
+    q = probabilities(log_q).unsqueeze(1)  # [B, 1, V]
+    if tested is not None:
+        q = q * tested.gather(1, slot).unsqueeze(2)
+    p = probabilities(log_p.gather(1, slot.unsqueeze(2).expand_as(q)))  # [B, 1, V]
+    return draw(residual(p, q), uniform.gather(1, slot))
 
 
 def sampled(log_p: Tensor, uniform: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -97,22 +104,9 @@ def redrawn(
     all others, those that passed among them, draws from the prediction.
 
     Args:
-        log_p, log_q: [B, W, V].
-        agreed: int64 [B], how many slots passed.
-        uniform: [B, W].
-        tested: bool [B, W], None for all: what was not tested was not rejected, and is drawn from the prediction too.
+        log_p, log_q, agreed, uniform, tested: as in `corrected`.
         noise: for the draws from predictions, Gumbel numbers [B, W, V]; not for residuals, since the draft that was
             rejected came from them.
     """
-    rows = torch.arange(len(agreed), device=agreed.device)
-    slot = agreed.clamp(max=log_p.shape[1] - 1)
-    q = log_q[rows, slot]  # [B, V]
-    if tested is not None:
-        q = q.masked_fill(~tested[rows, slot].unsqueeze(-1), -torch.inf)
-    rest = residual(log_p[rows, slot], q)
-    if noise is not None:
-        correction = draw(rest, uniform[rows, slot]).unsqueeze(1)  # [B, 1]
-        return sampled(log_p, uniform, noise).scatter(1, slot.unsqueeze(1), correction)
-    weights = probabilities(log_p)
-    weights[rows, slot] = rest
-    return draw(weights, uniform)
+    slot = agreed.clamp(max=log_p.shape[1] - 1).unsqueeze(1)  # [B, 1]
+    return sampled(log_p, uniform, noise).scatter(1, slot, corrected(log_p, log_q, agreed, uniform, tested))

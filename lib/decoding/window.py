@@ -79,6 +79,14 @@ class Window:
         """A table [B, slots, …] at the window's slots, [B, W, …]; past its end, what its last slot has."""
         return table[self.rows, self.slots.clamp(max=table.shape[1] - 1)]
 
+    def picked(self, table: Tensor, tokens: Tensor) -> Tensor:
+        """What a table [B, capacity, V] has for one token of each slot of the window, int64 [B, W] → [B, W]."""
+        return table[self.rows, self.slots, tokens]
+
+    def at_slot(self, table: Tensor, offset: Tensor) -> Tensor:
+        """A table [B, capacity, V] at one slot of each row, int64 [B] slots after the window's first → [B, V]."""
+        return table[self.rows.squeeze(1), self.base + offset]
+
     def put(self, table: Tensor, values: Tensor) -> None:
         """Writes values [B, W, …] into a table [B, capacity, …] at the window's slots."""
         table[self.rows, self.slots] = values
@@ -110,7 +118,7 @@ class Window:
 
     def unfinished(self) -> bool:
         """Whether any row has a slot that is not fixed; the one place where the device is waited for."""
-        return bool((self.done < self.length).any())
+        return int(self.done.min()) < self.length
 
     def decoded(self) -> Decoded:
         """The pictures and their cost, once `unfinished` is false."""

@@ -62,7 +62,7 @@ def test_denoising_alone_is_lossy():
 
 
 def test_a_broken_acceptance_is_found_out(monkeypatch):
-    monkeypatch.setattr(sjd2, "chances", lambda log_p, log_q, drafts: torch.full(drafts.shape, torch.inf))
+    monkeypatch.setattr(sjd2, "chances", lambda log_p, log_q: torch.full_like(log_p, torch.inf))
     assert_not_its_law(network(), decoder(), 3000)
 
 
