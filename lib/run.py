@@ -151,13 +151,18 @@ class _CellLines(logging.Handler):
 
 
 def normalise(notebook: nbformat.NotebookNode) -> None:
-    """Removes times, random cell ids and the host's Python version from an executed notebook, in place."""
+    """Removes times, random cell ids and the host's Python version from an executed notebook, in place.
+
+    Relative links of its text cells, which start in notebooks/, are made to start in build/notebooks/.
+    """
     for place in [notebook.metadata, *(cell.metadata for cell in notebook.cells)]:
         for key in VOLATILE:
             place.pop(key, None)
     notebook.metadata.pop("language_info", None)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("](../", "](../../")
 
 
 @command_line

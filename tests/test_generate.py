@@ -1,13 +1,14 @@
 """From prompt to ranked grid with untrained networks in the pipeline's own files: the whole path, one child process."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from lib import generate
+from lib import config, generate
 from lib.errors import EaselError
 from lib.generate import Painter
 from lib.models import clip, dalle_mini, vqgan
@@ -17,6 +18,7 @@ from lib.text import TextTokenizer
 LENGTH, CODES, SIDE = 12, 16, 4
 STRIDE = 4
 PICTURE = STRIDE * SIDE
+REPOSITORY = Path(__file__).parent.parent
 ENGLISH, CHINESE = "a red star", "红色的星形"
 
 
@@ -96,6 +98,11 @@ def test_a_picture_follows_from_prompt_seed_and_number_alone(painter, painting):
     assert painter.worker.process is process  # nothing was loaded anew
 
 
+def test_defaults_are_the_studys():
+    sampling = config.load(REPOSITORY / "params.yaml").sampling
+    assert (sampling.guidance, sampling.top_p) == (generate.GUIDANCE, generate.TOP_P)
+
+
 def test_settings_reach_the_sampler(painter):
     greedy = painter.paint(ENGLISH, 3, temperature=0)
     assert (greedy.tokens == greedy.tokens[:1]).all()
@@ -119,10 +126,15 @@ def test_refusals_leave_the_painter_usable(painter, painting, monkeypatch):
     np.testing.assert_array_equal(painter.paint(ENGLISH, candidates=5).tokens, painting.tokens)
 
 
-def test_a_child_that_died_is_replaced_and_one_that_fails_says_why(painter, painting):
+def test_a_child_that_died_is_replaced_and_one_that_fails_says_why(painter, painting, capsys):
+    painter.paint(ENGLISH, candidates=1)
+    said = capsys.readouterr().out  # everything is loaded and compiled
+    assert "loading" not in said and "compiling" not in said
     painter.worker.process.kill()
     painter.worker.process.wait()
     np.testing.assert_array_equal(painter.paint(ENGLISH, candidates=5).tokens, painting.tokens)
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["[paint] loading the model", "[paint] compiling, then drawing; later calls need not compile"]
     with pytest.raises(RuntimeError, match=r"(?s)ended with status 1.*TypeError.*unknown"):
         painter.worker.sample([ENGLISH], 2, 0, {"unknown": 1.0})
 

@@ -97,6 +97,17 @@ def test_executed_copy_is_byte_stable_and_gets_typed_parameters():
     assert sys.executable not in first.decode()
 
 
+def test_links_of_the_executed_copy_start_in_its_own_folder():
+    path = notebook('profile = "x"', 'print("[not a link](../lib)")')
+    made = nbformat.read(path, as_version=4)
+    made.cells.append(
+        nbformat.v4.new_markdown_cell("[`a`](../lib/a.py), [b](../docs/), [c](n.ipynb), [d](https://e.org)")
+    )
+    run.normalise(made)
+    assert made.cells[2].source == "[`a`](../../lib/a.py), [b](../../docs/), [c](n.ipynb), [d](https://e.org)"
+    assert made.cells[1].source == 'print("[not a link](../lib)")'
+
+
 def test_failure_names_notebook_cell_and_copy(capsys):
     path = notebook('profile = "x"\nrate = 0.5', "print('fine')", "raise ValueError('no pictures')")
     tree = config.read_yaml("params.yaml")

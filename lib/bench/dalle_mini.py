@@ -27,7 +27,8 @@ from lib.hardware import keep_freed_memory, machine, use_cores
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig
 from lib.painter.dalle_mini import Sampler
-from lib.pipeline.train_dalle_mini import model_config
+from lib.pipeline.train_dalle_mini import TEXT, model_config
+from lib.text import TextTokenizer
 from lib.training.dalle_mini import Captions, DalleMiniTrainee
 from lib.training.mesh import copied, make_mesh, rows
 from lib.training.optimizers import optimizer
@@ -38,6 +39,7 @@ WIDE_LENGTH = 256  # tokens, as many as the original's
 GEMM = 1024  # rows per device, inner and outer size of the product that sets the machine's rate
 REPETITIONS = 5
 STEP_SECONDS = 1.5  # of training in one repetition
+OPTIMIZERS = {"adamw": "AdamW", "adafactor": "Adafactor", "muon": "Muon"}
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,16 @@ def main(arguments: list[str]) -> None:
     keep_freed_memory()
     jax.config.update("jax_num_cpu_devices", params.threads)
     measured = {size: measure(size, REPETITIONS, STEP_SECONDS) for size in sizes(params)}
-    for path in write(OUT, measured):
+    for path in write(OUT, measured, *vocabulary(params)):
         print(path)
 
 
 def sizes(params: Params) -> list[Size]:
-    """The network of params.yaml, and a width-512 one of the same layout."""
+    """The network of params.yaml, for captions of `vocabulary`, and a width-512 one of the same layout."""
     settings = params.dalle_mini
     tokenizer = getattr(params.tokenizer, settings.tokens)
-    own = model_config(params, params.text.vocabulary, padding=0, image_length=(PICTURE // tokenizer.stride) ** 2)
+    texts, _ = vocabulary(params)
+    own = model_config(params, texts, padding=0, image_length=(PICTURE // tokenizer.stride) ** 2)
     wide = dataclasses.replace(
         own, image_length=WIDE_LENGTH, width=512, encoder_layers=2, decoder_layers=4, heads=8, feed_forward=1365
     )
@@ -104,6 +107,16 @@ def sizes(params: Params) -> list[Size]:
         # AdamW: a Muon update costs products of its own, which a batch as small as fits here would not hide.
         Size("wide", wide, "adamw", 4 * params.threads, 8 * params.threads),
     ]
+
+
+def vocabulary(params: Params) -> tuple[int, str]:
+    """Text tokens of the networks, and where their number is from: the trained tokenizer, if there is one.
+
+    Training finds fewer than are configured where the captions offer no more.
+    """
+    if TEXT.is_file():
+        return TextTokenizer.load(TEXT).vocabulary, f"the trained tokenizer, {TEXT}"
+    return params.text.vocabulary, "params.yaml, which a trained tokenizer may not reach"
 
 
 def measure(size: Size, repetitions: int, step_seconds: float) -> Times:
@@ -173,8 +186,12 @@ def first_call(work: Callable[[], object]) -> float:
     return seconds(work) - min(seconds(work), seconds(work))
 
 
-def write(path: Path, measured: dict[Size, Times]) -> list[Path]:
-    """The table: medians, with the slowest and fastest repetition as interval."""
+def write(path: Path, measured: dict[Size, Times], texts: int, texts_from: str) -> list[Path]:
+    """The table: medians, with the slowest and fastest repetition as interval.
+
+    Args:
+        texts, texts_from: see `vocabulary`.
+    """
 
     def spread(values: list[float], digits: int, scale: float = 1.0) -> Number:
         low, middle, high = min(values), statistics.median(values), max(values)
@@ -193,6 +210,7 @@ def write(path: Path, measured: dict[Size, Times]) -> list[Path]:
                 "width": network.width,
                 "layers": f"{network.encoder_layers} + {network.decoder_layers}",
                 "parameters": Number(times.parameters / 1e6, digits=2),
+                "optimizer": OPTIMIZERS[size.optimizer],
                 "batch": size.batch,
                 "compile training": Number(times.compile_training, digits=1),
                 "training": spread(times.training, 0),
@@ -223,7 +241,7 @@ def write(path: Path, measured: dict[Size, Times]) -> list[Path]:
         notes=[
             f"Medians of {len(times.training)} repetitions [slowest, fastest]. The share is 3 × the operations of the "
             "forward pass's products, causal attention counted in full, over the rate of one large product measured "
-            "beside each repetition with the same cores."
+            f"beside each repetition with the same cores. Text tokens: {texts}, from {texts_from}."
         ],
         stage="none: `make bench-dalle-mini`",
         sources=["lib/bench/dalle_mini.py", "lib/bench/flops.py"],

@@ -11,6 +11,7 @@ DALL·E Mini (Dayma et al. 2021–2022) and the order of Hugging Face's samplers
 So temperature changes which tokens are in the nucleus, but not which are among the k most likely.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,6 +22,9 @@ import numpy as np
 
 from lib.decoding.filters_jax import keep_top_k, keep_top_p
 from lib.errors import EaselError
+
+# What no network may draw, as BOS, has a logit of −10⁹: finite, so that a higher temperature would let it be drawn.
+MOST_TEMPERATURE = 1e6
 
 # predict(context, carry, previous int [R], position int) -> (logits float [R, V], carry). `context` is what it only
 # reads (parameters), `carry` what it changes (a cache). It must be the same function object from call to call, or
@@ -56,7 +60,7 @@ def sample(
             unconditional one. (Neighbours stay on one device when rows are split between devices.)
         first: the token before the first one (BOS).
         keys: one per row, [B], from `row_keys`.
-        temperature: of the softmax; 0 takes the most likely token.
+        temperature: of the softmax, at most 10⁶; 0 takes the most likely token.
         guidance: 1 reads the conditional logits alone.
         top_k: how many of the most likely tokens may be drawn; 0 switches it off.
         top_p: what share of the probability the tokens that may be drawn reach together; 1 switches it off.
@@ -87,10 +91,12 @@ class Kind(NamedTuple):
 
 def check_settings(temperature: float, guidance: float, top_k: int, top_p: float) -> None:
     """Refuses settings that `sample` could not use: EaselError that names the range of each."""
-    if not (temperature >= 0 and guidance >= 0 and top_k >= 0 and top_k == int(top_k) and 0 < top_p <= 1):
+    # NaN fails every comparison; top_k = inf has no int().
+    finite = 0 <= guidance < math.inf and 0 <= top_k < math.inf and top_k == int(top_k)
+    if not (0 <= temperature <= MOST_TEMPERATURE and finite and 0 < top_p <= 1):
         raise EaselError(
-            "sampling needs temperature ≥ 0, guidance ≥ 0, a whole top_k ≥ 0 (0: off) and 0 < top_p ≤ 1 (1: off), "
-            f"not {temperature}, {guidance}, {top_k} and {top_p}."
+            "sampling needs 0 ≤ temperature ≤ 10⁶, a finite guidance ≥ 0, a whole top_k ≥ 0 (0: off) and "
+            f"0 < top_p ≤ 1 (1: off), not {temperature}, {guidance}, {top_k} and {top_p}."
         )
 
 

@@ -91,8 +91,9 @@ def decode(
         view.draft(
             torch.arange(view.capacity, device=random.device).expand(random.rows, -1), predictor.nearest(vectors[:, 1:])
         )
-    proposals = torch.full((view.rows.shape[0], view.capacity, predictor.codes), -math.log(predictor.codes))
-    proposals = proposals.to(random.device)  # of a slot never predicted: uniform; only accept = "any" tests it
+    # Of a slot never predicted: uniform; only accept = "any" tests it.
+    shape = (random.rows, view.capacity, predictor.codes)
+    proposals = torch.full(shape, -math.log(predictor.codes), device=random.device)
 
     columns = torch.arange(view.width + 1, device=random.device)
     while view.unfinished():

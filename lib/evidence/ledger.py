@@ -18,7 +18,7 @@ MINIMUM_SEEDS = 5
 
 STUDIES = ("sjd2", "glu", "dalle_mini", "muse", "kolors", "auraflow", "var")
 SCALES = ("reduced", "paper")
-KINDS = ("direction", "exact", "threshold", "none", "possible")
+KINDS = ("direction", "exact", "threshold", "interval", "none", "possible")
 BETTER = ("lower", "higher")
 PROFILES = ("smoke", "laptop", "gpu", "paper")
 # How well the paper's own statement is known to us; "second hand" = someone else's summary of it.
@@ -41,8 +41,8 @@ class Metric:
 
     results: file below results/<profile>/; key: dotted key in it.
     kind: direction (paired seeds, baseline against treatment), threshold (per-seed values against `threshold`),
-    exact (equal to `equals` or not), none (measured; no number could decide the claim), possible (arithmetic that can
-    rule the claim out but not prove it).
+    interval (a number with its interval over pictures against `threshold`), exact (equal to `equals` or not), none
+    (measured; no number could decide the claim), possible (arithmetic that can rule the claim out but not prove it).
     """
 
     results: str
@@ -157,6 +157,7 @@ def _metric(entry: dict, where: str) -> Metric:
     extra = {
         "direction": {"better": str},
         "threshold": {"better": str, "threshold": NUMBER},
+        "interval": {"better": str, "threshold": NUMBER},
         "exact": {"equals": (bool, int, float, str, list)},
         "none": {},
         "possible": {},
@@ -166,13 +167,13 @@ def _metric(entry: dict, where: str) -> Metric:
     seeded = entry["kind"] in ("direction", "threshold")
     _check_fields(entry, required, {"minimum_seeds": int} if seeded else {}, where)
     _check_file(entry["results"], f"{where}: results")
-    if seeded:
+    if "better" in entry:
         _check_choice(entry["better"], BETTER, f"{where}: better")
-        if entry.get("minimum_seeds", MINIMUM_SEEDS) < MINIMUM_SEEDS:
-            raise EaselError(
-                f"{where}: minimum_seeds {entry['minimum_seeds']} is too few; "
-                f"a direction needs at least {MINIMUM_SEEDS} paired seeds."
-            )
+    if seeded and entry.get("minimum_seeds", MINIMUM_SEEDS) < MINIMUM_SEEDS:
+        raise EaselError(
+            f"{where}: minimum_seeds {entry['minimum_seeds']} is too few; "
+            f"a direction needs at least {MINIMUM_SEEDS} paired seeds."
+        )
     return Metric(**entry)
 
 

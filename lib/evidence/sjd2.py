@@ -166,13 +166,26 @@ def fastest(cells: Sequence[Mapping[str, float]], key: str) -> list[Mapping[str,
     return [cell for cell in cells if cell[key] <= (1 + TIE) * least]
 
 
-def left_over(slow: Sequence[float], shared: Sequence[float], best: Sequence[float]) -> float | None:
-    """Share of the passes that `best` saves over `slow` which `shared` does not save: means over seeds.
+def left_over(slow: Sequence[float], shared: Sequence[float], best: Sequence[float]) -> list[float] | None:
+    """Share of the passes that `best` saves over `slow` which `shared` does not save, seed by seed.
 
-    0: shared noise alone does all of it; 1: none of it; below 0: more. None where `best` saves nothing.
+    0: shared noise alone does all of it; 1: none of it; below 0: more. None where `best` saves nothing with some seed.
     """
-    saved = np.mean(slow) - np.mean(best)
-    return float((np.mean(shared) - np.mean(best)) / saved) if saved > 0 else None
+    saved = np.subtract(slow, best)
+    return (np.subtract(shared, best) / saved).tolist() if (saved > 0).all() else None
+
+
+def table_bytes(decoder: str, options: Mapping[str, Any], codes: int, length: int) -> int:
+    """Bytes of the float32 tables that a window decoder keeps for a picture, beside the cache of keys and values.
+
+    Proposals: of every slot, two windows past the end included (`lib.decoding.window`). Gumbel noise: of every slot.
+    """
+    slots = 0
+    if decoder in ("sjd", "sjdpp", "sjd2"):
+        slots += length + 2 * min(options["window"], length)
+    if "shared" in options.values() or "gumbel" in options.values():
+        slots += length
+    return 4 * codes * slots
 
 
 def tokens_a_pass(flops: float, compression: float) -> float:
@@ -216,7 +229,10 @@ ROLES = {
     "shared": Role("jacobi", {"noise": "shared"}, {"window": 96, "initial": "above"}),
     "sjd": Role("sjd", {"coupling": "independent"}, {"window": 64, "initial": "uniform"}),
     "sjd_authors": Role("sjd", {"coupling": "independent", "window": 16, "initial": "one_hot"}),
-    "sjdpp": Role("sjdpp", {}, {"threshold": 0.1}),
+    "sjd_shared": Role("sjd", {"coupling": "gumbel"}, {"window": 96, "initial": "uniform"}),
+    "sjdpp": Role("sjdpp", {"window": 16}, {"threshold": 0.1}),
+    # SJD2's keep rule without its denoising.
+    "sjdpp_keep": Role("sjdpp", {"window": 96, "threshold": 0.5}),
     "sjd2": Role("sjd2", {**PUBLISHED, "keep": 0.5}, {"window": 96, "steps": 5}),
     "sjd2_lossless": Role("sjd2", {**PUBLISHED, "keep": "inf"}, {"window": 96, "steps": 5}),
     "sjd2_shared": Role("sjd2", {"accept": "clean", "coupling": "gumbel"}, {"window": 96, "steps": 5, "keep": "inf"}),

@@ -21,6 +21,17 @@ TUNING_SHARE = 0.1
 # Share of prompts that autoregressive decoding must draw right before a loss of ACCURACY_MARGIN means anything: four
 # times that margin. Where nothing is drawn right, nothing can get worse.
 DRAWN_RIGHT = 4 * sjd2.ACCURACY_MARGIN
+# Decoders that SJD2 is compared with beside Jacobi decoding with shared noise: name, and whether it is lossless.
+CONTROL = {
+    "autoregressive": ("autoregressive", True),
+    "sjd": ("SJD", True),
+    "sjd_shared": ("SJD, shared noise", True),
+    "sjdpp_keep": ("SJD++, threshold 0.5", False),
+    "shared": ("Jacobi, shared noise", True),
+    "sjd2_lossless": ("SJD2, no keep rule", True),
+    "sjd2_shared": ("SJD2, shared noise, no keep rule", True),
+    "sjd2": ("SJD2", False),
+}
 # In which group a comparison is looked for first: more pictures, then more decoders.
 FIRST = ("quality", "noisier", "decoders", "large", "wide")
 ABOUT_HALF = (0.4, 0.6)
@@ -46,23 +57,35 @@ def claims(report: Mapping[str, Any]) -> dict[str, Any]:
     return {name: entry for name, entry in found.items() if entry is not None}
 
 
-def together(
-    groups: Mapping[str, Any], network: str, *names: str | Role, only: Sequence[str] | None = None
-) -> list[Run] | None:
-    """The runs that play the roles on a network, from the first group that has all of them; None if none has.
+def where(groups: Mapping[str, Any], network: str, *names: str | Role, only: Sequence[str] | None = None) -> str | None:
+    """The first group that has runs for all of the roles on a network; None if none has.
 
     Args:
         names: keys of `lib.evidence.sjd2.ROLES`, or roles.
         only: groups to look in; all if not given.
     """
-    roles = [ROLES[name] if isinstance(name, str) else name for name in names]
     order = [*FIRST, *(name for name in groups if name not in FIRST)] if only is None else only
     for name in order:
         runs = groups[name]["runs"] if name in groups else {}
-        chosen = [sjd2.pick(runs, network, role) for role in roles]
-        if None not in chosen:
-            return [runs[run] for run in chosen]
+        if all(sjd2.pick(runs, network, role_of(one)) for one in names):
+            return name
     return None
+
+
+def together(
+    groups: Mapping[str, Any], network: str, *names: str | Role, only: Sequence[str] | None = None
+) -> list[Run] | None:
+    """The runs that play the roles on a network, of the group that `where` finds; None if there is none."""
+    name = where(groups, network, *names, only=only)
+    if name is None:
+        return None
+    runs = groups[name]["runs"]
+    return [runs[sjd2.pick(runs, network, role_of(one))] for one in names]
+
+
+def role_of(name: str | Role) -> Role:
+    """A role by its name, or as it is."""
+    return ROLES[name] if isinstance(name, str) else name
 
 
 def seeds_of(run: Run, key: str = "compression") -> list[float]:
@@ -156,14 +179,17 @@ def denoising(groups: Mapping[str, Any], codes: int) -> dict[str, Any]:
 
 
 def quality(groups: Mapping[str, Any]) -> dict[str, Any]:
-    """D10, C10: SJD2 against autoregressive decoding of the tuned network; D13: SJD++ likewise; C40: ZipAR."""
+    """D10, C10, D18, D19: SJD2 against autoregressive decoding of the tuned network; D13: SJD++; C40: ZipAR."""
     found = {}
     if runs := together(groups, SMALL, "autoregressive", "sjd2"):
         plain, best = runs
         if "exact" in best and plain["exact"]["value"] >= DRAWN_RIGHT:
             change = np.subtract(best["exact"]["by_seed"], plain["exact"]["by_seed"])
             found["quality"] = values(change, "share of prompts drawn right, SJD2 − autoregressive")
-        found["likelihood"] = values(distance(plain, best), "nats a token, away from autoregressive decoding's")
+    for network in NETWORKS:
+        if runs := together(groups, network, "autoregressive", "sjd2"):
+            unit = "nats a token, away from autoregressive decoding's"
+            found[f"likelihood_{network}"] = values(distance(*runs), unit)
     if runs := together(groups, SMALL, "autoregressive", "sjdpp"):
         found["reuse_quality"] = values(distance(*runs), "nats a token, away from autoregressive decoding's")
     for group in (groups[name] for name in FIRST if name in groups):
@@ -207,17 +233,18 @@ def training(groups: Mapping[str, Any], networks: Mapping[str, Any]) -> dict[str
     own = {name: networks[name] for name in NETWORKS if name in networks}
     if not own:
         return {}
-    rises = {name: entry["rise"] for name, entry in own.items()}
-    kept = max(rises.values()) <= sjd2.NATS_MARGIN
-    found = {"clean_loss": {"rises": rises, "kept": kept}}
+    most = max(own, key=lambda name: own[name]["rise"]["value"])
+    rise = {end: own[most]["rise"][end] for end in ("value", "low", "high")}
+    rise |= {"unit": f"nats a token (network {most})", "over": "test pictures, each before and after"}
+    found = {"clean_loss": rise}
     shares = {name: entry["updates_share"] for name, entry in own.items()}
     runs = {name: together(groups, name, "sjd", "sjd2") for name in own}
     if max(shares.values()) <= TUNING_SHARE and all(runs.values()):
         better = {
-            name: best["compression"]["value"] > plain["compression"]["value"] for name, (plain, best) in runs.items()
+            f"fewer passes than SJD on {name}": best["compression"]["value"] > plain["compression"]["value"]
+            for name, (plain, best) in runs.items()
         }
-        found["short_tuning"] = {"updates_share": shares, "rises": rises, "fewer_passes_than_sjd": better}
-        found["short_tuning"]["enough"] = kept and all(better.values())
+        found["short_tuning"] = rise | {"updates_share": shares, "conditions": better}
     return found
 
 
@@ -246,9 +273,16 @@ def exactness(measured: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def control(groups: Mapping[str, Any]) -> dict[str, Any]:
-    """D14, D15, D16: SJD2 against Jacobi decoding with shared noise, on every network."""
+    """SJD2 against Jacobi decoding with shared noise (D14 to D16), without its keep rule (D20 to D22), and against the
+    keep rule alone (D23 to D25)."""
     found = {}
+    compared = {
+        "shared": ("shared", "sjd2"),
+        "shared_lossless": ("shared", "sjd2_lossless"),
+        "keep_alone": ("sjdpp_keep", "sjd2"),
+    }
     for network in NETWORKS:
-        if runs := together(groups, network, "shared", "sjd2"):
-            found[f"shared_{network}"] = pair(*map(seeds_of, runs), "tokens a pass")
+        for key, roles in compared.items():
+            if runs := together(groups, network, *roles):
+                found[f"{key}_{network}"] = pair(*map(seeds_of, runs), "tokens a pass")
     return found

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lib.evidence import sjd2
-from lib.evidence.sjd2_claims import FIRST, NETWORKS, Run, together
+from lib.evidence.sjd2_claims import CONTROL, FIRST, NETWORKS, Run, together
 from lib.evidence.tables import Number
 
 Rows = list[dict[str, Any]]
@@ -90,6 +90,7 @@ def latency_rows(report: Mapping[str, Any]) -> Rows:
             "latency ×": number(run.get("against", {}).get("latency")),
             "outside": number(run["overhead"], 1, 100),
             "cache": Number(run["cache_bytes"] / 1e6, digits=2),
+            "tables": Number(run["table_bytes"] / 1e6, digits=2),
         }
         for group, _, run in runs_of(report, "latency", "decoders")
     ]
@@ -134,12 +135,14 @@ def size_rows(report: Mapping[str, Any]) -> Rows:
                 rows.append(
                     {
                         "network": network,
+                        "batch": run["batch_size"],
                         "decoder": role,
                         "options": described(run),
                         "passes": Number(run["passes"]["value"], digits=1),
                         "steps ×": number(run["compression"]),
                         "time": number(run["seconds"], 1, 1000),
                         "latency ×": number(run.get("against", {}).get("latency")),
+                        "Δ nats": number(run.get("against", {}).get("nats"), 3),
                         "exact": number(run.get("exact")),
                     }
                 )
@@ -170,18 +173,27 @@ def accelerator_rows(report: Mapping[str, Any]) -> Rows:
 
 
 def control_rows(report: Mapping[str, Any]) -> Rows:
-    """What is left of SJD2's gain when Jacobi decoding shares its noise."""
-    return [
-        {
-            "network": network,
-            **{f"S, {name}": number(found["compression"][name]) for name in ("sjd", "shared", "sjd2")},
-            "passes, shared / SJD2": number(found["shared_over_sjd2"]),
-            "left, of the gain over SJD": share(found["left_over_sjd"]),
-            "left, of the gain over AR": share(found["left_over_autoregressive"]),
-            "same as AR": share(found["identical"]),
-        }
-        for network, found in report["control"].items()
-    ]
+    """SJD2 and others beside Jacobi decoding with shared noise, and what is left of SJD2's gain."""
+    rows = []
+    for network, found in report["control"].items():
+        for role, (name, lossless) in CONTROL.items():
+            if role not in found["compression"]:
+                continue
+            left = {key: found[f"left_over_{key}"] if role == "sjd2" else None for key in ("sjd", "autoregressive")}
+            rows.append(
+                {
+                    "network": network,
+                    "decoder": name,
+                    "lossless": "yes" if lossless else "no",
+                    "S": number(found["compression"][role]),
+                    "passes, shared / its": number(found["shared_over"].get(role)),
+                    "left, of the gain over SJD": number(left["sjd"]),
+                    "left, of the gain over AR": number(left["autoregressive"], 3),
+                    "Δ nats": number(found["nats"].get(role), 3),
+                    "same as AR": share(found["same"].get(role)),
+                }
+            )
+    return rows
 
 
 def share(value: float | None) -> Number | None:

@@ -6,9 +6,11 @@ A claim about a direction is decided on paired seeds. It is *reproduced* when, a
   3. the one-sided exact sign-flip test agrees (p ≤ 0.05);
 it is *contradicted* when 2 and 3 hold for the other side, and *inconclusive* otherwise. Either wrong verdict thus has a
 chance of at most 5 % when there is no difference. Claims against a threshold are decided in the same way on the values
-minus the threshold; exact claims are equal or not. A claim that arithmetic finds possible stays *inconclusive*, since
-possible is not yet true; one that it finds impossible is *contradicted*. "At paper scale" needs an entry that says so
-and, for anything trained, the `paper` profile. Each claim is judged alone: nothing corrects for the number of claims.
+minus the threshold; exact claims are equal or not. A claim about a single training has no seeds: it is decided by the
+interval of its number over pictures, all of which must lie on one side of the threshold. A claim that arithmetic finds
+possible stays *inconclusive*, since possible is not yet true; one that it finds impossible is *contradicted*. "At paper
+scale" needs an entry that says so and, for anything trained, the `paper` profile. Each claim is judged alone: nothing
+corrects for the number of claims.
 """
 
 from __future__ import annotations
@@ -108,6 +110,8 @@ def _judge(claim: Claim, folder: Path) -> Judgement:
     try:
         if metric.kind == "possible":
             return judgement(*_decide_possible(measured), results=path)
+        if metric.kind == "interval":
+            return judgement(*_decide_interval(claim, measured), results=path)
         verdict, sentence, numbers = _decide_seeds(claim, measured, folder.name)
     except EaselError as error:
         raise EaselError(f"claim {claim.id}: {metric.key} in {path}: {error}") from error
@@ -121,6 +125,25 @@ def _decide_exact(claim: Claim, measured: Any) -> tuple[str, str]:
         verdict = PAPER_SCALE if claim.scale == "paper" else REDUCED_SCALE
         return verdict, f"Equal: expected {expected}, found {measured}."
     return CONTRADICTED, f"Not equal: expected {expected}, found {measured}."
+
+
+def _decide_interval(claim: Claim, measured: Any) -> tuple[str, str]:
+    needed = ("value", "low", "high", "unit", "over")
+    if not isinstance(measured, dict) or not set(needed) <= set(measured):
+        raise EaselError(f"needs the fields {', '.join(needed)}.")
+    interval, bound = Interval(*(measured[end] for end in needed[:3])), claim.metric.threshold
+    found = (
+        f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}] {measured['unit']} against a threshold of "
+        f"{bound:g} (interval over {measured['over']})"
+    )
+    failed = [name for name, holds in measured.get("conditions", {}).items() if not holds]
+    if failed:
+        return CONTRADICTED, f"{found}; does not hold: {', '.join(failed)}."
+    if not (interval.above(bound) or interval.below(bound)):
+        return INCONCLUSIVE, f"{found}: the interval holds the threshold."
+    if interval.above(bound) != (claim.metric.better == "higher"):
+        return CONTRADICTED, f"{found}: on the other side."
+    return REDUCED_SCALE, f"{found}: on the claimed side."
 
 
 def _decide_possible(measured: Any) -> tuple[str, str]:

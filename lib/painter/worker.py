@@ -144,12 +144,13 @@ def main(folder: str, batch_size: int, cores: int) -> None:
     from lib.painter.dalle_mini import Sampler
     from lib.training.progress import Progress
 
-    draw = None
+    draw, drawn = None, False
     for line in sys.stdin:
         request = json.loads(line)
         prompts, candidates = request["prompts"], request["candidates"]
         try:
             if draw is None:
+                print("[paint] loading the model", flush=True)
                 text = TextTokenizer.load(Path(folder) / TEXT)
                 model, weights = dalle_mini.load(Path(folder) / MODEL)
                 length = model.config.text_length
@@ -159,8 +160,11 @@ def main(folder: str, batch_size: int, cores: int) -> None:
             # The same keys for every prompt: its pictures are then the same wherever it stands in a list.
             keys = row_keys(np.full(candidates, request["seed"]), np.arange(candidates))  # [n]
             keys = jax.numpy.broadcast_to(keys, (len(prompts), candidates))  # [P, n]
+            if not drawn:
+                print("[paint] compiling, then drawing; later calls need not compile", flush=True)
             progress = Progress("paint", len(prompts) * candidates, every=1.0)
             tokens = draw(text.encode(prompts, length), keys, **request["settings"], report=progress.update)
+            drawn = True
             answer = {"tokens": tokens.tolist()}
         except EaselError as error:
             answer = {"error": str(error)}

@@ -23,6 +23,7 @@ OUT = Path("build/evaluation")
 SHOWN = 24  # pictures of each kind that are kept for figures
 SHOWN_LARGE = 8
 SHOWN_RANKED = 6  # prompts whose ranked candidates are kept
+ONE_MODEL = "sampling seeds of one trained model"
 
 
 def run(params: Params) -> None:
@@ -65,7 +66,10 @@ def run(params: Params) -> None:
         numbers = [int(number) for number in sets[f"captioned_{name}"]["ids"]]
         report[name] |= judges.distances(pictures(f"captioned_{name}")[:, 0], numbers)
     for key, measure in (("super_conditioning", "exact_by_seed"), ("super_conditioning_geneval", "accuracy_by_seed")):
-        report[key] = paired(unguided[measure], guided[measure], "sampling seeds of one trained model")
+        report[key] = {}
+        if guided[measure]:
+            report[key]["accuracy"] = paired(unguided[measure]["overall"], guided[measure]["overall"], ONE_MODEL)
+    report["claims"] = claims(guided, languages)
 
     for key, name in (("reranking", "ranked_unguided"), ("reranking_guided", "ranked_guided")):
         ranked = pictures(name)
@@ -100,7 +104,8 @@ class Judges:
     def measure(self, drawn: np.ndarray, about: dict) -> dict:
         """CLIP score and diversity of pictures [P, n, S, S, 3] and, where the prompts say what must be there, accuracy.
 
-        Accuracy is GenEval's: what is asked for is there. Exact accuracy: and nothing else is.
+        Accuracy is GenEval's: what is asked for is there. Exact accuracy: and nothing else is. Intervals resample
+        prompts: the pictures of one prompt are alike, so they stay together, as their mean.
         """
         asked = [self.prompts[name] for name in about["ids"]]
         prompts = [prompt for prompt in asked for _ in range(drawn.shape[1])]
@@ -109,7 +114,9 @@ class Judges:
         report |= dict.fromkeys(("accuracy", "accuracy_by_seed", "exact", "exact_by_seed"))
         for name, judge in self.clips.items():
             texts = [prompt[about["language"]] for prompt in prompts]
-            report[name] = clip_score.clip_score(flat, texts, judge, self.random(1), self.resamples)[0]
+            report[name], scores = clip_score.clip_score(flat, texts, judge, self.random(1), self.resamples)
+            over = interval(scores.reshape(drawn.shape[:2]).mean(axis=1), self.random(1), self.resamples)
+            report[name] |= {"low": max(over["low"], 0.0), "high": max(over["high"], 0.0), "n": over["n"]}
         if drawn.shape[1] > 1:
             features = image_distance.features_of(self.extractors[""], flat).numpy()
             features /= np.linalg.norm(features, axis=1, keepdims=True)
@@ -117,17 +124,13 @@ class Judges:
             report["diversity"] = interval(spread, self.random(5), self.resamples)
         if self.reader is not None:
             categories = [prompt["category"] for prompt in asked]
-            report["accuracy"], right = scene_accuracy.accuracy(
-                self.reader, flat, prompts, self.random(3), self.resamples
-            )
+            right = scene_accuracy.accuracy(self.reader, flat, prompts, self.random(3), self.resamples)[1]
             exact = exactly(reader.read(self.reader, flat), prompts)
-            every = [prompt["category"] for prompt in prompts]
-            report["exact"] = scene_accuracy.summary(exact, every, self.random(3), self.resamples)
-            for key, values in (("accuracy_by_seed", right), ("exact_by_seed", exact)):
-                report[key] = [
-                    scene_accuracy.summary(part, categories, self.random(4), self.resamples)["overall"]["value"]
-                    for part in values.reshape(drawn.shape[:2]).T
-                ]
+            for key, values in (("accuracy", right), ("exact", exact)):
+                outcomes = values.reshape(drawn.shape[:2])  # [P, n]
+                shares = outcomes.mean(axis=1)  # [P]
+                report[key] = scene_accuracy.summary(shares, categories, self.random(3), self.resamples)
+                report[f"{key}_by_seed"] = by_seed(outcomes, categories)
         return report
 
     def distances(self, captioned: np.ndarray, numbers: list[int]) -> dict:
@@ -164,10 +167,10 @@ class Judges:
             for k, n in enumerate(found.k)
         ]
         report["unranked"] = self.mean_over_prompts(found.unranked, seeds)
-        report |= paired(
+        report["accuracy"] = paired(
             found.unranked.reshape(-1, seeds).mean(axis=0).tolist(),
             found.ranked[:, -1].reshape(-1, seeds).mean(axis=0).tolist(),
-            "sampling seeds of one trained model, each with candidates of its own",
+            f"{ONE_MODEL}, each with candidates of its own",
         )
         gains = (found.ranked[:, -1] - found.unranked).reshape(-1, seeds).mean(axis=1)
         report["gain_over_prompts"] = interval(gains, self.random(6), self.resamples)
@@ -197,12 +200,39 @@ def interval(values: np.ndarray, generator: np.random.Generator, resamples: int)
     return {"value": found.value, "low": found.low, "high": found.high, "n": len(values)}
 
 
-def paired(baseline: list[float] | None, treatment: list[float] | None, seeds_are: str) -> dict:
-    """The numbers that a claim about a direction is judged by: exact accuracy per sampling seed, in pairs."""
-    if baseline is None:
-        return {}
-    unit = "share of prompts"
-    return {"accuracy": {"baseline": baseline, "treatment": treatment, "unit": unit, "seeds_are": seeds_are}}
+def by_seed(outcomes: np.ndarray, categories: list[str]) -> dict[str, list[float]]:
+    """Share of prompts drawn right: bool [P, n] → n values for each category and, "overall", for their mean."""
+    members = {name: [category == name for category in categories] for name in dict.fromkeys(categories)}
+    shares = {name: outcomes[member].mean(axis=0) for name, member in members.items()}  # [n] each
+    shares["overall"] = np.mean(list(shares.values()), axis=0)
+    return {name: values.tolist() for name, values in shares.items()}
+
+
+def claims(guided: dict, languages: dict[str, dict[str, dict]]) -> dict[str, dict]:
+    """Pairs for the claims on categories and on Chinese, where data and prompts have them.
+
+    Args:
+        guided: what was measured of the model of all languages.
+        languages: likewise for each training and each language of the prompts.
+    """
+    found, exact = {}, guided["exact_by_seed"] or {}
+    for name, baseline, treatment in (
+        ("heldout", "colours", "heldout"),  # the same sentences, with pairs that training shows and with others
+        ("relations", "single_object", "position"),
+        ("counts", "single_object", "counting"),
+    ):
+        if baseline in exact and treatment in exact:
+            found[name] = paired(exact[baseline], exact[treatment], ONE_MODEL)
+    both, english = (languages.get(model, {}).get("zh") for model in ("both", "english"))
+    if both and english and both["exact_by_seed"]:
+        scores = both["exact_by_seed"]["overall"], english["exact_by_seed"]["overall"]
+        found["chinese"] = paired(*scores, "sampling seeds of two trained models")
+    return found
+
+
+def paired(baseline: list[float], treatment: list[float], seeds_are: str) -> dict:
+    """The numbers that a claim about a direction is judged by: accuracy per sampling seed, in pairs."""
+    return {"baseline": baseline, "treatment": treatment, "unit": "share of prompts", "seeds_are": seeds_are}
 
 
 def keep_reconstructions(tokenizer: vqgan.VQGAN) -> None:

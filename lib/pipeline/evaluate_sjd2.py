@@ -36,7 +36,7 @@ SHOWN = 6  # pictures of a run that are kept
 # Runs whose pictures are kept: of which group, on which network, in which role.
 KEPT = [
     *(("decoders", "small", role) for role in ("autoregressive", "shared", "sjd", "sjd2", "sjd2_any", "denoised")),
-    *(("wide", "wide", role) for role in ("autoregressive", "sjd2")),
+    *((name, name, role) for name in ("large", "wide") for role in ("autoregressive", "sjd2")),
     *(("embeddings", name, "denoised") for name in ("short", "plain", "standard_002", "plain_002", "plain_1")),
 ]
 
@@ -50,9 +50,10 @@ def run(params: Params) -> None:
         if (DECODED / name / "runs.json").is_file()
     }
     judge = Judge(params)
-    groups = {name: describe(name, group, judge) for name, group in decoded.items()}
+    codes = params.tokenizer.fine.codes
+    groups = {name: describe(name, group, judge, codes) for name, group in decoded.items()}
     report: dict[str, Any] = {
-        "codes": params.tokenizer.fine.codes,
+        "codes": codes,
         "margins": {"accuracy": sjd2.ACCURACY_MARGIN, "nats": sjd2.NATS_MARGIN},
         "groups": groups,
         "models": trained(MODELS, params.autoregressive.models, ("parameters", "pictures", "test")),
@@ -83,7 +84,7 @@ def trained(folder: Path, names: Iterable[str], keys: Sequence[str]) -> dict[str
     return {name: {key: report[key] for key in keys} for name, report in reports.items()}
 
 
-def describe(group: str, decoded: Mapping[str, Any], judge: "Judge") -> dict[str, Any]:
+def describe(group: str, decoded: Mapping[str, Any], judge: "Judge", codes: int) -> dict[str, Any]:
     """All runs of a group in numbers, and each against autoregressive decoding of its network."""
     rows, length = decoded["rows"], decoded["length"]
     runs, tokens = {}, {}
@@ -91,6 +92,8 @@ def describe(group: str, decoded: Mapping[str, Any], judge: "Judge") -> dict[str
         tokens[name] = np.load(DECODED / group / f"{name}.npy")  # [S, R, h, w]
         runs[name] = cost(f"{group} {name}", entry, length) | judge(tokens[name], rows, whole=group in WHOLE)
         runs[name] = {key: value for key, value in runs[name].items() if value is not None}
+        runs[name]["batch_size"] = decoded["batch_size"]
+        runs[name]["table_bytes"] = sjd2.table_bytes(entry["decoder"], runs[name]["options"], codes, length)
     for name, found in runs.items():
         plain = same_sampling(runs, found)
         if plain and plain != name:
@@ -115,6 +118,10 @@ def cost(name: str, entry: Mapping[str, Any], length: int) -> dict[str, Any]:
         "overhead": 1 - inside / seconds,  # share of the time that is not the networks'
     }
     found |= {key: sjd2.estimate(values, f"{name} {key}") for key, values in measures.items()}
+    if entry["steps"] and found["options"]["accept"] != "any" and (passes > entry["steps"]).all():
+        # Until as many passes are done as there are steps, no slot is clean: nothing can be fixed.
+        settled = sjd2.step_compression(passes - entry["steps"], length)
+        found["settled_compression"] = sjd2.estimate(settled, f"{name} settled")
     found["accepted"] = sjd2.accepted_lengths(entry["accepted"])
     if "trace" in entry:
         every = entry["trace"]["changes"]  # [S][slots]
@@ -193,7 +200,7 @@ class Judge:
         """GenEval's accuracy (what is asked for is there) and the exact one (and nothing else is) of [S, P, h, w]."""
         seeds, every = len(tokens), prompts * len(tokens)
         readings = reader.read(self.reader, self.pictures(tokens))
-        categories = [prompt["category"] for prompt in every]
+        categories = [prompt["category"] for prompt in prompts]
         right = np.array(
             [
                 scene_accuracy.satisfies(reading["objects"], prompt["require"], prompt["category"])
@@ -202,10 +209,13 @@ class Judge:
         )
         report = {}
         for key, outcomes in (("accuracy", right), ("exact", exactly(readings, every))):
-            report[key] = {"categories": scene_accuracy.summary(outcomes, categories, self.random(1), self.resamples)}
+            outcomes = outcomes.reshape(seeds, -1)  # [S, P]
+            # Pictures of one prompt are alike, so that the interval is over prompts.
+            a_prompt = outcomes.mean(axis=0)
+            report[key] = {"categories": scene_accuracy.summary(a_prompt, categories, self.random(1), self.resamples)}
             report[key] |= report[key]["categories"].pop("overall")
             # Every category has as many prompts, so that the mean over them is the mean over categories.
-            report[key]["by_seed"] = outcomes.reshape(seeds, -1).mean(axis=1).tolist()
+            report[key]["by_seed"] = outcomes.mean(axis=1).tolist()
         return report
 
     def likeness(self, tokens: np.ndarray, rows: list[dict]) -> dict[str, Any]:
@@ -239,7 +249,6 @@ def networks(params: Params) -> dict[str, Any]:
             continue
         measured = read(metrics(TUNED, name))
         before, after = (measured["nats_per_token"]["test"][key] for key in ("untuned", "tuned"))
-        chosen_by = measured["nats_per_token"]["val"]
         found[name] = {
             "model": variant.model,
             "levels": variant.levels,
@@ -251,8 +260,8 @@ def networks(params: Params) -> dict[str, Any]:
             "updates_share": variant.training.steps / params.autoregressive.models[variant.model].training.steps,
             "untuned": before,
             "tuned": after,
-            "rise": after["value"] - before["value"],
-            "rise_val": chosen_by["tuned"]["value"] - chosen_by["untuned"]["value"],
+            "rise": measured["rise"]["test"],
+            "rise_val": measured["rise"]["val"],
             "nats_per_level": {
                 steps: [None if math.isnan(value) else value for value in levels]
                 for steps, levels in measured["nats_per_level"].items()
@@ -299,31 +308,47 @@ def initial(decoded: Mapping[str, Any], judge: Judge) -> dict[str, Any]:
 
 
 def control(groups: Mapping[str, Any]) -> dict[str, Any]:
-    """How much of SJD2's gain is left over Jacobi decoding with shared noise, on every network."""
+    """How much of SJD2's gain is left over Jacobi decoding with shared noise, and other decoders beside these."""
     found = {}
     for network in sjd2_claims.NETWORKS:
-        runs = sjd2_claims.together(groups, network, "autoregressive", "sjd", "shared", "sjd2")
-        if runs is None:
+        group = sjd2_claims.where(groups, network, "autoregressive", "sjd", "shared", "sjd2")
+        if group is None:
             continue
-        names = ("autoregressive", "sjd", "shared", "sjd2")
-        passes = {name: run["passes"]["by_seed"] for name, run in zip(names, runs, strict=True)}
-        ratio = sjd2.ratios(passes["shared"], passes["sjd2"])
+        chosen = {role: sjd2.pick(groups[group]["runs"], network, sjd2.ROLES[role]) for role in sjd2_claims.CONTROL}
+        runs = {role: groups[group]["runs"][name] for role, name in chosen.items() if name}
+        passes = {role: run["passes"]["by_seed"] for role, run in runs.items()}
+        against = {role: run["against"] for role, run in runs.items() if "against" in run}
+
+        def left(slow, passes=passes, network=network):
+            shares = sjd2.left_over(passes[slow], passes["shared"], passes["sjd2"])
+            return shares and sjd2.estimate(shares, f"left {network} {slow}")
+
         found[network] = {
-            "compression": {name: run["compression"] for name, run in zip(names, runs, strict=True)},
-            "shared_over_sjd2": sjd2.estimate(ratio, f"control {network}"),  # passes
-            "left_over_sjd": sjd2.left_over(passes["sjd"], passes["shared"], passes["sjd2"]),
-            "left_over_autoregressive": sjd2.left_over(passes["autoregressive"], passes["shared"], passes["sjd2"]),
-            "identical": runs[2].get("against", {}).get("identical"),
+            "group": group,
+            "compression": {role: run["compression"] for role, run in runs.items()},
+            "shared_over": {  # passes of shared noise over those of the others
+                role: sjd2.estimate(sjd2.ratios(passes["shared"], own), f"control {network} {role}")
+                for role, own in passes.items()
+                if role != "shared"
+            },
+            "nats": {role: entry["nats"] for role, entry in against.items()},
+            "same": {role: entry["identical"] for role, entry in against.items()},
+            "left_over_sjd": left("sjd"),
+            "left_over_autoregressive": left("autoregressive"),
         }
     return found
 
 
 def most_overhead(groups: Mapping[str, Any]) -> dict[str, Any]:
-    """The run of each group that spends the largest share of its time outside the networks."""
+    """The run of each group that spends the largest share of its time outside the networks; `batches` is the one of
+    all groups that draw more than one picture at a time."""
     found = {}
     for name, group in groups.items():
         run = max(group["runs"], key=lambda run, runs=group["runs"]: runs[run]["overhead"]["value"])
         found[name] = {"run": run, "value": group["runs"][run]["overhead"]["value"]}
+    if batches := [name for name, group in groups.items() if group["batch_size"] > 1]:
+        name = max(batches, key=lambda name: found[name]["value"])
+        found["batches"] = found[name] | {"group": name}
     return found
 
 

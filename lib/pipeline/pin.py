@@ -23,6 +23,14 @@ QUOTED = (
     *("tokenizer", "reader", "dalle_mini", "dalle_mini_ranking", "dalle_mini_languages", "dalle_mini_training"),
     *("glu_variants", "glu_switches", "sjd2_sizes", "sjd2_control"),
 )
+# What may not take longer on the laptop profile's two cores: stages by their names before an @, and minutes.
+DALLE_MINI = ("train_dalle_mini", "search_dalle_mini", "sample_dalle_mini", "evaluate_dalle_mini", "compare_dalle")
+BUDGETS = {
+    "DALL·E Mini, the study": ((*DALLE_MINI, "dalle_mini_figures"), 12),
+    "GLU, the eight blocks": (("train_glu_variants",), 30),
+    "SJD2, autoregressive trainings": (("train_autoregressive",), 12),
+    "SJD2, tuning and drafters": (("tune_sjd2", "train_drafters"), 15),
+}
 BEGIN, END = "<!-- results: written by `make pin` from results/; do not edit -->", "<!-- end of results -->"
 
 
@@ -41,7 +49,8 @@ def main(arguments: list[str]) -> None:
 
 
 def write_runtimes(profile: str) -> None:
-    """results/runtimes.*: minutes, peak memory and disk of every stage, from the records that the stages wrote.
+    """results/runtimes.*: minutes, peak memory and disk of every stage, from the records that the stages wrote, and of
+    the parts that have a limit.
 
     Raises:
         EaselError: a stage of dvc.yaml has no record.
@@ -56,27 +65,39 @@ def write_runtimes(profile: str) -> None:
             {
                 "stage": name,
                 "time": Number(entry["minutes"], digits=2),
+                "asked, at most": None,
                 "peak memory": Number(entry["peak_memory_gb"], digits=2),
                 "disk": Number(entry["disk_mb"], digits=1),
             }
         )
-    total = {
-        "stage": "all",
-        "time": Number(sum(row["time"].value for row in rows), digits=2),
-        "peak memory": Number(max(row["peak memory"].value for row in rows), digits=2),
-        "disk": Number(sum(row["disk"].value for row in rows), digits=1),
-    }
+    sums = []
+    if profile == "laptop":
+        for name, (stages, asked) in BUDGETS.items():
+            part = [row for row in rows if row["stage"].split("@")[0] in stages]
+            sums.append(together(name, part, asked))
+    sums.append(together("all", rows))
     here = entry["machine"]
     machine = f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB of memory, GPU: {here['gpu'] or 'none'}."
     tables.write(
         Path("results/runtimes"),
-        [*rows, total],
+        [*rows, *sums],
         caption=f"What each stage costs, profile {profile}.",
         source=machine,
-        units={"time": "min", "peak memory": "GB", "disk": "MB"},
+        units={"time": "min", "asked, at most": "min", "peak memory": "GB", "disk": "MB"},
         stage="none: `make pin`, from the records of the run",
         sources=["lib/pipeline/pin.py"],
     )
+
+
+def together(name: str, rows: list[dict], asked: int | None = None) -> dict:
+    """One row for several stages, `asked` the minutes that they may take."""
+    return {
+        "stage": name,
+        "time": Number(sum(row["time"].value for row in rows), digits=2),
+        "asked, at most": asked,
+        "peak memory": Number(max(row["peak memory"].value for row in rows), digits=2),
+        "disk": Number(sum(row["disk"].value for row in rows), digits=1),
+    }
 
 
 def readme_block(tables_folder: Path) -> str:

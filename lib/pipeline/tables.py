@@ -3,13 +3,13 @@
 import shutil
 
 from lib.config import Params
-from lib.evidence import glu_tables, sjd2_tables
+from lib.evidence import glu_tables, provenance, sjd2_answers, sjd2_tables
 from lib.evidence.results import read
 from lib.evidence.tables import Number, write
 
 SOURCES = [
     "lib/pipeline/tables.py",
-    *(f"lib/evidence/{name}.py" for name in ("glu_tables", "sjd2_rows", "sjd2_tables")),
+    *(f"lib/evidence/{name}.py" for name in ("glu_tables", "sjd2_answers", "sjd2_rows", "sjd2_tables")),
 ]
 ATTRIBUTES = ("shape", "colour", "size", "texture", "count", "relation", "background")
 
@@ -38,6 +38,11 @@ def run(params: Params) -> None:
         if rows:
             inputs = [measured / f"{file}.json" for file in files]
             write(out / name, rows, **({"source": f"Profile {params.profile}."} | options), inputs=inputs, **origin)
+    if answered := sjd2_answers.as_markdown(read(measured / "sjd2.json")):
+        text = f"**What SJD2's paper leaves open or prints without explaining, answered by profile {params.profile}.**"
+        path = out / "sjd2_answers.md"
+        path.write_text(f"{text}\n\n{answered}\n", encoding="utf-8")
+        provenance.write(path.with_suffix(".provenance.json"), [path], inputs=[measured / "sjd2.json"], **origin)
 
 
 def interval(entry: dict | None, digits: int, scale: float = 1.0) -> Number | None:
@@ -124,7 +129,9 @@ DALLE_MINI = {
         "mean distance (0 to 2) between the unit CLIP vectors of two pictures of the same prompt. CLIP score (100 × "
         "cosine), FID and KID in the features of this repository's own CLIP; the distances compare pictures drawn for "
         "test captions with those captions' own pictures, without guidance and at the scale that the rest of the study "
-        "uses."
+        "uses. Intervals of accuracy, CLIP score and diversity resample prompts, each with its pictures of all seeds. "
+        "At every scale tokens are drawn with top-p as params.yaml (sampling) sets it, 0.95 in the laptop profile: of "
+        "the likeliest tokens that have this much of the probability together. The original's default is all tokens."
     ],
 }
 CATEGORIES = (
@@ -214,8 +221,9 @@ RANKING = {
     "caption": "DALL·E Mini: the best of n candidates by CLIP, judged by the scene reader.",
     "notes": [
         "Exact accuracy: share of prompts whose picture shows what was asked and nothing else. The reader had no part "
-        "in the ranking. 'A perfect ranker' counts a prompt as soon as one of its n candidates is right; one candidate "
-        "taken blindly is the row n = 1. The original ranked unguided pictures in 2021 and guided ones from 2022 on."
+        "in the ranking. 'A perfect ranker' counts a prompt as soon as one of its n candidates is right; with n = 1 "
+        "both take the first. 'Taken blindly' is the mean over all candidates, gain that of the best by CLIP over it. "
+        "Intervals resample prompts. The original ranked unguided pictures in 2021 and guided ones from 2022 on."
     ],
 }
 
@@ -228,6 +236,9 @@ def ranking(report: dict) -> list[dict]:
             "n": entry["n"],
             "best by CLIP": interval(entry["ranked"], 3),
             "a perfect ranker": interval(entry["oracle"], 3),
+            "taken blindly": interval(found["unranked"], 3),
+            # Measured where all candidates are ranked.
+            "gain": interval(found["gain_over_prompts"], 3) if entry["n"] == found["candidates"] else None,
         }
         for found in (report["reranking"], report["reranking_guided"])
         for entry in found.get("curve", [])
@@ -238,7 +249,8 @@ LANGUAGES = {
     "caption": "DALL·E Mini: prompts in each language, for a model trained on English only and one trained on all.",
     "notes": [
         "Accuracy in the category colours and overall, and exact accuracy, judged by the scene reader. The prompts are "
-        "the same; the English model has seen as many English captions."
+        "the same. The English model has read as many English captions, in half as many updates: it has seen half as "
+        "many pictures, so the two differ in more than a language."
     ],
 }
 

@@ -51,7 +51,7 @@ def run(params: Params, name: str) -> None:
 
     model = trainee.model.eval()
     random = np.random.Generator(np.random.PCG64(params.seed))
-    metrics = {"history": history, "nats_per_token": {}, "nats_per_level": {}}
+    metrics = {"history": history, "nats_per_token": {}, "rise": {}, "nats_per_level": {}}
     for split in ("val", "test"):
         few = pictures[split].tokens[: params.autoregressive.measured]
         own = pictures[split].captions.first(len(few))
@@ -60,6 +60,8 @@ def run(params: Params, name: str) -> None:
             key: vars(bootstrap_mean(values, random, resamples=params.evaluation.bootstrap))
             for key, values in losses.items()
         }
+        rise = losses["tuned"] - losses["untuned"]  # picture by picture
+        metrics["rise"][split] = vars(bootstrap_mean(rise, random, resamples=params.evaluation.bootstrap))
     for steps in settings.denoising_steps:
         found = nats_per_level(model, own, few, steps, settings, params.seed)
         metrics["nats_per_level"][f"{steps}"] = found.tolist()

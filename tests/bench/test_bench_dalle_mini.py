@@ -13,6 +13,7 @@ from lib.bench import dalle_mini as bench
 from lib.bench.flops import forward_flops, training_flops
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig, Layout
+from lib.text import TextTokenizer
 from lib.training.dalle_mini import mean_loss
 
 TINY = DalleMiniConfig(
@@ -63,13 +64,26 @@ def test_sizes_follow_the_configuration():
     assert wide.config.width == 512 and wide.config.layout == own.config.layout
 
 
+def test_the_trained_tokenizer_sets_the_vocabulary(tmp_path, monkeypatch):
+    params = config.load()
+    monkeypatch.setattr(bench, "TEXT", tmp_path / "tokenizer.json")
+    assert bench.vocabulary(params)[0] == bench.sizes(params)[0].config.text_vocabulary == params.text.vocabulary
+    text = TextTokenizer.train(["a red star", "a red circle"], params.text.vocabulary)
+    text.save(tmp_path / "tokenizer.json")
+    count, source = bench.vocabulary(params)
+    assert count == bench.sizes(params)[0].config.text_vocabulary == text.vocabulary < params.text.vocabulary
+    assert source.startswith("the trained tokenizer")
+
+
 def test_a_tiny_network_is_measured_and_written(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "GEMM", 16)
     size = bench.Size("tiny", TINY, "adamw", batch=2, drawn=2)
     times = bench.measure(size, repetitions=2, step_seconds=0.01)
-    paths = bench.write(tmp_path / "speed", {size: times})
+    paths = bench.write(tmp_path / "speed", {size: times}, 9, "this test")
     assert [path.suffix for path in paths] == [".csv", ".md", ".tex", ".json"]
+    assert "Text tokens: 9, from this test." in paths[1].read_text()
     row = pd.read_csv(paths[0]).iloc[0]
+    assert row["optimizer"] == "AdamW"
     assert row["share of GEMM low (%)"] <= row["share of GEMM (%)"] <= row["share of GEMM high (%)"]
     assert row["guided (images/s)"] > 0 and np.isfinite(row["compile training (s)"])
     share = times.training[0] * training_flops(TINY) / TINY.image_length / times.gemm[0]

@@ -154,15 +154,21 @@ def test_other_values_do_not_compile_anew(table):
     [
         {"temperature": -1.0},
         {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"temperature": 1.1e6},
         {"guidance": -2.0},
+        {"guidance": float("nan")},
+        {"guidance": float("inf")},
         {"top_k": -1},
         {"top_k": 2.5},
+        {"top_k": float("inf")},
         {"top_p": 0.0},
         {"top_p": 1.2},
+        {"top_p": float("nan")},
     ],
 )
 def test_nonsense_is_refused(table, wrong):
-    with pytest.raises(EaselError, match=r"sampling needs temperature ≥ 0, .* 0 < top_p ≤ 1"):
+    with pytest.raises(EaselError, match=r"sampling needs 0 ≤ temperature ≤ 10⁶, .* 0 < top_p ≤ 1"):
         sample(chain, table, state(2), CODES, STEPS, row_keys(np.zeros(2), np.arange(2)), **wrong)
 
 

@@ -69,6 +69,17 @@ def test_tables_follow_the_window():
     assert (view.at(table) == 0).all() and int((table == 0).sum()) == 7
 
 
+def test_single_entries_of_tables_follow_the_window():
+    view = window()
+    view.advance(torch.tensor([1, 3]))
+    table = torch.arange(2 * view.capacity * 4).view(2, view.capacity, 4)
+    tokens = ints([0, 1, 2], [3, 2, 1])
+    assert torch.equal(view.picked(table, tokens), view.at(table).gather(2, tokens.unsqueeze(2)).squeeze(2))
+    assert torch.equal(view.at_slot(table, torch.tensor([2, 0])), torch.stack([table[0, 3], table[1, 3]]))
+    view.advance(torch.tensor([3, 3]))  # a row that passed its whole window asks for the slot after it
+    assert view.at_slot(table, torch.tensor([3, 3])).shape == (2, 4)
+
+
 def test_the_trace_shows_the_drafts_in_front_and_nothing_past_the_end():
     view = window(trace_slots=2)
     view.write(ints([1, 2, 3], [4, 5, 6]))

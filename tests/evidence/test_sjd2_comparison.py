@@ -45,10 +45,19 @@ def test_the_papers_ratios_are_those_of_its_tables():
 
 def test_ratios_and_what_is_left_of_a_gain():
     assert sjd2.ratios([10.0, 9.0], [5.0, 3.0]) == [2, 3]
-    assert sjd2.left_over(slow=[50, 54], shared=[36, 38], best=[32, 32]) == pytest.approx(0.25)
-    assert sjd2.left_over([50], [32], [32]) == 0 and sjd2.left_over([50], [50], [30]) == 1
-    assert sjd2.left_over([50], [20], [30]) == pytest.approx(-0.5)  # shared noise saves more
-    assert sjd2.left_over([50], [40], [50]) is None
+    assert sjd2.left_over(slow=[52, 50], shared=[36, 38], best=[32, 26]) == pytest.approx([0.2, 0.5])
+    assert sjd2.left_over([50], [32], [32]) == [0] and sjd2.left_over([50], [50], [30]) == [1]
+    assert sjd2.left_over([50], [20], [30]) == pytest.approx([-0.5])  # shared noise saves more
+    assert sjd2.left_over([50, 50], [40, 40], [30, 50]) is None
+
+
+def test_tables_beside_the_cache():
+    sjd = {"window": 64, "coupling": "independent"}
+    assert sjd2.table_bytes("sjd", sjd, codes=512, length=256) == 4 * 512 * (256 + 2 * 64)
+    assert sjd2.table_bytes("sjd2", sjd | {"coupling": "gumbel"}, 512, 256) == 4 * 512 * (256 + 2 * 64 + 256)
+    assert sjd2.table_bytes("jacobi", {"window": 96, "noise": "shared"}, 512, 256) == 4 * 512 * 256
+    assert sjd2.table_bytes("sjd", sjd, 512, 16) == 4 * 512 * (16 + 2 * 16)  # no window is wider than the picture
+    assert sjd2.table_bytes("autoregressive", {}, 512, 256) == 0
 
 
 def test_accepted_lengths():
@@ -194,11 +203,19 @@ def test_lossless_means_every_case_and_every_batch():
 def test_a_long_fine_tuning_says_nothing_of_a_short_one():
     runs = {"sjd": measured([2.0], **run("sjd", coupling="independent")), "sjd2": measured([5.0], **published())}
     groups = {"decoders": {"runs": runs}}
-    network = {"small": {"rise": 0.01, "updates_share": 0.1}, "plain": {"rise": 9.0, "updates_share": 1.0}}
+    little, much = ({"value": value, "low": value - 0.01, "high": value + 0.01} for value in (0.01, 9.0))
+    network = {"small": {"rise": little, "updates_share": 0.1}, "plain": {"rise": much, "updates_share": 1.0}}
     found = sjd2_claims.training(groups, network)
-    assert found["short_tuning"]["enough"] and found["clean_loss"] == {"rises": {"small": 0.01}, "kept": True}
+    assert found["clean_loss"]["high"] == pytest.approx(0.02) and "small" in found["clean_loss"]["unit"]
+    assert found["short_tuning"]["conditions"] == {"fewer passes than SJD on small": True}
     network["small"]["updates_share"] = 0.2
     assert "short_tuning" not in sjd2_claims.training(groups, network)
-    network["small"] = {"rise": 0.2, "updates_share": 0.1}
+    runs["sjd2"]["compression"]["value"] = 1.0
+    network = {"small": {"rise": little, "updates_share": 0.1}, "large": {"rise": much, "updates_share": 0.1}}
     found = sjd2_claims.training(groups, network)
-    assert found["short_tuning"]["enough"] is False and found["clean_loss"]["kept"] is False
+    assert found["clean_loss"]["value"] == 9 and "large" in found["clean_loss"]["unit"]  # the largest rise
+    assert "short_tuning" not in found  # large is not decoded
+    del network["large"]
+    assert sjd2_claims.training(groups, network)["short_tuning"]["conditions"] == {
+        "fewer passes than SJD on small": False
+    }

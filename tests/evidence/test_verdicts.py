@@ -126,6 +126,21 @@ def test_exact_claims_are_equal_or_not(tmp_path):
     assert exact(4718593, 4718592).sentence == "Not equal: expected 4718592, found 4718593."
 
 
+def test_an_interval_lies_on_one_side_of_the_threshold_or_decides_nothing(tmp_path):
+    def interval(low, high, **more):
+        measured = {"value": (low + high) / 2, "low": low, "high": high, "unit": "nats", "over": "pictures"} | more
+        return judge(tmp_path, measured, kind="interval", better="lower", threshold=0.05)
+
+    assert interval(0.02, 0.04).verdict == verdicts.REDUCED_SCALE
+    assert interval(0.04, 0.06).verdict == verdicts.INCONCLUSIVE
+    assert interval(0.06, 0.08).verdict == verdicts.CONTRADICTED
+    assert interval(0.02, 0.04, conditions={"fewer passes": True}).verdict == verdicts.REDUCED_SCALE
+    failed = interval(0.02, 0.04, conditions={"fewer passes": False})
+    assert failed.verdict == verdicts.CONTRADICTED and failed.sentence.endswith("does not hold: fewer passes.")
+    with pytest.raises(EaselError, match=r"claim C1: .*study.json: needs the fields value, low, high, unit, over"):
+        judge(tmp_path, {"value": 1.0}, kind="interval", better="lower", threshold=0.05)
+
+
 def test_arithmetic_can_rule_out_but_not_prove(tmp_path):
     def possible(measured):
         return judge(tmp_path, measured, scale="paper", profile="paper", kind="possible", better=None)

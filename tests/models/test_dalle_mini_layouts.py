@@ -17,7 +17,6 @@ import pytest
 from lib.errors import EaselError
 from lib.models import dalle_mini
 from lib.models.bart_attention import FlaxBartAttention, sinkhorn
-from lib.models.bart_layers import FlaxBartDecoderLayer
 from lib.models.dalle_mini import DalleMini, DalleMiniConfig
 from lib.models.layout import Layout
 
@@ -191,6 +190,18 @@ def test_gradients_are_the_same_with_remat_and_scan():
     assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(plain)) > 0.1
 
 
+@pytest.mark.parametrize("scan", [False, True])
+def test_remat_computes_layers_again_in_the_backward_pass(scan):
+    def gradient(remat):
+        model = DalleMini(config_of(Layout(remat=remat, scan=scan)))
+        shapes = dalle_mini.shapes(model.config)
+        return str(jax.make_jaxpr(jax.grad(lambda params: model.apply(params, *batch()).mean()))(shapes))
+
+    layers = 2 if scan else CONFIG.encoder_layers + CONFIG.decoder_layers  # scanned, each side is one
+    assert gradient(remat=True).count("remat") == layers
+    assert "remat" not in gradient(remat=False)
+
+
 @pytest.mark.parametrize(
     ("rate", "scan"),
     [("dropout", False), ("attention_dropout", False), ("activation_dropout", False), ("attention_dropout", True)],
@@ -211,17 +222,35 @@ def test_dropout_rates_of_0_leave_the_network_as_it_is_and_ask_for_no_randomness
     np.testing.assert_allclose(out, run(Layout())[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("silenced", ["FlaxBartAttention_0", "FlaxBartAttention_1"])
-def test_attention_dropout_acts_in_both_attentions_of_the_decoder(silenced):
-    layout = Layout(attention_dropout=0.5)
-    layer = FlaxBartDecoderLayer(config_of(layout), 0)
-    params = random_params(layout)["params"]["model"]["decoder"]["layers"]["FlaxBartDecoderLayer_0"]
-    params[silenced]["out_proj"]["kernel"] *= 0
-    x = np.random.default_rng(0).standard_normal((2, 6, 16)).astype(np.float32)
-    mask = np.ones((2, 1, 1, 6), bool)
-    keys = (jax.random.key(0), jax.random.key(1))
-    first, second = (layer.apply({"params": params}, x, x, mask, False, rngs={"dropout": key}) for key in keys)
-    assert np.abs(first - second).max() > 1e-2
+@pytest.mark.parametrize(
+    ("side", "place"),
+    [
+        ("encoder", "layernorm_embedding"),
+        ("encoder", "FlaxBartAttention_0"),
+        ("decoder", "layernorm_embedding"),
+        ("decoder", "FlaxBartAttention_0"),
+        ("decoder", "FlaxBartAttention_1"),
+    ],
+)
+def test_dropout_acts_in_embeddings_and_in_every_attention_alone(side, place):
+    rate = "dropout" if place == "layernorm_embedding" else "attention_dropout"
+    layout = Layout(norm_placement="preln", **{rate: 0.5})
+    model, (text, image) = DalleMini(config_of(layout)), batch()
+
+    def silence(path, leaf):  # what other places, and feed-forward blocks, add to the residual stream
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        alone = side in name and place in name
+        return leaf if alone or not name.endswith(("out_proj/kernel", "Dense_2/kernel")) else 0 * leaf
+
+    params = jax.tree_util.tree_map_with_path(silence, random_params(layout))
+
+    def output(seed):
+        rngs = {"dropout": jax.random.key(seed)}
+        if side == "encoder":  # nothing reads it: the decoder's attention to it is silent
+            return model.apply(params, text, False, method="encode", rngs=rngs)[0]
+        return model.apply(params, text, image, False, rngs=rngs)
+
+    assert np.abs(output(0) - output(1)).max() > 1e-2
 
 
 def test_residual_scales_and_gains_are_those_of_the_papers():

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lib import config
@@ -43,7 +44,8 @@ def drawn(scale, applicable):
 def study(applicable):
     plain, guided = drawn(1.0, applicable), drawn(3.0, applicable)
     curve = [{"n": n, "ranked": entry(0.4), "oracle": entry(0.6)} for n in (1, 2)]
-    ranked = {"candidates": 2, "prompts": 7, "scale": 1.0} | ({"curve": curve} if applicable else {})
+    measured = {"curve": curve, "unranked": entry(0.41), "gain_over_prompts": entry(0.015)}
+    ranked = {"candidates": 2, "prompts": 7, "scale": 1.0} | (measured if applicable else {})
     return {"unguided": plain, "guided": guided, "sweep": [plain, guided], "languages": {"both": {"en": guided}}} | {
         "reranking": ranked,
         "reranking_guided": ranked | {"scale": 3.0},
@@ -66,7 +68,7 @@ def decoding_study():
     """Only the toy chain, as in a profile without any decoding."""
     case = {"lossless": True, "total_variation": 0.004, "by_chance": {"mean": 0.01, "most": 0.02}, "p": 0.4}
     case |= {"same_in_batches_of": {"1": 1.0, "4": 1.0}}
-    empty = {name: {} for name in ("groups", "networks", "control", "surface", "initial")}
+    empty = {name: {} for name in ("groups", "networks", "control", "surface", "initial", "claims")}
     return empty | {"exactness": {"cases": {"Jacobi, shared noise": case}}}
 
 
@@ -87,6 +89,7 @@ def params(request, tmp_path, monkeypatch):
         "pipeline/tables",
         "pipeline/pin",
         "evidence/glu_tables",
+        "evidence/sjd2_answers",
         "evidence/sjd2_rows",
         "evidence/sjd2_tables",
     ):
@@ -126,6 +129,9 @@ def test_tables_leave_out_what_does_not_apply(params):
     text = (out / "dalle_mini.md").read_text()
     assert ("counting" in text) == applicable and "20.0 [20.0, 20.0]" in text and "s = 3" in text
     assert (out / "dalle_mini_ranking.md").exists() == applicable
+    if applicable:
+        first, last = (out / "dalle_mini_ranking.csv").read_text().splitlines()[1:3]
+        assert "0.41" in first and "0.015" not in first and "0.015" in last
     assert "0.1 " in (out / "dalle_mini_search.md").read_text()
     assert "0.0400" in (out / "dalle_mini_training.md").read_text()
     assert "Jacobi, shared noise" in (out / "sjd2_exactness.md").read_text() and not (out / "sjd2_quality.md").exists()
@@ -145,6 +151,10 @@ def test_pinned_costs_and_the_readme_come_from_the_run(params):
     pin.write_runtimes("laptop")
     costs = Path("results/runtimes.md").read_text()
     assert "train_tokenizer" in costs and "all" in costs
+    frame = pd.read_csv("results/runtimes.csv", index_col="stage")
+    blocks = frame[frame.index.str.startswith("train_glu_variants@")]
+    assert len(blocks) == 8 and frame.loc["GLU, the eight blocks", "asked, at most (min)"] == 30
+    assert frame.loc["GLU, the eight blocks", "disk (MB)"] == pytest.approx(blocks["disk (MB)"].sum())
     pin.write_readme(found.results / "tables")
     readme = Path("README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "\nold\n" not in readme
