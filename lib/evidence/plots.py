@@ -15,8 +15,9 @@ def intervals(axes: Axes, frame: pd.DataFrame, category: str, group: str) -> Non
     """
     groups = list(frame.groupby(group, sort=False))
     names = list(frame[category].unique())
+    apart = min(0.24, 0.8 / len(groups))  # many series still end before the next category
     for number, (label, part) in enumerate(groups):
-        places = np.array([names.index(name) for name in part[category]]) + 0.24 * (number - (len(groups) - 1) / 2)
+        places = np.array([names.index(name) for name in part[category]]) + apart * (number - (len(groups) - 1) / 2)
         ends = np.array([part["value"] - part["low"], part["high"] - part["value"]])  # [2, dots]
         look = figures.series(number) | {"linestyle": "none"}
         axes.errorbar(places, part["value"], ends, label=label, **look)

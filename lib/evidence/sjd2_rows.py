@@ -1,5 +1,6 @@
 """Rows of the decoding study's tables, from the report of stage evaluate_sjd2: one function a table."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -175,10 +176,9 @@ def accelerator_rows(report: Mapping[str, Any]) -> Rows:
 def control_rows(report: Mapping[str, Any]) -> Rows:
     """SJD2 and others beside Jacobi decoding with shared noise, and what is left of SJD2's gain."""
     rows = []
-    for network, found in report["control"].items():
-        for role, (name, lossless) in CONTROL.items():
-            if role not in found["compression"]:
-                continue
+    for network, role in itertools.product(NETWORKS, CONTROL):
+        found, (name, lossless) = report["control"].get(network), CONTROL[role]
+        if found and role in found["compression"]:
             left = {key: found[f"left_over_{key}"] if role == "sjd2" else None for key in ("sjd", "autoregressive")}
             rows.append(
                 {
