@@ -130,8 +130,8 @@ DALLE_MINI = {
         "cosine), FID and KID in the features of this repository's own CLIP; the distances compare pictures drawn for "
         "test captions with those captions' own pictures, without guidance and at the scale that the rest of the study "
         "uses. Intervals of accuracy, CLIP score and diversity resample prompts, each with its pictures of all seeds. "
-        "At every scale tokens are drawn with top-p as params.yaml (sampling) sets it, 0.95 in the laptop profile: of "
-        "the likeliest tokens that have this much of the probability together. The original's default is all tokens."
+        "At every scale tokens are drawn with the top-p of params.yaml (sampling.top_p), from the likeliest that "
+        "have this share of the probability together. The original's default is all tokens."
     ],
 }
 CATEGORIES = (
