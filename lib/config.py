@@ -4,39 +4,17 @@
 another profile the same tree, resolved, stands in `params.json` (see lib/profile.py).
 """
 
-import dataclasses
-import difflib
-import json
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from lib.config_glu import GluCostParams, GluSearchParams, GluTextParams, GluVariantsParams, ReportSwitchesParams
 from lib.config_sjd2 import AutoregressiveParams, DecodingParams, DraftersParams, ExactnessParams, Sjd2SectionParams
-from lib.errors import EaselError, require
+from lib.config_tree import convert, read_yaml
+from lib.errors import require
 from lib.models.layout import Layout
 from lib.scenes.vocabulary import BACKGROUNDS
-
-
-class Table(Mapping):
-    """A mapping that cannot be changed, but can be sent to another process (unlike types.MappingProxyType)."""
-
-    def __init__(self, entries: dict[str, Any]):
-        self._entries = dict(entries)
-
-    def __getitem__(self, key: str) -> Any:
-        return self._entries[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 @dataclass(frozen=True)
@@ -315,95 +293,4 @@ def load(path: Path | None = None) -> Params:
 
 def build(tree: Any, where: str) -> Params:
     """Checks a configuration tree, as read from `where`, and freezes it."""
-    return _convert(tree, Params, where, "")
-
-
-def read_yaml(path: str | Path) -> Any:
-    """One YAML 1.2 document, or a file of JSON, as plain dicts, lists and scalars."""
-    path = Path(path)
-    if not path.is_file():
-        raise EaselError(f"{path} does not exist; run from the top of the repository.")
-    text = path.read_text(encoding="utf-8")
-    try:
-        # JSON is YAML but for Infinity, which Python and DVC read as a number.
-        return json.loads(text) if path.suffix == ".json" else YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, json.JSONDecodeError) as error:
-        raise EaselError(f"{path} is not valid {path.suffix[1:].upper()}: {error}") from error
-
-
-def overlay(base: dict, over: dict, where: str, prefix: str = "") -> dict:
-    """`base` with the values of `over`: mappings merge, all else replaces, a key unknown to `base` is an error.
-
-    A null takes an entry out of `base`, which suits lists of named things; `build` complains where it is needed.
-    """
-    merged = dict(base)
-    for key, value in over.items():
-        if key not in base:
-            raise EaselError(_unknown(where, f"{prefix}{key}", key, base))
-        if isinstance(base[key], dict) and isinstance(value, dict):
-            merged[key] = overlay(base[key], value, where, f"{prefix}{key}.")
-        elif value is None:
-            del merged[key]
-        else:
-            merged[key] = value
-    return merged
-
-
-def _unknown(where: str, dotted: str, key: str, known: typing.Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(key), list(known), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}."
-    return f"{where}: unknown key '{dotted}'; {hint}"
-
-
-def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
-    """`value` as `kind` (a dataclass, a scalar, a tuple, a dict or a Literal), or EaselError naming `key`."""
-    if dataclasses.is_dataclass(kind):
-        return _convert_section(value, kind, where, key)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        if value in arguments:
-            return value
-        raise EaselError(f"{where}: {key} is {value!r}, must be one of {', '.join(map(str, arguments))}.")
-    if origin is tuple and isinstance(value, list):
-        return tuple(_convert(item, arguments[0], where, f"{key}[{i}]") for i, item in enumerate(value))
-    if origin is Mapping and isinstance(value, dict):
-        return Table({k: _convert(v, arguments[1], where, f"{key}.{k}") for k, v in value.items()})
-    if kind is Any:
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    expected = {tuple: "a list", Mapping: "a mapping"}.get(origin) or getattr(kind, "__name__", str(kind))
-    raise EaselError(f"{where}: {key} is {value!r} ({type(value).__name__}), must be {expected}.")
-
-
-def _convert_section(value: Any, kind: type, where: str, key: str) -> Any:
-    if not isinstance(value, dict):
-        raise EaselError(f"{where}: {key or 'the file'} must be a mapping of keys to values.")
-    fields = {field.name: field.type for field in dataclasses.fields(kind)}
-    defaults = {field.name for field in dataclasses.fields(kind) if has_default(field)}
-    prefix = f"{key}." if key else ""
-    for name in value:
-        if name not in fields:
-            raise EaselError(_unknown(where, f"{prefix}{name}", name, fields))
-    missing = [name for name in fields if name not in value and name not in defaults]
-    if missing:
-        raise EaselError(f"{where}: missing {', '.join(prefix + name for name in missing)}.")
-    return kind(**{name: _convert(value[name], fields[name], where, prefix + name) for name in value})
-
-
-def has_default(field: dataclasses.Field) -> bool:
-    """Whether the field of a dataclass may be left out."""
-    return not field.default is field.default_factory is dataclasses.MISSING
-
-
-def plain(section: Any) -> Any:
-    """A section as plain dicts and lists, for hashing and for JSON."""
-    if dataclasses.is_dataclass(section):
-        return {field.name: plain(getattr(section, field.name)) for field in dataclasses.fields(section)}
-    if isinstance(section, Mapping):
-        return {key: plain(value) for key, value in section.items()}
-    if isinstance(section, tuple):
-        return [plain(item) for item in section]
-    return section
+    return convert(tree, Params, where, "")

@@ -16,7 +16,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from lib import config
+from lib import config, config_tree
 from lib.errors import EaselError, command_line
 
 PROFILES = Path("profiles")
@@ -37,12 +37,12 @@ def prepare(profile: str, settings: list[str]) -> Path:
     Raises:
         EaselError: unknown profile, unknown key, wrong type of value.
     """
-    tree = config.read_yaml("params.yaml")
+    tree = config_tree.read_yaml("params.yaml")
     default = tree["profile"]
     if profile != default:
-        tree = config.overlay(tree, _profile_tree(profile, default), f"profiles/{profile}.yaml")
+        tree = config_tree.overlay(tree, _profile_tree(profile, default), f"profiles/{profile}.yaml")
     for setting in settings:
-        tree = config.overlay(tree, _parse(setting), "SET")
+        tree = config_tree.overlay(tree, _parse(setting), "SET")
     for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
         if tree[section][key]:  # a shadow runs elsewhere
             tree[section][key] = str(Path(tree[section][key]).expanduser().absolute())
@@ -60,7 +60,7 @@ def _profile_tree(profile: str, default: str) -> dict:
     if not path.is_file():
         known = [default, *sorted(file.stem for file in PROFILES.glob("*.yaml"))]
         raise EaselError(f"unknown profile '{profile}'; there are {', '.join(known)}.")
-    return config.read_yaml(path)
+    return config_tree.read_yaml(path)
 
 
 def _parse(setting: str) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _synchronise(shadow: Path, tree: dict) -> None:
     (shadow / ".dvc" / "config").write_text(SHADOW_DVC.format(cache=Path(".dvc/cache").absolute()))
     (shadow / "params.yaml").unlink(missing_ok=True)  # of a shadow from before: DVC refuses to read both
     _update(shadow / "params.json", json.dumps(tree, indent=1) + "\n")
-    stages = config.read_yaml("dvc.yaml")["stages"]
+    stages = config_tree.read_yaml("dvc.yaml")["stages"]
     for spec in stages.values():
         if "params" in spec:
             spec["params"] = [{"params.json": spec["params"]}]

@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 
-from lib import config
+from lib import config, config_tree
 from lib.errors import EaselError, command_line
 from lib.hardware import use_cores
 from lib.pipeline.stage import record
@@ -59,7 +59,7 @@ def check(path: Path, params: config.Params) -> dict[str, Any]:
         raise EaselError(f"{path} has {len(tagged)} cells tagged 'parameters'; it needs exactly one.")
     defaults = _defaults(tagged[0].source, path)
     section = f"params.yaml: notebooks.{path.stem}"
-    given = {"profile": params.profile, **config.plain(params.notebooks.get(path.stem, {}))}
+    given = {"profile": params.profile, **config_tree.plain(params.notebooks.get(path.stem, {}))}
     if unknown := sorted(set(given) - set(defaults)):
         raise EaselError(f"{section} sets {', '.join(unknown)}, which {path} has no parameter for.")
     if missing := sorted(set(defaults) - set(given)):

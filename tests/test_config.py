@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import config
+from lib import config, config_tree
 from lib.errors import EaselError
 
 REPOSITORY = Path(__file__).parent.parent
@@ -14,7 +14,7 @@ PROFILES = REPOSITORY / "profiles"
 
 @pytest.fixture
 def tree():
-    return config.read_yaml(REPOSITORY / "params.yaml")
+    return config_tree.read_yaml(REPOSITORY / "params.yaml")
 
 
 def test_the_committed_file_loads_and_is_frozen():
@@ -27,15 +27,15 @@ def test_the_committed_file_loads_and_is_frozen():
 
 @pytest.mark.parametrize("profile", sorted(path.name for path in PROFILES.glob("*.yaml")))
 def test_every_profile_is_complete_and_names_itself(tree, profile):
-    over = config.read_yaml(PROFILES / profile)
-    params = config.build(config.overlay(tree, over, profile), profile)
+    over = config_tree.read_yaml(PROFILES / profile)
+    params = config.build(config_tree.overlay(tree, over, profile), profile)
     assert f"{params.profile}.yaml" == profile
 
 
 @pytest.mark.parametrize("profile", sorted({path.name for path in PROFILES.glob("*.yaml")} - {"smoke.yaml"}))
 def test_profiles_share_one_data_set(tree, profile):
     # data.dvc pins one hash for all whose numbers mean something.
-    assert not {"data", "scenes"} & set(config.read_yaml(PROFILES / profile))
+    assert not {"data", "scenes"} & set(config_tree.read_yaml(PROFILES / profile))
 
 
 def test_unknown_key_is_named_with_the_nearest_known_one(tree):
@@ -78,29 +78,29 @@ def test_wrong_values_are_named(tree, section, key, value, message):
 def test_numbers_are_read_as_dvc_reads_them(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("a: 1e-4\nb: on\nc: 012\n")
-    assert config.read_yaml(path) == {"a": 1e-4, "b": "on", "c": 12}
+    assert config_tree.read_yaml(path) == {"a": 1e-4, "b": "on", "c": 12}
 
 
 def test_broken_yaml_and_missing_file(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("a: [1, 2\n")
     with pytest.raises(EaselError, match="not valid YAML"):
-        config.read_yaml(path)
+        config_tree.read_yaml(path)
     with pytest.raises(EaselError, match="does not exist"):
-        config.read_yaml(tmp_path / "none.yaml")
+        config_tree.read_yaml(tmp_path / "none.yaml")
 
 
 def test_overlay_merges_mappings_and_refuses_unknown_keys():
     base = {"a": {"b": 1, "c": [1, 2]}, "d": 2}
-    assert config.overlay(base, {"a": {"c": [3]}}, "x") == {"a": {"b": 1, "c": [3]}, "d": 2}
+    assert config_tree.overlay(base, {"a": {"c": [3]}}, "x") == {"a": {"b": 1, "c": [3]}, "d": 2}
     with pytest.raises(EaselError, match=r"unknown key 'a\.bb'; did you mean 'b'"):
-        config.overlay(base, {"a": {"bb": 3}}, "x")
+        config_tree.overlay(base, {"a": {"bb": 3}}, "x")
 
 
 def test_null_takes_an_entry_out_and_a_needed_one_is_missed(tree):
-    assert config.overlay({"a": {"b": 1, "c": 2}}, {"a": {"b": None}}, "x") == {"a": {"c": 2}}
+    assert config_tree.overlay({"a": {"b": 1, "c": 2}}, {"a": {"b": None}}, "x") == {"a": {"c": 2}}
     with pytest.raises(EaselError, match=r"missing clip\.steps"):
-        config.build(config.overlay(tree, {"clip": {"steps": None}}, "x"), "x")
+        config.build(config_tree.overlay(tree, {"clip": {"steps": None}}, "x"), "x")
 
 
 def test_a_field_with_a_default_may_be_left_out_and_no_other(tree):

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lib import config, environment
+from lib import config_tree, environment
 
 REPOSITORY = Path(__file__).parent.parent
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -42,7 +42,7 @@ def test_torch_is_the_only_build_that_stays_small():
 
 
 def test_conda_users_get_the_same_pins_and_pythons():
-    dependencies = config.read_yaml(REPOSITORY / "environment.yml")["dependencies"]
+    dependencies = config_tree.read_yaml(REPOSITORY / "environment.yml")["dependencies"]
     (pip,) = [entry["pip"] for entry in dependencies if isinstance(entry, dict)]
     assert pip == ["-r requirements.lock"]
     (python,) = [Requirement(entry) for entry in dependencies if str(entry).startswith("python")]

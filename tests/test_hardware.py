@@ -15,11 +15,12 @@ def test_cores_are_limited_before_any_framework_starts():
     program = (
         "from lib.hardware import use_cores; use_cores(1)\n"
         "import os, torch\n"
-        "print(len(os.sched_getaffinity(0)), torch.get_num_threads(), os.environ['OMP_WAIT_POLICY'])"
+        "print(len(os.sched_getaffinity(0)), torch.get_num_threads(), os.environ['OMP_WAIT_POLICY'])\n"
+        "print(os.environ['GOMP_SPINCOUNT'])"
     )
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP")}
+    environment = {key: value for key, value in os.environ.items() if "OMP" not in key}
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
-    assert answer.stdout == "1 1 PASSIVE\n", answer.stderr
+    assert answer.stdout == f"1 1 PASSIVE\n{hardware.SPINS}\n", answer.stderr
 
 
 def test_bf16_follows_the_flags(monkeypatch):
@@ -46,3 +47,9 @@ def test_freed_memory_is_kept_and_used_again():
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert answer.stdout == "True\n", answer.stderr
+
+
+def test_jax_sees_as_many_devices_as_it_is_told():
+    program = "from lib.hardware import use_jax_devices; use_jax_devices(3); import jax; print(jax.device_count())"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert answer.stdout == "3\n", answer.stderr

@@ -9,7 +9,7 @@ import torch
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 
-from lib import config, profile
+from lib import config, config_tree, profile
 from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive
 from lib.pipeline import stage
@@ -53,7 +53,7 @@ def test_dvc_reads_a_shadow_as_it_is_meant(monkeypatch):
     assert set(stages) == {*stage.all_names(), "data.dvc"}
     tracked = [dep for dep in stages["train_clip"].deps if isinstance(dep, ParamsDependency)]
     assert [str(dep) for dep in tracked] == ["params.json"] and tracked[0].read_params()["clip"]["steps"] == 7
-    assert tracked[0].params == config.read_yaml(REPOSITORY / "dvc.yaml")["stages"]["train_clip"]["params"]
+    assert tracked[0].params == config_tree.read_yaml(REPOSITORY / "dvc.yaml")["stages"]["train_clip"]["params"]
 
 
 def test_a_shadow_follows_the_sources_and_keeps_its_outputs():

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lib import config, run
+from lib import config, config_tree, run
 from lib.errors import EaselError
 
 REPOSITORY = Path(__file__).parent.parent
@@ -34,7 +34,7 @@ def notebook(parameters='profile = "smoke"\nrate = 0.5', *cells, kernel="python3
 
 
 def params(**given):
-    tree = config.read_yaml("params.yaml")
+    tree = config_tree.read_yaml("params.yaml")
     tree["notebooks"] = {"n": given}
     return config.build(tree, "test")
 
@@ -110,7 +110,7 @@ def test_links_of_the_executed_copy_start_in_its_own_folder():
 
 def test_failure_names_notebook_cell_and_copy(capsys):
     path = notebook('profile = "x"\nrate = 0.5', "print('fine')", "raise ValueError('no pictures')")
-    tree = config.read_yaml("params.yaml")
+    tree = config_tree.read_yaml("params.yaml")
     tree["notebooks"] = {"n": {"rate": 1.0}}
     from ruamel.yaml import YAML
 

@@ -23,7 +23,7 @@ from lib.decoding.autoregressive_jax import row_keys
 from lib.errors import EaselError, command_line
 from lib.evidence import tables
 from lib.evidence.tables import Number
-from lib.hardware import keep_freed_memory, machine, use_cores
+from lib.hardware import machine, use_cores, use_jax_devices
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig
 from lib.painter.dalle_mini import Sampler
@@ -86,8 +86,7 @@ def main(arguments: list[str]) -> None:
         raise EaselError("usage: python -m lib.bench.dalle_mini")
     params = config.load()
     use_cores(params.threads)
-    keep_freed_memory()
-    jax.config.update("jax_num_cpu_devices", params.threads)
+    use_jax_devices(params.threads)
     measured = {size: measure(size, REPETITIONS, STEP_SECONDS) for size in sizes(params)}
     for path in write(OUT, measured, *vocabulary(params)):
         print(path)

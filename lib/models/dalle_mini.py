@@ -5,7 +5,7 @@ like is the choice of `Layout`, whose defaults are those of the authors' reposit
 feed-forward with the exact GELU, no biases in products, a final norm in encoder and decoder.
 
 Modules carry the names of the original's parameter tree (`model/encoder/layers/FlaxBartEncoderLayer_0/...`, with
-`scan` `model/encoder/layers/FlaxBartEncoderLayers/...`). Parameters, softmax and logits are float32.
+`scan` `model/encoder/layers/FlaxBartEncoderLayers/...`). Parameters and softmax are float32.
 """
 
 from collections.abc import Callable

@@ -89,7 +89,8 @@ class Layout:
         init_std: standard deviation of every initial matrix and embedding.
         scan: one compiled layer run over stacked parameters; compiles faster, the parameter tree differs.
         remat: layers are computed again in the backward pass instead of being kept.
-        compute_dtype: of activations; parameters, softmax and logits are float32 whatever it is.
+        compute_dtype: of activations and products, those of scores and logits too, as in the original; parameters
+            and softmax are float32 whatever it is.
 
     Raises:
         EaselError: an unknown name, a number out of range, or switches that exclude each other.

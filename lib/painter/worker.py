@@ -20,7 +20,7 @@ import numpy as np
 
 import lib
 from lib.errors import EaselError
-from lib.hardware import keep_freed_memory, use_cores
+from lib.hardware import use_cores, use_jax_devices
 from lib.text import TextTokenizer
 
 REPLY = "\x1e"  # begins the child's answers; ASCII's record separator, which nobody prints
@@ -135,10 +135,9 @@ def main(folder: str, batch_size: int, cores: int) -> None:
     """The child: loads the model, then answers every line of its input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller, which is interrupted too, ends this process
     use_cores(cores)
-    keep_freed_memory()
+    use_jax_devices(cores)  # rows are split between them
     import jax
 
-    jax.config.update("jax_num_cpu_devices", cores)  # rows are split between them
     from lib.decoding.autoregressive_jax import row_keys
     from lib.models import dalle_mini
     from lib.painter.dalle_mini import Sampler

@@ -1,11 +1,13 @@
 """Runs one stage: `python -m lib.pipeline <stage> [<item of its matrix>]`."""
 
 import importlib
+import os
 import sys
+from contextlib import nullcontext
 
 from lib import config
 from lib.errors import EaselError, command_line
-from lib.hardware import keep_freed_memory, use_cores
+from lib.hardware import use_cores
 from lib.pipeline import stage
 
 
@@ -23,13 +25,15 @@ def main(arguments: list[str]) -> None:
         raise EaselError(f"stage {name} takes " + (f"one of {', '.join(items)}." if items else "no item."))
     params = config.load()
     use_cores(params.threads)
-    keep_freed_memory()
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in specs[name].get("outs", [])]
     filled = [out.replace("${profile}", params.profile).replace("${item.item}", item) for out in outs]
     full_name = stage.full_name(name, item)
-    with stage.record(full_name, filled):
+    # Of processes that train together (lib/training/mesh.py) the first writes outputs; it knows when they are whole.
+    first = os.environ.get("JAX_PROCESS_ID", "0") == "0"
+    with stage.record(full_name, filled) if first else nullcontext():
         importlib.import_module(f"lib.pipeline.{name}").run(params, *arguments[1:])
-    stage.forget_checkpoints(full_name)
+    if first:
+        stage.forget_checkpoints(full_name)
 
 
 if __name__ == "__main__":

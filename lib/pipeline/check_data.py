@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from lib import config
+from lib import config, config_tree
 from lib.data import manifest
 from lib.data.encoded import chosen_languages
 from lib.data.store import read_meta
@@ -41,7 +41,7 @@ def run(params: config.Params) -> None:
 
 def identity(params: config.Params, files: dict[str, str]) -> dict:
     """What a data set is: hashes of its files, of the parameters and of the code that made it."""
-    sections = [config.plain(params.data), config.plain(params.scenes)]
+    sections = [config_tree.plain(params.data), config_tree.plain(params.scenes)]
     parameters = hashlib.sha256(json.dumps(sections, sort_keys=True).encode()).hexdigest()
     sources = sorted(imports("lib.scenes.make"))
     code = hashlib.sha256(b"".join(module_path(module).read_bytes() for module in sources)).hexdigest()

@@ -20,7 +20,7 @@ from lib.config import Params
 from lib.config_glu import GluSetting, changed
 from lib.data.store import write_json
 from lib.decoding.autoregressive_jax import row_keys
-from lib.hardware import machine
+from lib.hardware import keep_freed_memory, machine
 from lib.models import dalle_mini
 from lib.models.layout import BLOCKS, DalleMiniConfig
 from lib.painter.dalle_mini import Sampler
@@ -34,6 +34,7 @@ OUT = Path("build/glu/cost.json")
 
 def run(params: Params) -> None:
     """Measures every size in turn."""
+    keep_freed_memory()
     costs, text = params.glu_cost, TextTokenizer.load(TEXT)
     report = {"machine": machine(), "threads": params.threads, "repetitions": costs.repetitions, "sizes": {}}
     for name, changes in costs.sizes.items():

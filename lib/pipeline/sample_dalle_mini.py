@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from lib.config import Params, SamplingParams
@@ -18,6 +17,7 @@ from lib.data.selection import kept
 from lib.data.store import Split, read_meta, read_prompts, write_json
 from lib.decoding.autoregressive_jax import row_keys
 from lib.errors import EaselError
+from lib.hardware import use_jax_devices
 from lib.models import dalle_mini
 from lib.painter.dalle_mini import Sampler
 from lib.text import TextTokenizer
@@ -66,7 +66,7 @@ def run(params: Params) -> None:
     settings = params.sampling
     if settings.batch_size % params.threads:
         raise EaselError(f"params.yaml: sampling.batch_size must be a multiple of threads = {params.threads}.")
-    jax.config.update("jax_num_cpu_devices", params.threads)  # rows are split between them
+    use_jax_devices(params.threads)  # rows are split between them
     text = TextTokenizer.load(TEXT)
     draws = list(plan(settings, params.seed, getattr(params.tokenizer, params.dalle_mini.tokens).leave_out))
     empty = text.encode([""], params.text.length)[0]

@@ -15,7 +15,7 @@ from lib.text import TextTokenizer
 from lib.training.captions import Captions, check_tokens
 from lib.training.dalle_mini import DalleMiniTrainee, evaluate
 from lib.training.loop import fit
-from lib.training.mesh import make_mesh
+from lib.training.mesh import agree, is_first, make_mesh
 from lib.training.optimizers import optimizer
 from lib.training.order import BatchOrder
 
@@ -62,14 +62,17 @@ def run(params: Params) -> None:
             order=BatchOrder(len(tokens["train"]), settings.batch_size, params.seed),
             checkpoint=part.checkpoint,
             fingerprint=part.fingerprint,
+            first=is_first(),
+            agree=agree,
         )
         nats = evaluate(model, trainee.params, captions["val"].first(), tokens["val"], settings.batch_size, mesh)[0]
         random = np.random.Generator(np.random.PCG64(params.seed))
         found.append({"learning_rate": rate, "val_nats": interval(nats, random, params), "history": history})
-    OUT.mkdir(parents=True, exist_ok=True)
     best = min(found, key=lambda entry: entry["val_nats"]["value"])
     report = {"optimizer": search.optimizer, "steps": search.steps, "best": best["learning_rate"], "runs": found}
-    write_json(OUT / "metrics.json", report)
+    if is_first():
+        OUT.mkdir(parents=True, exist_ok=True)
+        write_json(OUT / "metrics.json", report)
 
 
 def set_rate(trainee: DalleMiniTrainee, rate: float) -> None:

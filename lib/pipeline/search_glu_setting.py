@@ -13,6 +13,7 @@ from lib.config import Params
 from lib.config_glu import changed
 from lib.data.store import write_json
 from lib.evidence.glu import BASELINE, FAVOURITE
+from lib.hardware import use_jax_devices
 from lib.models import dalle_mini
 from lib.pipeline.stage import training
 from lib.pipeline.train_glu_variants import (
@@ -22,7 +23,6 @@ from lib.pipeline.train_glu_variants import (
     recipe_of,
     seed_numbers,
     train,
-    use_devices,
 )
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
@@ -33,7 +33,7 @@ COMPARED = (BASELINE, FAVOURITE)
 
 def run(params: Params) -> None:
     """Trains both blocks in every trial; a trial's weights are measured with and without averaging."""
-    use_devices(params)
+    use_jax_devices(params.threads)  # seeds are split between them
     search, text = params.glu_search, TextTokenizer.load(TEXT)
     seeds = seed_numbers(params, search.seeds)
     where = training("search_glu_setting", params)

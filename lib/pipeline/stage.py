@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib import config
+from lib import config, config_tree
 from lib.errors import EaselError
 from lib.hardware import machine
 
@@ -37,7 +37,7 @@ def training(name: str, params: config.Params, item: str = "") -> Training:
     spec = pipeline_file()["stages"][name]
     digest = hashlib.sha256(item.encode())
     for key in (key.replace("${item.item}", item) for key in _parameters(spec)):
-        digest.update(json.dumps([key, config.plain(value_at(params, key))], sort_keys=True).encode())
+        digest.update(json.dumps([key, config_tree.plain(value_at(params, key))], sort_keys=True).encode())
     for dependency in sorted(spec["deps"]):
         digest.update(f"{dependency} {_content(Path(dependency))}".encode())
     fingerprint = digest.hexdigest()
@@ -73,7 +73,7 @@ def items_of(spec: Mapping) -> list[str]:
     """The items of a stage's matrix, [] if it has none; a list of params.yaml where that says ${section.key}."""
     items = spec.get("matrix", {}).get("item", [])
     if isinstance(items, str):
-        tree = config.read_yaml(config.parameters_file())
+        tree = config_tree.read_yaml(config.parameters_file())
         for key in items.removeprefix("${").removesuffix("}").split("."):
             tree = tree[key]
         return tree
@@ -87,7 +87,7 @@ def forget_checkpoints(name: str) -> None:
 
 def pipeline_file(path: str = "dvc.yaml") -> dict:
     """dvc.yaml as a dict."""
-    return config.read_yaml(path)
+    return config_tree.read_yaml(path)
 
 
 def _content(path: Path) -> str:

@@ -12,6 +12,7 @@ from lib.data.selection import kept
 from lib.data.store import Split, read_meta, write_json
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
+from lib.hardware import use_jax_devices
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig
 from lib.pipeline.stage import training
@@ -120,7 +121,7 @@ def use_devices(params: Params) -> None:
     Raises:
         EaselError: the devices do not divide the batch.
     """
-    jax.config.update("jax_num_cpu_devices", params.threads)
+    use_jax_devices(params.threads)
     join_processes()
     settings = params.dalle_mini
     if jax.device_count() % settings.model_devices:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lib.config import Params
 from lib.data.store import Split, read_meta, write_json
+from lib.hardware import use_jax_devices
 from lib.models.layout import DalleMiniConfig
 from lib.pipeline.stage import training
 from lib.pipeline.train_glu_variants import (
@@ -18,7 +19,6 @@ from lib.pipeline.train_glu_variants import (
     seed_numbers,
     thinned,
     train,
-    use_devices,
 )
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
@@ -29,7 +29,7 @@ OUT = Path("build/glu/text.json")
 
 def run(params: Params) -> None:
     """Trains all variants one after another; also measures how much there is to predict in the captions."""
-    use_devices(params)
+    use_jax_devices(params.threads)  # seeds are split between them
     settings, setting = params.glu_text, params.glu_variants.setting
     text = TextTokenizer.load(TEXT)
     tasks = {split: span_task(params, text, split) for split in ("train", "test")}

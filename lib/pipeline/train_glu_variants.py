@@ -4,13 +4,13 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from lib.config import Params
 from lib.config_glu import GluSetting
 from lib.data.encoded import encoded_pictures
 from lib.data.store import write_json
+from lib.hardware import use_jax_devices
 from lib.models import dalle_mini
 from lib.models.layout import BLOCKS, DalleMiniConfig, Layout, matched_width
 from lib.pipeline.stage import Training, training
@@ -28,7 +28,7 @@ LOSSES = 60  # points of a training curve
 
 def run(params: Params, variant: str) -> None:
     """Trains the variant at both lengths, the long one with a schedule of its own, and measures it on test."""
-    use_devices(params)
+    use_jax_devices(params.threads)  # seeds are split between them
     settings = params.glu_variants
     setting = settings.setting
     text = TextTokenizer.load(TEXT)
@@ -57,11 +57,6 @@ def run(params: Params, variant: str) -> None:
         }
     OUT.mkdir(parents=True, exist_ok=True)
     write_json(OUT / f"{variant}.json", report | {"seeds": seeds})
-
-
-def use_devices(params: Params) -> None:
-    """One CPU device per core, between which seeds are split. Must come before anything else of JAX."""
-    jax.config.update("jax_num_cpu_devices", params.threads)
 
 
 def seed_numbers(params: Params, count: int) -> list[int]:

@@ -18,6 +18,7 @@ import numpy as np
 from lib.config import Params
 from lib.data.store import write_json
 from lib.errors import EaselError
+from lib.hardware import use_jax_devices
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig, Layout
 from lib.pipeline.stage import training
@@ -29,7 +30,6 @@ from lib.pipeline.train_glu_variants import (
     seed_numbers,
     thinned,
     train,
-    use_devices,
 )
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
@@ -42,7 +42,7 @@ REPETITIONS = 9  # of timed steps, in turn
 
 def run(params: Params) -> None:
     """Trains every distinct layout once at the ordinary rate, and every placement at the high ones."""
-    use_devices(params)
+    use_jax_devices(params.threads)  # seeds are split between them
     switches, setting, text = params.report_switches, params.glu_search.base, TextTokenizer.load(TEXT)
     tasks = {split: load_task(params, setting, text, split) for split in ("train", "test")}
     held_out = tasks["test"].held_out(params.glu_variants.pictures)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import config
+from lib import config, config_tree
 from lib.errors import EaselError
 from lib.pipeline import sources, stage
 from lib.pipeline.__main__ import main
@@ -149,7 +149,7 @@ def test_fingerprint_follows_parameters_code_and_data(tmp_path, monkeypatch):
     Path("dvc.yaml").write_text("stages:\n  t:\n    cmd: x\n    deps: [code.py, data]\n    params: [reader, seed]\n")
     Path("data").mkdir()
     Path("code.py").write_text("1")
-    tree = config.read_yaml(REPOSITORY / "params.yaml")
+    tree = config_tree.read_yaml(REPOSITORY / "params.yaml")
 
     def fingerprint():
         return stage.training("t", config.build(tree, "test")).fingerprint

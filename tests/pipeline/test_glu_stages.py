@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lib import config
+from lib import config_tree
 from lib.config_glu import (
     GluCostParams,
     GluSearchParams,
@@ -181,10 +181,10 @@ def test_a_setting_changes_as_a_whole():
 
 
 def test_sections_are_read_as_the_rest_of_the_configuration_is():
-    tree = config.plain(SETTING) | {"learning_rate": 1}
-    assert config._convert(tree, GluSetting, "p.yaml", "glu_variants.setting").learning_rate == 1.0
+    tree = config_tree.plain(SETTING) | {"learning_rate": 1}
+    assert config_tree.convert(tree, GluSetting, "p.yaml", "glu_variants.setting").learning_rate == 1.0
     with pytest.raises(EaselError, match=r"unknown key 'glu_variants.setting.widht'; did you mean 'width'"):
-        config._convert(tree | {"widht": 3}, GluSetting, "p.yaml", "glu_variants.setting")
+        config_tree.convert(tree | {"widht": 3}, GluSetting, "p.yaml", "glu_variants.setting")
 
 
 def trained(offset, steps, seeds=5):

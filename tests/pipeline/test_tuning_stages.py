@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib import config
+from lib import config, config_tree
 from lib.data import store
 from lib.errors import EaselError
 from lib.models import autoregressive, drafters
@@ -53,7 +53,7 @@ def workplace(tmp_path, monkeypatch):
         "sjd2": {"recipe": short | {"denoising_steps": [3], "noisy_run": [2, 4]}},
         "drafters": short | {"heads": 2},
     }
-    return config.build(config.overlay(config.read_yaml(PARAMETERS), changes, "test"), "test")
+    return config.build(config_tree.overlay(config_tree.read_yaml(PARAMETERS), changes, "test"), "test")
 
 
 def metrics(folder):
@@ -103,7 +103,7 @@ def test_both_drafters_are_trained_and_measured(workplace):
     ],
 )
 def test_a_network_that_there_is_not_is_named_before_any_work(workplace, section, run):
-    tree = config.overlay(config.read_yaml(PARAMETERS), section, "test")
+    tree = config_tree.overlay(config_tree.read_yaml(PARAMETERS), section, "test")
     with pytest.raises(EaselError, match=r"model is 'huge', must be one of small, large, wide"):
         run(config.build(tree, "test"))
     assert not tune_sjd2.OUT.exists() and not train_drafters.OUT.exists()
