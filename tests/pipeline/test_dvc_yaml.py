@@ -5,11 +5,13 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lib import config, config_tree
 from lib.errors import EaselError
+from lib.pipeline import __main__ as program
 from lib.pipeline import sources, stage
 from lib.pipeline.__main__ import main
 
@@ -79,6 +81,23 @@ def test_every_stage_module_is_in_the_pipeline():
 def test_a_stage_is_asked_for_by_name_and_item(arguments, message, capsys):
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("process", "first"), [(None, True), ("0", True), ("1", False)])
+def test_of_several_processes_the_first_forgets_checkpoints_and_records_the_cost(process, first, tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "use_cores", lambda count: None)
+    monkeypatch.setattr(program.importlib, "import_module", lambda name: SimpleNamespace(run=lambda params: None))
+    monkeypatch.setattr(stage, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(stage, "RECORDS", tmp_path / "records")
+    monkeypatch.delenv("JAX_PROCESS_ID", raising=False)
+    if process is not None:
+        monkeypatch.setenv("JAX_PROCESS_ID", process)
+    checkpoint = tmp_path / "checkpoints/train_text/1.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    assert main(["train_text"]) == 0
+    assert checkpoint.is_file() is not first
+    assert (tmp_path / "records/train_text.json").is_file() is first
 
 
 def test_names_of_matrix_stages_are_those_of_dvc():
