@@ -10,19 +10,7 @@ from lib.decoding.autoregressive_jax import row_keys, sample
 from lib.errors import EaselError
 from lib.models import dalle_mini
 from lib.models.dalle_mini import DalleMiniConfig, Layout
-
-CONFIG = DalleMiniConfig(
-    text_vocabulary=20,
-    text_length=6,
-    text_padding=0,
-    codes=11,
-    image_length=9,
-    width=16,
-    encoder_layers=1,
-    decoder_layers=2,
-    heads=2,
-    feed_forward=24,
-)
+from tests.models.tiny_dalle_mini import NETWORK as CONFIG
 
 
 @cache

@@ -17,21 +17,11 @@ import pytest
 from lib.errors import EaselError
 from lib.models import dalle_mini
 from lib.models.bart_attention import FlaxBartAttention, sinkhorn
-from lib.models.dalle_mini import DalleMini, DalleMiniConfig
+from lib.models.dalle_mini import DalleMini
 from lib.models.layout import Layout
+from tests.models.tiny_dalle_mini import NETWORK
 
-CONFIG = DalleMiniConfig(
-    text_vocabulary=20,
-    text_length=6,
-    text_padding=0,
-    codes=11,
-    image_length=4,
-    width=16,
-    encoder_layers=1,
-    decoder_layers=2,
-    heads=2,
-    feed_forward=24,
-)
+CONFIG = dataclasses.replace(NETWORK, image_length=4)
 PLACEMENTS = ("normformer", "preln", "postln", "cogview", "subln", "swinv2")
 SWITCHES = {
     "head scale": Layout(head_scale=True),

@@ -19,20 +19,9 @@ from flax.traverse_util import flatten_dict
 from lib.models import bart_attention, bart_layers, dalle_mini
 from lib.models.dalle_mini import DalleMini, DalleMiniConfig
 from lib.models.layout import Layout
+from tests.models.tiny_dalle_mini import NETWORK
 
-CONFIG = DalleMiniConfig(
-    text_vocabulary=20,
-    text_length=6,
-    text_padding=0,
-    codes=11,
-    image_length=9,
-    width=16,
-    encoder_layers=2,
-    decoder_layers=3,
-    heads=2,
-    feed_forward=24,
-    padded_codes=2,
-)
+CONFIG = dataclasses.replace(NETWORK, encoder_layers=2, decoder_layers=3, padded_codes=2)
 LAYOUTS = {
     **{name: Layout(norm_placement=name) for name in ("preln", "postln", "normformer", "cogview", "subln", "swinv2")},
     "deepnet": Layout(norm_placement="postln", deepnet_scaling=True),
