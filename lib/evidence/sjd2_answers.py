@@ -9,7 +9,7 @@ from typing import Any
 
 from lib.evidence import sjd2
 from lib.evidence.sjd2 import ROLES
-from lib.evidence.sjd2_claims import SMALL, together
+from lib.evidence.sjd2_claims import SMALL, UNTUNED, together
 from lib.evidence.sjd2_rows import described, runs_of
 
 CLIP_RISE = 33.3 - 31.3  # of EAGLE over autoregressive decoding in the paper's Table 7
@@ -39,7 +39,7 @@ def quality(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     if tuned:
         moved = f"the loss on clean input by {said(tuned['rise'], 3, '+')} nats a token"
         for group in groups.values():
-            both = [sjd2.pick(group["runs"], name, ROLES["autoregressive"]) for name in (f"model:{SMALL}", SMALL)]
+            both = [sjd2.pick(group["runs"], name, ROLES["autoregressive"]) for name in (UNTUNED, SMALL)]
             if all(both) and all("exact" in group["runs"][name] for name in both):
                 before, after = (said(group["runs"][name]["exact"]) for name in both)
                 moved += f", exact accuracy of the same prompts from {before} to {after}"
@@ -58,7 +58,7 @@ def quality(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
                 f"S = {said(best['compression'])} and SJD2's pictures have {likelier} nats a token beside "
                 "autoregressive ones"
             )
-    for run in together(groups, f"model:{SMALL}", "eagle") or ():
+    for run in together(groups, UNTUNED, "eagle") or ():
         if "clip_score" in run.get("against", {}):
             change = run["against"]["clip_score"]
             clip = f"here it changes by {said(change, 2, '+')}"

@@ -15,6 +15,7 @@ from lib.evidence.statistics import spearman
 SEEDS = "sampling seeds of one trained model"
 NETWORKS = ("small", "large", "wide")
 SMALL = "small"
+UNTUNED = f"model:{SMALL}"  # the same network before it was tuned
 BASE = "short"  # what the ablations of the fine-tuning are compared with
 # Of the pretraining's updates, and what counts as no rise of the loss on clean input (nats a token).
 TUNING_SHARE = 0.1
@@ -33,7 +34,7 @@ CONTROL = {
     "sjd2": ("SJD2", False),
 }
 # In which group a comparison is looked for first: more pictures, then more decoders.
-FIRST = ("quality", "noisier", "decoders", "large", "wide")
+FIRST = ("quality", "noisier", "decoders", "large", "wide", "untuned")
 ABOUT_HALF = (0.4, 0.6)
 # χ²: what a lossless decoder may show once in a hundred tables (divided by the rows), and what only a lossy one does.
 LUCK, PROOF = 0.01, 1e-6
@@ -274,7 +275,7 @@ def exactness(measured: Mapping[str, Any]) -> dict[str, Any]:
 
 def control(groups: Mapping[str, Any]) -> dict[str, Any]:
     """SJD2 against Jacobi decoding with shared noise (D14 to D16), without its keep rule (D20 to D22), and against the
-    keep rule alone (D23 to D25)."""
+    keep rule alone (D23 to D25); what tuning does to the control, which reads no noise (D26)."""
     found = {}
     compared = {
         "shared": ("shared", "sjd2"),
@@ -285,4 +286,8 @@ def control(groups: Mapping[str, Any]) -> dict[str, Any]:
         for key, roles in compared.items():
             if runs := together(groups, network, *roles):
                 found[f"{key}_{network}"] = pair(*map(seeds_of, runs), "tokens a pass")
+    before = together(groups, UNTUNED, "shared", only=["untuned"])
+    after = together(groups, SMALL, "shared", only=["quality"])  # the same rows
+    if before and after:
+        found["tuning_alone"] = pair(seeds_of(before[0]), seeds_of(after[0]), "tokens a pass")
     return found

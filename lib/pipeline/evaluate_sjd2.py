@@ -308,10 +308,15 @@ def initial(decoded: Mapping[str, Any], judge: Judge) -> dict[str, Any]:
 
 
 def control(groups: Mapping[str, Any]) -> dict[str, Any]:
-    """How much of SJD2's gain is left over Jacobi decoding with shared noise, and other decoders beside these."""
+    """How much of SJD2's gain is left over Jacobi decoding with shared noise, and other decoders beside these; without
+    SJD2 for the network that was not tuned for it."""
     found = {}
-    for network in sjd2_claims.NETWORKS:
-        group = sjd2_claims.where(groups, network, "autoregressive", "sjd", "shared", "sjd2")
+    needed = ("autoregressive", "sjd", "shared")
+    for network, roles in (
+        *((name, (*needed, "sjd2")) for name in sjd2_claims.NETWORKS),
+        (sjd2_claims.UNTUNED, needed),
+    ):
+        group = sjd2_claims.where(groups, network, *roles)
         if group is None:
             continue
         chosen = {role: sjd2.pick(groups[group]["runs"], network, sjd2.ROLES[role]) for role in sjd2_claims.CONTROL}
@@ -333,8 +338,8 @@ def control(groups: Mapping[str, Any]) -> dict[str, Any]:
             },
             "nats": {role: entry["nats"] for role, entry in against.items()},
             "same": {role: entry["identical"] for role, entry in against.items()},
-            "left_over_sjd": left("sjd"),
-            "left_over_autoregressive": left("autoregressive"),
+            "left_over_sjd": left("sjd") if "sjd2" in runs else None,
+            "left_over_autoregressive": left("autoregressive") if "sjd2" in runs else None,
         }
     return found
 

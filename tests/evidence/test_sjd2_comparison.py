@@ -176,6 +176,15 @@ def test_runs_are_compared_within_one_group_more_pictures_first():
     }
 
 
+def test_what_tuning_alone_does_is_seen_on_equal_rows():
+    shared = {"noise": "shared", "window": 96, "initial": "above"}
+    tuned = {"runs": {"a": measured([3.0], **run("jacobi", **shared))}}
+    untuned = {"runs": {"a": measured([2.0], **run("jacobi", network="model:small", **shared))}}
+    found = sjd2_claims.control({"quality": tuned, "untuned": untuned})["tuning_alone"]
+    assert (found["baseline"], found["treatment"]) == ([2.0], [3.0])
+    assert sjd2_claims.control({"decoders": tuned, "untuned": untuned}) == {}  # other rows
+
+
 def test_order_and_likelihood_are_judged_seed_by_seed():
     runs = {
         "jacobi": measured([1.0, 1.0], **run("jacobi", noise="fresh")),

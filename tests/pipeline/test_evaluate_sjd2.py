@@ -87,6 +87,11 @@ GROUPS = {
         **{f"zipar_{ahead}": entry("zipar", 5 + ahead, nats=2 - 0.1 * ahead, ahead=ahead) for ahead in (2, 3, 4)},
     },
     "large": decoders("large"),
+    "untuned": {
+        "ar": entry("autoregressive", LENGTH, network="model:small"),
+        "jacobi_shared": entry("jacobi", 7, network="model:small", window=96, noise="shared", initial="above"),
+        "sjd_64": entry("sjd", 9, network="model:small", window=64, initial="uniform"),
+    },
     "surface": {
         f"s_{window}_{steps}": entry("sjd2", 4 + steps, steps=steps, window=window, seconds=1 + steps)
         for window in (32, 96)
@@ -252,7 +257,9 @@ def test_all_groups_become_numbers_tables_pictures_and_claims(everything):
     assert set(report["initial"]["compression"]) == {"one_hot", "left", "above"}
     assert sum(report["initial"]["pictures"]["left"].values()) == SEEDS * len(ROWS)
     assert report["most_overhead"]["decoders"]["value"] == pytest.approx(0.2)
-    large, small = (report["control"][network] for network in ("large", "small"))
+    large, small, untuned = (report["control"][network] for network in ("large", "small", "model:small"))
+    assert untuned["compression"]["shared"] == report["groups"]["untuned"]["runs"]["jacobi_shared"]["compression"]
+    assert untuned["left_over_sjd"] is None and untuned["left_over_autoregressive"] is None
     assert (
         large["same"]["shared"] == 1 and "wide" not in report["control"] and "sjd2_lossless" not in large["shared_over"]
     )
