@@ -16,6 +16,7 @@ SEEDS = "sampling seeds of one trained model"
 NETWORKS = ("small", "large", "wide")
 SMALL = "small"
 UNTUNED = f"model:{SMALL}"  # the same network before it was tuned
+CLEAN = "clean"  # and tuned for as long without noise
 BASE = "short"  # what the ablations of the fine-tuning are compared with
 # Of the pretraining's updates, and what counts as no rise of the loss on clean input (nats a token).
 TUNING_SHARE = 0.1
@@ -275,7 +276,8 @@ def exactness(measured: Mapping[str, Any]) -> dict[str, Any]:
 
 def control(groups: Mapping[str, Any]) -> dict[str, Any]:
     """SJD2 against Jacobi decoding with shared noise (D14 to D16), without its keep rule (D20 to D22), and against the
-    keep rule alone (D23 to D25); what tuning does to the control, which reads no noise (D26)."""
+    keep rule alone (D23 to D25); what tuning does to the control, which reads no noise (D26), and whether that takes
+    noise (D27)."""
     found = {}
     compared = {
         "shared": ("shared", "sjd2"),
@@ -286,8 +288,9 @@ def control(groups: Mapping[str, Any]) -> dict[str, Any]:
         for key, roles in compared.items():
             if runs := together(groups, network, *roles):
                 found[f"{key}_{network}"] = pair(*map(seeds_of, runs), "tokens a pass")
-    before = together(groups, UNTUNED, "shared", only=["untuned"])
-    after = together(groups, SMALL, "shared", only=["quality"])  # the same rows
-    if before and after:
-        found["tuning_alone"] = pair(seeds_of(before[0]), seeds_of(after[0]), "tokens a pass")
+    tuned = together(groups, SMALL, "shared", only=["quality"])
+    for key, network in (("tuning_alone", UNTUNED), ("tuning_noise", CLEAN)):
+        other = together(groups, network, "shared", only=["untuned"])  # the same rows
+        if tuned and other:
+            found[key] = pair(seeds_of(other[0]), seeds_of(tuned[0]), "tokens a pass")
     return found

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lib.evidence import sjd2
-from lib.evidence.sjd2_claims import CONTROL, FIRST, NETWORKS, UNTUNED, Run, together
+from lib.evidence.sjd2_claims import CLEAN, CONTROL, FIRST, NETWORKS, UNTUNED, Run, together
 from lib.evidence.tables import Number
 
 Rows = list[dict[str, Any]]
@@ -176,7 +176,7 @@ def accelerator_rows(report: Mapping[str, Any]) -> Rows:
 def control_rows(report: Mapping[str, Any]) -> Rows:
     """SJD2 and others beside Jacobi decoding with shared noise, and what is left of SJD2's gain."""
     rows = []
-    for network, role in itertools.product((*NETWORKS, UNTUNED), CONTROL):
+    for network, role in itertools.product((*NETWORKS, UNTUNED, CLEAN), CONTROL):
         found, (name, lossless) = report["control"].get(network), CONTROL[role]
         if found and role in found["compression"]:
             left = {key: found[f"left_over_{key}"] if role == "sjd2" else None for key in ("sjd", "autoregressive")}

@@ -86,9 +86,9 @@ TABLES = {
             "by SJD2 that shared noise alone does not save. Δ nats: a token, against autoregressive decoding. Same as "
             "AR: share of pictures that are equal token for token; a network rounds otherwise for one slot than for "
             "many, which decides where two codes lie within rounding of each other. model:small is the small network "
-            "before it was tuned.",
+            "before it was tuned, clean the same tuned for as long without noise.",
         ),
-        claims=("D14", "D15", "D16", "D18", "D19", "D20", "D21", "D22", "D23", "D24", "D25", "D26"),
+        claims=("D14", "D15", "D16", "D18", "D19", "D20", "D21", "D22", "D23", "D24", "D25", "D26", "D27"),
     ),
     "networks": Table(
         rows.network_rows,

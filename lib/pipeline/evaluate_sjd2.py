@@ -309,12 +309,13 @@ def initial(decoded: Mapping[str, Any], judge: Judge) -> dict[str, Any]:
 
 def control(groups: Mapping[str, Any]) -> dict[str, Any]:
     """How much of SJD2's gain is left over Jacobi decoding with shared noise, and other decoders beside these; without
-    SJD2 for the network that was not tuned for it."""
+    SJD2 for the networks that were not tuned for it."""
     found = {}
     needed = ("autoregressive", "sjd", "shared")
     for network, roles in (
         *((name, (*needed, "sjd2")) for name in sjd2_claims.NETWORKS),
         (sjd2_claims.UNTUNED, needed),
+        (sjd2_claims.CLEAN, needed),
     ):
         group = sjd2_claims.where(groups, network, *roles)
         if group is None:

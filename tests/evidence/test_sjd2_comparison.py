@@ -179,9 +179,11 @@ def test_runs_are_compared_within_one_group_more_pictures_first():
 def test_what_tuning_alone_does_is_seen_on_equal_rows():
     shared = {"noise": "shared", "window": 96, "initial": "above"}
     tuned = {"runs": {"a": measured([3.0], **run("jacobi", **shared))}}
-    untuned = {"runs": {"a": measured([2.0], **run("jacobi", network="model:small", **shared))}}
-    found = sjd2_claims.control({"quality": tuned, "untuned": untuned})["tuning_alone"]
-    assert (found["baseline"], found["treatment"]) == ([2.0], [3.0])
+    others = (("model:small", 2.0), ("clean", 2.5))
+    untuned = {"runs": {name: measured([one], **run("jacobi", network=name, **shared)) for name, one in others}}
+    found = sjd2_claims.control({"quality": tuned, "untuned": untuned})
+    assert [found[key]["baseline"] for key in ("tuning_alone", "tuning_noise")] == [[2.0], [2.5]]
+    assert [found[key]["treatment"] for key in ("tuning_alone", "tuning_noise")] == [[3.0], [3.0]]
     assert sjd2_claims.control({"decoders": tuned, "untuned": untuned}) == {}  # other rows
 
 
