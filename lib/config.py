@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lib.config_glu import GluCostParams, GluSearchParams, GluTextParams, GluVariantsParams, ReportSwitchesParams
-from lib.config_sjd2 import AutoregressiveParams, DecodingParams, DraftersParams, ExactnessParams, Sjd2SectionParams
+from lib.config_sjd2 import (
+    AutoregressiveParams,
+    DecodingParams,
+    DraftersParams,
+    DraftTuningSectionParams,
+    ExactnessParams,
+    Sjd2SectionParams,
+)
 from lib.config_tree import convert, read_yaml
 from lib.errors import require
 from lib.models.layout import Layout
@@ -252,6 +259,7 @@ class Params:
     report_switches: ReportSwitchesParams
     autoregressive: AutoregressiveParams
     sjd2: Sjd2SectionParams
+    draft_tuning: DraftTuningSectionParams
     drafters: DraftersParams
     exactness: ExactnessParams
     decoding: DecodingParams

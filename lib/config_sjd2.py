@@ -1,4 +1,5 @@
-"""Configuration of SJD2's study: `autoregressive`, `sjd2`, `drafters`, `exactness`, `decoding` of params.yaml."""
+"""Configuration of SJD2's study: `autoregressive`, `sjd2`, `draft_tuning`, `drafters`, `exactness`,
+`decoding` of params.yaml."""
 
 import itertools
 import math
@@ -170,6 +171,45 @@ def plain_fields(section: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class DraftTuningParams:
+    """One fine-tuning on drafts of Jacobi decoding with shared noise (lib/training/drafts.py).
+
+    Attributes:
+        model: which of autoregressive.models is tuned.
+        drafted: share of the pictures of which a part is drafts.
+        passes: most passes that the drafts have had.
+    """
+
+    model: str
+    drafted: float
+    passes: int
+    training: DescentParams
+
+    def __post_init__(self):
+        require(0 < self.drafted <= 1, "draft_tuning.variants: drafted", "must lie above 0 and be at most 1")
+        require(self.passes > 0, "draft_tuning.variants: passes", "must be at least 1")
+
+
+@dataclass(frozen=True)
+class DraftTuningSectionParams:
+    """All fine-tunings on drafts.
+
+    Attributes:
+        names: of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping.
+    """
+
+    names: tuple[str, ...]
+    variants: Mapping[str, DraftTuningParams]
+
+    def __post_init__(self):
+        require(
+            sorted(self.names) == sorted(self.variants),
+            "draft_tuning.names",
+            f"must name each of draft_tuning.variants once: {', '.join(self.variants)}",
+        )
+
+
+@dataclass(frozen=True)
 class DraftersParams:
     """EAGLE- and Medusa-style drafters of one model.
 
@@ -215,6 +255,8 @@ class ExactnessParams:
 DecoderName = Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa"]
 
 UNTUNED = "model:"  # what stands before the name of a network that is not tuned
+DRAFT_TUNED = "drafts:"  # and of one that is tuned on drafts
+PAIRED = ("quality", "untuned", "drafted")  # groups that claims compare with each other, row by row
 
 
 @dataclass(frozen=True)
@@ -222,7 +264,8 @@ class DecodingRunParams:
     """One network decoded in one way, or in several.
 
     Attributes:
-        network: one of sjd2.variants, or `model:` and one of autoregressive.models; empty for that of the group.
+        network: one of sjd2.variants, or `model:` and one of autoregressive.models, or `drafts:` and one of
+            draft_tuning.variants; empty for that of the group.
         options: of the decoder, whose module in lib/decoding/ explains them; those that are missing have its defaults.
         steps: of SJD2's denoising; 0 for every other decoder.
         sampling: guidance, temperature and top_k where they are not those of the section.
@@ -311,13 +354,20 @@ class DecodingParams:
             require(len(group.single) == sum(counts), f"{where}.runs", "must differ in names, values of each included")
             for key, run in group.single.items():
                 self._check_run(f"{where}.runs.{key}", key, run)
+        paired = [(name, self.groups[name]) for name in PAIRED if name in self.groups]
+        for (first, one), (name, other) in itertools.pairwise(paired):
+            same = (one.prompts, one.captions) == (other.prompts, other.captions)
+            require(
+                same, f"decoding.groups.{name}", f"must draw as many prompts and captions as {first}: claims pair them"
+            )
 
     def _check_run(self, where: str, key: str, run: DecodingRunParams) -> None:
         require(re.fullmatch(r"[\w.]+", key), where, "names a file: letters, digits, _ and . only")
         require(run.network, f"{where}.network", "must be named, here or for the whole group")
         if run.decoder == "sjd2":
             require(run.steps > 0, f"{where}.steps", "must be above 0")
-            require(not run.network.startswith(UNTUNED), f"{where}.network", "must be tuned: one of sjd2.variants")
+            foreign = run.network.startswith((UNTUNED, DRAFT_TUNED))
+            require(not foreign, f"{where}.network", "must be tuned for SJD2: one of sjd2.variants")
         else:
             require(run.steps == 0, f"{where}.steps", f"must be 0: decoder {run.decoder} denoises nothing")
         unknown = set(run.sampling) - {"guidance", "temperature", "top_k"}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lib.evidence import sjd2
-from lib.evidence.sjd2_claims import CLEAN, CONTROL, FIRST, NETWORKS, UNTUNED, Run, together
+from lib.evidence.sjd2_claims import CLEAN, CONTROL, DRAFT_TUNED, FIRST, NETWORKS, UNTUNED, Run, together
 from lib.evidence.tables import Number
 
 Rows = list[dict[str, Any]]
@@ -176,7 +176,7 @@ def accelerator_rows(report: Mapping[str, Any]) -> Rows:
 def control_rows(report: Mapping[str, Any]) -> Rows:
     """SJD2 and others beside Jacobi decoding with shared noise, and what is left of SJD2's gain."""
     rows = []
-    for network, role in itertools.product((*NETWORKS, UNTUNED, CLEAN), CONTROL):
+    for network, role in itertools.product((*NETWORKS, UNTUNED, CLEAN, *DRAFT_TUNED.values()), CONTROL):
         found, (name, lossless) = report["control"].get(network), CONTROL[role]
         if found and role in found["compression"]:
             left = {key: found[f"left_over_{key}"] if role == "sjd2" else None for key in ("sjd", "autoregressive")}
@@ -221,8 +221,7 @@ def network_rows(report: Mapping[str, Any]) -> Rows:
     """What fine-tuning did to the loss; after noisy inputs, the mean over the levels of the longest schedule."""
     rows = []
     for name, entry in report["networks"].items():
-        finest = max(entry["nats_per_level"], key=int)
-        levels = [value for value in entry["nats_per_level"][finest] if value is not None]
+        levels = [value for value in entry["nats_per_level"] if value is not None]
         rows.append(
             {
                 "network": name,
@@ -238,6 +237,30 @@ def network_rows(report: Mapping[str, Any]) -> Rows:
                 "after noise alone": Number(levels[-1], digits=3),
             }
         )
+    return rows
+
+
+def draft_tuning_rows(report: Mapping[str, Any]) -> Rows:
+    """Every model before tuning, tuned for SJD2 and tuned on drafts: loss on clean input, S with shared noise."""
+    rows = []
+    for network, drafted in DRAFT_TUNED.items():
+        both = {"for SJD2": (network, report["networks"]), "on drafts": (drafted, report["draft_tuned"])}
+        for tuned, (name, entries) in both.items():
+            if network not in entries:
+                continue
+            entry, compressions = entries[network], report["control"].get(name, {}).get("compression", {})
+            rows.append(
+                {
+                    "model": network,
+                    "tuned": tuned,
+                    "updates": Number(100 * entry["updates_share"], digits=1),
+                    "clean, before": number(entry["untuned"], 3),
+                    "clean, after": number(entry["tuned"], 3),
+                    "rise": number(entry["rise"], 3),
+                    "S, shared noise": number(compressions.get("shared")),
+                    "S, SJD2": number(compressions.get("sjd2")),
+                }
+            )
     return rows
 
 

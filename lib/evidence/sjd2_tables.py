@@ -86,9 +86,22 @@ TABLES = {
             "by SJD2 that shared noise alone does not save. Δ nats: a token, against autoregressive decoding. Same as "
             "AR: share of pictures that are equal token for token; a network rounds otherwise for one slot than for "
             "many, which decides where two codes lie within rounding of each other. model:small is the small network "
-            "before it was tuned, clean the same tuned for as long without noise.",
+            "before it was tuned, clean the same tuned for as long without noise; drafts: stands before those tuned on "
+            "drafts.",
         ),
         claims=("D14", "D15", "D16", "D18", "D19", "D20", "D21", "D22", "D23", "D24", "D25", "D26", "D27"),
+    ),
+    "draft_tuning": Table(
+        rows.draft_tuning_rows,
+        "Two fine-tunings: for SJD2, on noisy embeddings, and for Jacobi decoding with shared noise, on its drafts.",
+        {"updates": "% of pretraining"} | dict.fromkeys(("clean, before", "clean, after", "rise"), "nats/token"),
+        (
+            "Clean: loss on test pictures, no input noisy or a draft; rise: picture by picture. Intervals of losses "
+            "are over test pictures, those of S, tokens a pass, over paired sampling seeds. Both networks of a model "
+            "draw the same rows from the same seeds.",
+        ),
+        ("D34", "D35", "D36", "D37"),
+        "Intervals: 95 %.",
     ),
     "networks": Table(
         rows.network_rows,

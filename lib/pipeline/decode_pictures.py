@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from lib.config import Params
-from lib.config_sjd2 import UNTUNED, DecodingGroupParams, DecodingRunParams
+from lib.config_sjd2 import DRAFT_TUNED, UNTUNED, DecodingGroupParams, DecodingRunParams
 from lib.data.encoded import chosen_languages
 from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
 from lib.data.selection import kept
@@ -35,12 +35,13 @@ from lib.text import TextTokenizer
 from lib.training import checkpoint
 from lib.training.progress import Progress
 
-DATA, TEXT, TOKENIZER, MODELS, TUNED, DRAFTERS, OUT = (
+DATA, TEXT, TOKENIZER, MODELS, TUNED, ON_DRAFTS, DRAFTERS, OUT = (
     Path("data"),
     Path("build/text/tokenizer.json"),
     Path("build/tokenizer/fine"),
     Path("build/autoregressive"),
     Path("build/sjd2"),
+    Path("build/draft_tuned"),
     Path("build/drafters"),
     Path("build/decoded"),
 )
@@ -123,19 +124,29 @@ def blamed_on(key: str) -> Iterator[None]:
 
 def load(params: Params, network: str) -> Autoregressive:
     """A network by the name that runs give it."""
-    name, untuned = network.removeprefix(UNTUNED), network.startswith(UNTUNED)
-    section, known = (
-        ("autoregressive.models", params.autoregressive.models) if untuned else ("sjd2.variants", params.sjd2.variants)
-    )
+    kind, name = split_name(network)
+    section, known, folder = {
+        "": ("sjd2.variants", params.sjd2.variants, TUNED),
+        UNTUNED: ("autoregressive.models", params.autoregressive.models, MODELS),
+        DRAFT_TUNED: ("draft_tuning.variants", params.draft_tuning.variants, ON_DRAFTS),
+    }[kind]
     if name not in known:
         raise EaselError(f"network is {network!r}, but {section} has {', '.join(known)}.")
-    folder = (MODELS if untuned else TUNED) / name
-    return autoregressive.load(folder).to("cuda" if torch.cuda.is_available() else "cpu")
+    return autoregressive.load(folder / name).to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def split_name(network: str) -> tuple[str, str]:
+    """What stands before the name of a network, if anything, and the name."""
+    kind = next((one for one in (UNTUNED, DRAFT_TUNED) if network.startswith(one)), "")
+    return kind, network.removeprefix(kind)
 
 
 def base(params: Params, network: str) -> str:
     """Which of autoregressive.models a network is, or was tuned from."""
-    return network.removeprefix(UNTUNED) if network.startswith(UNTUNED) else params.sjd2.variants[network].model
+    kind, name = split_name(network)
+    if kind == UNTUNED:
+        return name
+    return (params.draft_tuning if kind else params.sjd2).variants[name].model
 
 
 def sampler(params: Params, one: DecodingRunParams, model: Autoregressive, empty: np.ndarray) -> Sampler:

@@ -28,6 +28,7 @@ from lib.models import reader, vqgan
 DATA = Path("data")
 TOKENIZER, DECODED, EXACTNESS = Path("build/tokenizer/fine"), Path("build/decoded"), Path("build/exactness.json")
 MODELS, TUNED, DRAFTERS = Path("build/autoregressive"), Path("build/sjd2"), Path("build/drafters")
+DRAFT_TUNED = Path("build/draft_tuned")
 # Groups whose pictures get CLIP score, FID and KID as well; of the others' only exact accuracy is measured.
 WHOLE = sjd2_claims.FIRST
 FEWEST = 16  # real pictures; fewer make no distance
@@ -58,6 +59,7 @@ def run(params: Params) -> None:
         "groups": groups,
         "models": trained(MODELS, params.autoregressive.models, ("parameters", "pictures", "test")),
         "networks": networks(params),
+        "draft_tuned": draft_tuned(params),
         "drafters": trained(DRAFTERS, ("eagle", "medusa"), ("parameters", "overlap")),
         "surface": surface(groups),
         "initial": initial(decoded, judge),
@@ -248,7 +250,6 @@ def networks(params: Params) -> dict[str, Any]:
         if not metrics(TUNED, name).is_file():
             continue
         measured = read(metrics(TUNED, name))
-        before, after = (measured["nats_per_token"]["test"][key] for key in ("untuned", "tuned"))
         found[name] = {
             "model": variant.model,
             "levels": variant.levels,
@@ -256,19 +257,32 @@ def networks(params: Params) -> dict[str, Any]:
             "table_deviation": variant.table_deviation,
             "spacing": variant.spacing,
             "clean_share": variant.clean_share,
-            "updates": variant.training.steps,
-            "updates_share": variant.training.steps / params.autoregressive.models[variant.model].training.steps,
-            "untuned": before,
-            "tuned": after,
-            "rise": measured["rise"]["test"],
-            "rise_val": measured["rise"]["val"],
-            "nats_per_level": {
-                steps: [None if math.isnan(value) else value for value in levels]
-                for steps, levels in measured["nats_per_level"].items()
-            },
+            **tuning(params, variant.model, variant.training.steps, measured),
+            "nats_per_level": [None if math.isnan(value) else value for value in measured["nats_per_level"]],
             "deviation_after": measured["table_deviation"],
         }
     return found
+
+
+def draft_tuned(params: Params) -> dict[str, Any]:
+    """The same of the fine-tunings on drafts."""
+    return {
+        name: {"model": settings.model, "drafted": settings.drafted, "passes": settings.passes}
+        | tuning(params, settings.model, settings.training.steps, read(metrics(DRAFT_TUNED, name)))
+        for name, settings in params.draft_tuning.variants.items()
+        if metrics(DRAFT_TUNED, name).is_file()
+    }
+
+
+def tuning(params: Params, model: str, updates: int, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """How long a fine-tuning was, and the loss on clean input before and after it."""
+    return {
+        "updates": updates,
+        "updates_share": updates / params.autoregressive.models[model].training.steps,
+        **measured["nats_per_token"]["test"],
+        "rise": measured["rise"]["test"],
+        "rise_val": measured["rise"]["val"],
+    }
 
 
 def surface(groups: Mapping[str, Any]) -> dict[str, Any]:
@@ -311,11 +325,10 @@ def control(groups: Mapping[str, Any]) -> dict[str, Any]:
     """How much of SJD2's gain is left over Jacobi decoding with shared noise, and other decoders beside these; without
     SJD2 for the networks that were not tuned for it."""
     found = {}
-    needed = ("autoregressive", "sjd", "shared")
+    plain = ("autoregressive", "shared")
     for network, roles in (
-        *((name, (*needed, "sjd2")) for name in sjd2_claims.NETWORKS),
-        (sjd2_claims.UNTUNED, needed),
-        (sjd2_claims.CLEAN, needed),
+        *((name, (*plain, "sjd", "sjd2")) for name in sjd2_claims.NETWORKS),
+        *((name, plain) for name in (sjd2_claims.UNTUNED, sjd2_claims.CLEAN, *sjd2_claims.DRAFT_TUNED.values())),
     ):
         group = sjd2_claims.where(groups, network, *roles)
         if group is None:
@@ -326,6 +339,8 @@ def control(groups: Mapping[str, Any]) -> dict[str, Any]:
         against = {role: run["against"] for role, run in runs.items() if "against" in run}
 
         def left(slow, passes=passes, network=network):
+            if "sjd2" not in passes:
+                return None
             shares = sjd2.left_over(passes[slow], passes["shared"], passes["sjd2"])
             return shares and sjd2.estimate(shares, f"left {network} {slow}")
 
@@ -339,8 +354,8 @@ def control(groups: Mapping[str, Any]) -> dict[str, Any]:
             },
             "nats": {role: entry["nats"] for role, entry in against.items()},
             "same": {role: entry["identical"] for role, entry in against.items()},
-            "left_over_sjd": left("sjd") if "sjd2" in runs else None,
-            "left_over_autoregressive": left("autoregressive") if "sjd2" in runs else None,
+            "left_over_sjd": left("sjd"),
+            "left_over_autoregressive": left("autoregressive"),
         }
     return found
 

@@ -29,7 +29,7 @@ BUDGETS = {
     "DALL·E Mini, the study": ((*DALLE_MINI, "dalle_mini_figures"), 12),
     "GLU, the eight blocks": (("train_glu_variants",), 30),
     "SJD2, autoregressive trainings": (("train_autoregressive",), 12),
-    "SJD2, tuning and drafters": (("tune_sjd2", "train_drafters"), 15),
+    "SJD2, tuning and drafters": (("tune_sjd2", "tune_on_drafts", "train_drafters"), 15),
 }
 BEGIN, END = "<!-- results: written by `make pin` from results/; do not edit -->", "<!-- end of results -->"
 

@@ -27,6 +27,7 @@ CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a b
 RUNS = {
     "autoregressive": ("small", "autoregressive", {}, 0),
     "untuned": ("model:small", "autoregressive", {}, 0),
+    "drafted": ("drafts:long", "autoregressive", {}, 0),
     "jacobi": ("small", "jacobi", {"window": 4, "trace_slots": 3}, 0),
     "shared": ("small", "jacobi", {"window": 4, "noise": "shared", "initial": "above"}, 0),
     "sjd": ("small", "sjd", {"window": 4}, 0),
@@ -61,6 +62,7 @@ def folder(tmp_path_factory):
         tuned = shaken(with_levels(model, levels))
         tuned.take_statistics()
         autoregressive.save(tuned, path / "build/sjd2" / name)
+    autoregressive.save(shaken(with_levels(model, "none")), path / "build/draft_tuned/long")
     drafters.save(shaken(Eagle(NETWORK, generator(0))), path / "build/drafters/eagle")
     drafters.save(shaken(Medusa(NETWORK, 2)), path / "build/drafters/medusa")
     tokenizer = VQGAN(8, 6, 4, 0.9, 4, generator(0))
@@ -101,6 +103,7 @@ def params(*arguments, **changes):
         decoding=section(*arguments, **changes),
         sjd2=SimpleNamespace(variants=variants),
         autoregressive=SimpleNamespace(models=models, languages=("en",)),
+        draft_tuning=SimpleNamespace(variants={"long": SimpleNamespace(model="small")}),
         drafters=SimpleNamespace(model="small"),
         text=SimpleNamespace(length=8),
         tokenizer=SimpleNamespace(fine=SimpleNamespace(leave_out=())),
@@ -197,6 +200,7 @@ def test_nats_are_those_of_the_own_network_without_guidance(workplace):
 def test_sampling_of_a_run_goes_before_that_of_the_section(workplace):
     runs = {
         "greedy": ("small", "autoregressive", {}, 0, {"temperature": 0}),
+        "drafted": ("drafts:long", "autoregressive", {}, 0),
         "jacobi": ("small", "jacobi", {"window": 4}, 0, {"temperature": 0, "guidance": 2}),
         "unguided": ("small", "autoregressive", {}, 0, {"guidance": 1, "top_k": 2}),
     }

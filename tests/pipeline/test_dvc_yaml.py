@@ -63,7 +63,7 @@ def test_git_holds_results_and_nothing_else():
 
 
 def test_every_stage_module_is_in_the_pipeline():
-    helpers = {"__init__", "__main__", "stage", "pin", "summary"}
+    helpers = {"__init__", "__main__", "stage", "tuning", "pin", "summary"}
     modules = {path.stem for path in Path("lib/pipeline").glob("*.py")} - helpers
     assert modules == {name for name, spec in STAGES.items() if "lib.pipeline" in spec["cmd"]}
 

@@ -168,7 +168,7 @@ def folder(tmp_path_factory):
         report = {
             "nats_per_token": losses,
             "rise": rise,
-            "nats_per_level": {"2": [1.0, float("nan"), 3.0]},
+            "nats_per_level": [1.0, float("nan"), 3.0],
             "table_deviation": 0.7,
         }
         store_metrics(path / "build/sjd2" / name, report)
@@ -250,7 +250,7 @@ def test_all_groups_become_numbers_tables_pictures_and_claims(everything):
     assert report["groups"]["decoders"]["rows"] == {"prompt": 4, "caption": 3}
 
     assert report["networks"]["small"]["rise"]["value"] == pytest.approx(0.02)
-    assert report["networks"]["small"]["nats_per_level"]["2"] == [1.0, None, 3.0]
+    assert report["networks"]["small"]["nats_per_level"] == [1.0, None, 3.0]
     assert report["networks"]["small"]["updates_share"] == 0.1 and "wide" not in report["networks"]
     assert report["drafters"] == {"eagle": {"parameters": 9, "overlap": [0.5]}} and report["models"] == {}
     assert len(report["surface"]["cells"]) == 4 and set(report["surface"]["fastest"]) == {"s_32_5", "s_96_5"}
