@@ -139,7 +139,13 @@ def test_groups_that_are_decoded_are_described(tree, names):
         config.build(tree, "x")
 
 
-@pytest.mark.parametrize("section", ["autoregressive", "sjd2"])
+def test_groups_that_claims_pair_draw_the_same_rows(tree):
+    tree["decoding"]["groups"]["untuned"]["captions"] += 1
+    with pytest.raises(EaselError, match=r"groups\.untuned must draw as many prompts and captions as quality"):
+        config.build(tree, "x")
+
+
+@pytest.mark.parametrize("section", ["autoregressive", "sjd2", "draft_tuning"])
 def test_names_of_what_runs_are_those_that_are_described(tree, section):
     tree[section]["names"] = tree[section]["names"][1:]
     with pytest.raises(EaselError, match=rf"{section}\.names must name each of {section}\.\w+ once"):

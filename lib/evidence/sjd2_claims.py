@@ -17,7 +17,8 @@ NETWORKS = ("small", "large", "wide")
 SMALL = "small"
 UNTUNED = f"model:{SMALL}"  # the same network before it was tuned
 CLEAN = "clean"  # and tuned for as long without noise
-DRAFT_TUNED = {name: f"drafts:{name}" for name in NETWORKS}  # the networks tuned on drafts instead
+DRAFT_TUNED = {name: f"drafts:{name}" for name in NETWORKS}  # tuned on drafts instead, for as long
+OTHERWISE_TUNED = (UNTUNED, CLEAN, *DRAFT_TUNED.values(), "drafts:long")  # not for SJD2: the control alone runs on them
 BASE = "short"  # what the ablations of the fine-tuning are compared with
 # Of the pretraining's updates, and what counts as no rise of the loss on clean input (nats a token).
 TUNING_SHARE = 0.1
@@ -234,7 +235,8 @@ def ablations(groups: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str,
 
 def draft_tuning(networks: Mapping[str, Any]) -> dict[str, Any]:
     """D37: what tuning on drafts costs in the loss on clean input."""
-    return {"drafts_clean_loss": largest_rise(networks)} if networks else {}
+    as_long = {name: networks[name] for name in NETWORKS if name in networks}  # as the tuning for SJD2
+    return {"drafts_clean_loss": largest_rise(as_long)} if as_long else {}
 
 
 def largest_rise(networks: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lib.evidence import sjd2
-from lib.evidence.sjd2_claims import CLEAN, CONTROL, DRAFT_TUNED, FIRST, NETWORKS, UNTUNED, Run, together
+from lib.evidence.sjd2_claims import CONTROL, FIRST, NETWORKS, OTHERWISE_TUNED, Run, together
 from lib.evidence.tables import Number
 
 Rows = list[dict[str, Any]]
@@ -176,7 +176,7 @@ def accelerator_rows(report: Mapping[str, Any]) -> Rows:
 def control_rows(report: Mapping[str, Any]) -> Rows:
     """SJD2 and others beside Jacobi decoding with shared noise, and what is left of SJD2's gain."""
     rows = []
-    for network, role in itertools.product((*NETWORKS, UNTUNED, CLEAN, *DRAFT_TUNED.values()), CONTROL):
+    for network, role in itertools.product((*NETWORKS, *OTHERWISE_TUNED), CONTROL):
         found, (name, lossless) = report["control"].get(network), CONTROL[role]
         if found and role in found["compression"]:
             left = {key: found[f"left_over_{key}"] if role == "sjd2" else None for key in ("sjd", "autoregressive")}
@@ -241,24 +241,22 @@ def network_rows(report: Mapping[str, Any]) -> Rows:
 
 
 def draft_tuning_rows(report: Mapping[str, Any]) -> Rows:
-    """Every model before tuning, tuned for SJD2 and tuned on drafts: loss on clean input, S with shared noise."""
+    """Every model tuned for SJD2 and on drafts: loss on clean input, S."""
     rows = []
-    for network, drafted in DRAFT_TUNED.items():
-        both = {"for SJD2": (network, report["networks"]), "on drafts": (drafted, report["draft_tuned"])}
-        for tuned, (name, entries) in both.items():
-            if network not in entries:
-                continue
-            entry, compressions = entries[network], report["control"].get(name, {}).get("compression", {})
+    for model in NETWORKS:
+        tuned = {model: report["networks"][model]} if model in report["networks"] else {}
+        tuned |= {f"drafts:{name}": one for name, one in report["draft_tuned"].items() if one["model"] == model}
+        for network, entry in tuned.items():
+            compression = report["control"].get(network, {}).get("compression", {})
             rows.append(
                 {
-                    "model": network,
-                    "tuned": tuned,
+                    "network": network,
                     "updates": Number(100 * entry["updates_share"], digits=1),
                     "clean, before": number(entry["untuned"], 3),
                     "clean, after": number(entry["tuned"], 3),
                     "rise": number(entry["rise"], 3),
-                    "S, shared noise": number(compressions.get("shared")),
-                    "S, SJD2": number(compressions.get("sjd2")),
+                    "S, shared noise": number(compression.get("shared")),
+                    "S, SJD2": number(compression.get("sjd2")),
                 }
             )
     return rows

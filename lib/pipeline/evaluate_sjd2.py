@@ -28,7 +28,7 @@ from lib.models import reader, vqgan
 DATA = Path("data")
 TOKENIZER, DECODED, EXACTNESS = Path("build/tokenizer/fine"), Path("build/decoded"), Path("build/exactness.json")
 MODELS, TUNED, DRAFTERS = Path("build/autoregressive"), Path("build/sjd2"), Path("build/drafters")
-DRAFT_TUNED = Path("build/draft_tuned")
+ON_DRAFTS = Path("build/draft_tuned")
 # Groups whose pictures get CLIP score, FID and KID as well; of the others' only exact accuracy is measured.
 WHOLE = sjd2_claims.FIRST
 FEWEST = 16  # real pictures; fewer make no distance
@@ -37,6 +37,7 @@ SHOWN = 6  # pictures of a run that are kept
 # Runs whose pictures are kept: of which group, on which network, in which role.
 KEPT = [
     *(("decoders", "small", role) for role in ("autoregressive", "shared", "sjd", "sjd2", "sjd2_any", "denoised")),
+    ("decoders", "drafts:small", "shared"),
     *((name, name, role) for name in ("large", "wide") for role in ("autoregressive", "sjd2")),
     *(("embeddings", name, "denoised") for name in ("short", "plain", "standard_002", "plain_002", "plain_1")),
 ]
@@ -268,9 +269,9 @@ def draft_tuned(params: Params) -> dict[str, Any]:
     """The same of the fine-tunings on drafts."""
     return {
         name: {"model": settings.model, "drafted": settings.drafted, "passes": settings.passes}
-        | tuning(params, settings.model, settings.training.steps, read(metrics(DRAFT_TUNED, name)))
+        | tuning(params, settings.model, settings.training.steps, read(metrics(ON_DRAFTS, name)))
         for name, settings in params.draft_tuning.variants.items()
-        if metrics(DRAFT_TUNED, name).is_file()
+        if metrics(ON_DRAFTS, name).is_file()
     }
 
 
@@ -328,7 +329,7 @@ def control(groups: Mapping[str, Any]) -> dict[str, Any]:
     plain = ("autoregressive", "shared")
     for network, roles in (
         *((name, (*plain, "sjd", "sjd2")) for name in sjd2_claims.NETWORKS),
-        *((name, plain) for name in (sjd2_claims.UNTUNED, sjd2_claims.CLEAN, *sjd2_claims.DRAFT_TUNED.values())),
+        *((name, plain) for name in sjd2_claims.OTHERWISE_TUNED),
     ):
         group = sjd2_claims.where(groups, network, *roles)
         if group is None:
@@ -382,7 +383,7 @@ def keep_pictures(groups: Mapping[str, Any], decoded: Mapping[str, Any], judge: 
             continue
         rows = decoded[group]["rows"]
         few = np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).round().astype(int)  # spread over the categories
-        key = f"{group}_{network}_{role}"
+        key = f"{group}_{network}_{role}".replace(":", "_")  # names a file
         write_strip(out / f"{key}.png", judge.pictures(np.load(DECODED / group / f"{name}.npy")[:1, few]))
         texts[key] = {"run": name, "texts": [rows[index]["text"] for index in few]}
     write_json(out / "texts.json", texts)

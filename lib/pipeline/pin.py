@@ -21,15 +21,16 @@ from lib.pipeline.verify import CLAIMS, REFERENCE
 README, COSTS = Path("README.md"), Path("results/runtimes.md")
 QUOTED = (
     *("tokenizer", "reader", "dalle_mini", "dalle_mini_ranking", "dalle_mini_languages", "dalle_mini_training"),
-    *("glu_variants", "glu_switches", "sjd2_sizes", "sjd2_control"),
+    *("glu_variants", "glu_switches", "sjd2_sizes", "sjd2_control", "sjd2_draft_tuning"),
 )
-# What may not take longer on the laptop profile's two cores: stages by their names before an @, and minutes.
+# Parts of the laptop profile: stages by their names before an @, and the minutes that they may take on two cores.
 DALLE_MINI = ("train_dalle_mini", "search_dalle_mini", "sample_dalle_mini", "evaluate_dalle_mini", "compare_dalle")
 BUDGETS = {
     "DALL·E Mini, the study": ((*DALLE_MINI, "dalle_mini_figures"), 12),
     "GLU, the eight blocks": (("train_glu_variants",), 30),
     "SJD2, autoregressive trainings": (("train_autoregressive",), 12),
-    "SJD2, tuning and drafters": (("tune_sjd2", "tune_on_drafts", "train_drafters"), 15),
+    "SJD2, tuning and drafters": (("tune_sjd2", "train_drafters"), 15),
+    "SJD2's control, tuning on drafts": (("tune_on_drafts",), None),
 }
 BEGIN, END = "<!-- results: written by `make pin` from results/; do not edit -->", "<!-- end of results -->"
 

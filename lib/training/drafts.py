@@ -47,12 +47,14 @@ class DraftTrainee(AutoregressiveTrainee):
         """Cross-entropy over all slots of all pictures."""
         text_ids, tokens = self.batches(step, indices)
         random = generator(self.seed, step)
-        start = torch.randint(tokens.shape[1], (len(tokens),), generator=random)
-        untouched = torch.rand(len(tokens), generator=random) >= self.params.drafted
-        start = start.masked_fill(untouched, tokens.shape[1]).to(self.device)  # [B]
+        start = torch.randint(tokens.shape[1], (len(tokens),), generator=random).to(self.device)
         passes = int(torch.randint(1, self.params.passes + 1, (), generator=random))
+        touched = (torch.rand(len(tokens), generator=random) < self.params.drafted).to(self.device)  # [B]
+        inputs = tokens.clone()
         with autocast(self.device):
-            inputs = drafts(self.model, text_ids, tokens, start, passes, random)  # [B, length]
+            if touched.any():
+                these = (text_ids[touched], tokens[touched], start[touched])
+                inputs[touched] = drafts(self.model, *these, passes, random)
             logits = self.model(text_ids, inputs)  # [B, length, codes]
         return F.cross_entropy(logits.float().flatten(0, 1), tokens.flatten()), {}
 
@@ -66,7 +68,7 @@ def drafts(
     Args:
         text_ids: captions, int64 [B, S].
         tokens: pictures, int64 [B, length]: what the decoder would arrive at.
-        start: the first slot of each picture that holds a draft, int64 [B]; length for none.
+        start: the first slot of each picture that holds a draft, int64 [B].
         passes: how many.
         random: of the noise and the first drafts.
 

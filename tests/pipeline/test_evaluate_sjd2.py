@@ -86,7 +86,11 @@ GROUPS = {
         "denoised": entry("sjd2", 28, nats=3.0, steps=25, window=96, accept="denoised"),
         **{f"zipar_{ahead}": entry("zipar", 5 + ahead, nats=2 - 0.1 * ahead, ahead=ahead) for ahead in (2, 3, 4)},
     },
-    "large": decoders("large"),
+    "large": decoders("large")
+    | {
+        "ar_drafts": entry("autoregressive", LENGTH, network="drafts:large"),
+        "shared_drafts": entry("jacobi", 3, network="drafts:large", window=96, noise="shared", initial="above"),
+    },
     "untuned": {
         "ar": entry("autoregressive", LENGTH, network="model:small"),
         "jacobi_shared": entry("jacobi", 7, network="model:small", window=96, noise="shared", initial="above"),
@@ -157,7 +161,7 @@ def folder(tmp_path_factory):
     reader.save(Reader(ReaderConfig(4), weights), path / "build/reader")
     for name, runs in GROUPS.items():
         write_group(path, name, runs)
-    for name, tuned in (("small", 1.02), ("large", 1.03), ("untold", 1.5)):
+    for name, tuned in (("sjd2/small", 1.02), ("sjd2/large", 1.03), ("sjd2/untold", 1.5), ("draft_tuned/large", 1.04)):
         losses = {
             split: {"untuned": value_between(1.0), "tuned": value_between(tuned + more)}
             for split, more in (("val", 0.01), ("test", 0.0))
@@ -165,13 +169,10 @@ def folder(tmp_path_factory):
         rise = {
             split: {"value": tuned + more - 1, "low": 0.0, "high": 0.04} for split, more in (("val", 0.01), ("test", 0))
         }
-        report = {
-            "nats_per_token": losses,
-            "rise": rise,
-            "nats_per_level": [1.0, float("nan"), 3.0],
-            "table_deviation": 0.7,
-        }
-        store_metrics(path / "build/sjd2" / name, report)
+        report = {"nats_per_token": losses, "rise": rise}
+        if name.startswith("sjd2"):
+            report |= {"nats_per_level": [1.0, float("nan"), 3.0], "table_deviation": 0.7}
+        store_metrics(path / "build" / name, report)
     store_metrics(path / "build/drafters/eagle", {"parameters": 9, "overlap": [0.5], "history": [1, 2, 3]})
     cases = {"SJD, first drafts uniform": 0.4, "SJD2, clean slots, no keep rule, ratio": 0.3}
     cases["SJD2, clean slots, keep rule 0.5"] = 1e-9
@@ -193,6 +194,7 @@ def params(path, *groups):
     training = SimpleNamespace(steps=10)
     variant = SimpleNamespace(model="small", levels="token", standardize=True, table_deviation=0.0, spacing="karras")
     variant.clean_share, variant.training = 0.5, SimpleNamespace(steps=1)
+    on_drafts = SimpleNamespace(model="small", drafted=0.4, passes=2, training=SimpleNamespace(steps=3))
     return SimpleNamespace(
         seed=0,
         results=path / "results/test",
@@ -201,6 +203,7 @@ def params(path, *groups):
         tokenizer=SimpleNamespace(fine=SimpleNamespace(codes=CODES)),
         autoregressive=SimpleNamespace(models={"small": SimpleNamespace(training=training)}),
         sjd2=SimpleNamespace(variants=dict.fromkeys(("small", "large", "untold", "wide"), variant)),
+        draft_tuning=SimpleNamespace(variants=dict.fromkeys(("large", "long"), on_drafts)),
     )
 
 
@@ -252,6 +255,8 @@ def test_all_groups_become_numbers_tables_pictures_and_claims(everything):
     assert report["networks"]["small"]["rise"]["value"] == pytest.approx(0.02)
     assert report["networks"]["small"]["nats_per_level"] == [1.0, None, 3.0]
     assert report["networks"]["small"]["updates_share"] == 0.1 and "wide" not in report["networks"]
+    assert report["draft_tuned"]["large"]["rise"]["value"] == pytest.approx(0.04)
+    assert report["draft_tuned"]["large"]["updates_share"] == 0.3 and "long" not in report["draft_tuned"]
     assert report["drafters"] == {"eagle": {"parameters": 9, "overlap": [0.5]}} and report["models"] == {}
     assert len(report["surface"]["cells"]) == 4 and set(report["surface"]["fastest"]) == {"s_32_5", "s_96_5"}
     assert set(report["initial"]["compression"]) == {"one_hot", "left", "above"}
@@ -276,6 +281,7 @@ def test_all_groups_become_numbers_tables_pictures_and_claims(everything):
 
     tables = {name: rows for name, rows, _ in sjd2_tables.all_tables(report)}
     assert all(tables.values())
+    assert [row["network"] for row in tables["sjd2_draft_tuning"]] == ["small", "drafts:large", "large"]
     assert "window 96, 5 steps" in {row["options"] for row in tables["sjd2_quality"] if row["decoder"] == "sjd2"}
     shown = json.loads((one.results / "sjd2_pictures/texts.json").read_text())["decoders_small_sjd2"]
     assert shown["run"] == "sjd2_5" and shown["texts"][-2:] == ["a blue star", "two green rings"]
@@ -294,6 +300,10 @@ def test_claims_can_be_judged(everything):
     assert all(found["short_tuning"]["conditions"].values()) and "shared_wide" not in found
     assert set(found) >= {"shared_lossless_small", "keep_alone_small", "likelihood_small", "likelihood_large"}
     assert "keep_alone_large" not in found
+    drafts = found["drafts_large"]  # on their own network either
+    assert drafts["baseline"] == found["shared_large"]["treatment"] and "drafts_small" not in found
+    assert drafts["treatment"] == pytest.approx([LENGTH / (3 + seed) for seed in range(SEEDS)])
+    assert found["drafts_clean_loss"]["value"] == pytest.approx(0.04)
     source = ledger.Source("p", "x", "paper")
     for key, kind, more in (
         ("shared_small", "direction", {"better": "higher"}),

@@ -13,7 +13,7 @@ from lib.errors import EaselError
 from lib.models import autoregressive, drafters
 from lib.models.autoregressive import Autoregressive, nats
 from lib.models.drafters import Eagle
-from lib.pipeline import train_drafters, tune_on_drafts, tune_sjd2
+from lib.pipeline import train_drafters, tune_on_drafts, tune_sjd2, tuning
 from lib.pipeline.train_autoregressive import pictures_of
 from lib.text import MINIMUM, TextTokenizer
 from lib.training.torch_state import generator
@@ -64,7 +64,7 @@ def metrics(folder):
 
 def test_what_is_measured_of_a_tuned_network_is_that_of_the_one_that_is_kept(workplace):
     tune_sjd2.run(workplace, "small")
-    untuned, tuned = autoregressive.load(tune_sjd2.MODELS / "small"), autoregressive.load(tune_sjd2.OUT / "small")
+    untuned, tuned = autoregressive.load(tuning.MODELS / "small"), autoregressive.load(tune_sjd2.OUT / "small")
     found = metrics(tune_sjd2.OUT / "small")
     pictures = pictures_of(workplace, "small", ("val", "test"), TextTokenizer.load(Path("build/text/tokenizer.json")))
     for split, own in pictures.items():
@@ -79,7 +79,7 @@ def test_what_is_measured_of_a_tuned_network_is_that_of_the_one_that_is_kept(wor
 
 def test_a_network_tuned_on_drafts_is_measured_beside_the_untuned_one(workplace):
     tune_on_drafts.run(workplace, "long")
-    untuned, tuned = autoregressive.load(tune_sjd2.MODELS / "small"), autoregressive.load(tune_on_drafts.OUT / "long")
+    untuned, tuned = autoregressive.load(tuning.MODELS / "small"), autoregressive.load(tune_on_drafts.OUT / "long")
     found = metrics(tune_on_drafts.OUT / "long")
     own = pictures_of(workplace, "small", ("test",), TextTokenizer.load(Path("build/text/tokenizer.json")))["test"]
     before, after = (nats(network, own.captions.first(4), own.tokens[:4]).mean() for network in (untuned, tuned))
