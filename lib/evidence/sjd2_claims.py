@@ -37,7 +37,7 @@ CONTROL = {
     "sjd2": ("SJD2", False),
 }
 # In which group a comparison is looked for first: more pictures, then more decoders.
-FIRST = ("quality", "noisier", "decoders", "large", "wide", "untuned", "drafted")
+FIRST = ("quality", "drafted", "noisier", "decoders", "large", "wide", "untuned")
 ABOUT_HALF = (0.4, 0.6)
 # χ²: what a lossless decoder may show once in a hundred tables (divided by the rows), and what only a lossy one does.
 LUCK, PROOF = 0.01, 1e-6

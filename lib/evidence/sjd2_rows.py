@@ -83,6 +83,7 @@ def latency_rows(report: Mapping[str, Any]) -> Rows:
     return [
         {
             "batch": report["groups"][group]["batch_size"],
+            "network": run["network"],
             "decoder": run["decoder"],
             "options": described(run),
             "passes": Number(run["passes"]["value"], digits=1),
