@@ -68,7 +68,7 @@ def decoding_study():
     """Only the toy chain, as in a profile without any decoding."""
     case = {"lossless": True, "total_variation": 0.004, "by_chance": {"mean": 0.01, "most": 0.02}, "p": 0.4}
     case |= {"same_in_batches_of": {"1": 1.0, "4": 1.0}}
-    empty = {name: {} for name in ("groups", "networks", "control", "surface", "initial", "claims")}
+    empty = {name: {} for name in ("groups", "networks", "draft_tuned", "control", "surface", "initial", "claims")}
     return empty | {"exactness": {"cases": {"Jacobi, shared noise": case}}}
 
 
