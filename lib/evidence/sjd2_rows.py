@@ -247,7 +247,7 @@ def draft_tuning_rows(report: Mapping[str, Any]) -> Rows:
     for model in NETWORKS:
         tuned = {model: report["networks"][model]} if model in report["networks"] else {}
         tuned |= {f"drafts:{name}": one for name, one in report["draft_tuned"].items() if one["model"] == model}
-        for network, entry in tuned.items():
+        for network, entry in sorted(tuned.items(), key=lambda item: item[1]["updates"]):
             compression = report["control"].get(network, {}).get("compression", {})
             rows.append(
                 {
