@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.config_sjd2 import DRAFT_TUNED as ON_DRAFTS
 from lib.evidence import sjd2
 from lib.evidence.sjd2 import ROLES, Role
 from lib.evidence.statistics import spearman
@@ -17,8 +18,13 @@ NETWORKS = ("small", "large", "wide")
 SMALL = "small"
 UNTUNED = f"model:{SMALL}"  # the same network before it was tuned
 CLEAN = "clean"  # and tuned for as long without noise
-DRAFT_TUNED = {name: f"drafts:{name}" for name in NETWORKS}  # tuned on drafts instead, for as long
-OTHERWISE_TUNED = (UNTUNED, CLEAN, *DRAFT_TUNED.values(), "drafts:long")  # not for SJD2: the control alone runs on them
+DRAFT_TUNED = {name: ON_DRAFTS + name for name in NETWORKS}  # tuned on drafts instead, for as long
+OTHERWISE_TUNED = (
+    UNTUNED,
+    CLEAN,
+    *DRAFT_TUNED.values(),
+    ON_DRAFTS + "long",
+)  # not for SJD2: the control alone runs on them
 BASE = "short"  # what the ablations of the fine-tuning are compared with
 # Of the pretraining's updates, and what counts as no rise of the loss on clean input (nats a token).
 TUNING_SHARE = 0.1

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lib.config_sjd2 import DRAFT_TUNED
 from lib.evidence import sjd2
 from lib.evidence.sjd2_claims import CONTROL, FIRST, NETWORKS, OTHERWISE_TUNED, Run, together
 from lib.evidence.tables import Number
@@ -246,12 +247,13 @@ def draft_tuning_rows(report: Mapping[str, Any]) -> Rows:
     rows = []
     for model in NETWORKS:
         tuned = {model: report["networks"][model]} if model in report["networks"] else {}
-        tuned |= {f"drafts:{name}": one for name, one in report["draft_tuned"].items() if one["model"] == model}
+        tuned |= {DRAFT_TUNED + name: one for name, one in report["draft_tuned"].items() if one["model"] == model}
         for network, entry in sorted(tuned.items(), key=lambda item: item[1]["updates"]):
             compression = report["control"].get(network, {}).get("compression", {})
             rows.append(
                 {
                     "network": network,
+                    "drafted": Number(100 * entry["drafted"], digits=0) if "drafted" in entry else None,
                     "updates": Number(100 * entry["updates_share"], digits=1),
                     "clean, before": number(entry["untuned"], 3),
                     "clean, after": number(entry["tuned"], 3),

@@ -94,7 +94,8 @@ TABLES = {
     "draft_tuning": Table(
         rows.draft_tuning_rows,
         "Two fine-tunings: for SJD2, on noisy embeddings, and for Jacobi decoding with shared noise, on its drafts.",
-        {"updates": "% of pretraining"} | dict.fromkeys(("clean, before", "clean, after", "rise"), "nats/token"),
+        {"drafted": "% of pictures", "updates": "% of pretraining"}
+        | dict.fromkeys(("clean, before", "clean, after", "rise"), "nats/token"),
         (
             "Clean: loss on test pictures, no input noisy or a draft; rise: picture by picture. Intervals of losses "
             "are over test pictures, those of S, tokens a pass, over paired sampling seeds. Both networks of a model "

@@ -42,9 +42,10 @@ def network():
     return shaken(Autoregressive(NETWORK, generator(0)))
 
 
-def trainee(**changes):
+def trainee(model=None, **changes):
+    model = model or Autoregressive(NETWORK, generator(0))
     captions = Captions([{"en": ["a"]}] * len(TOKENS), lambda texts: np.tile([1, 2, 0, 0], (len(texts), 1)))
-    return DraftTrainee(Autoregressive(NETWORK, generator(0)), captions, TOKENS, replace(PARAMS, **changes), seed=3)
+    return DraftTrainee(model, captions, TOKENS, replace(PARAMS, **changes), seed=3)
 
 
 def pictures(count, seed=1):
@@ -147,12 +148,11 @@ def test_tuning_makes_the_network_predict_behind_wrong_drafts():
 
 
 def test_the_untuned_network_stays_as_it_is():
-    one = trainee()
-    original = Autoregressive(NETWORK, generator(0))
+    untuned, before = Autoregressive(NETWORK, generator(0)), Autoregressive(NETWORK, generator(0))
+    one = trainee(untuned)
     one.step(0, np.arange(8))
-    untouched = Autoregressive(NETWORK, generator(0))
-    assert all(torch.equal(a, b) for a, b in zip(original.parameters(), untouched.parameters(), strict=True))
-    assert any(not torch.equal(a, b) for a, b in zip(one.model.parameters(), original.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(untuned.parameters(), before.parameters(), strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(one.model.parameters(), before.parameters(), strict=True))
 
 
 def test_only_the_share_of_the_pictures_has_drafts(monkeypatch):
