@@ -9,15 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lib.config_glu import GluCostParams, GluSearchParams, GluTextParams, GluVariantsParams, ReportSwitchesParams
-from lib.config_sjd2 import (
-    AutoregressiveParams,
-    DecodingParams,
-    DraftersParams,
-    DraftTuningSectionParams,
-    ExactnessParams,
-    Sjd2SectionParams,
-)
+from studies.glu.settings import GluCostParams, GluSearchParams, GluTextParams, GluVariantsParams, ReportSwitchesParams
+from studies.sjd2.settings import (AutoregressiveParams, DecodingParams, DraftersParams, DraftTuningSectionParams, ExactnessParams, Sjd2SectionParams)
 from lib.config_tree import convert, read_yaml
 from lib.errors import require
 from lib.models.layout import Layout

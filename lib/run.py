@@ -19,7 +19,7 @@ from lib import config, config_tree
 from lib.errors import EaselError, command_line
 from lib.hardware import use_cores
 from lib.pipeline.stage import record
-from lib.training.progress import Progress
+from lib.progress import Progress
 
 EXECUTED = Path("build/notebooks")
 KERNEL = "python3"

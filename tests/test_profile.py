@@ -13,7 +13,7 @@ from lib import config, config_tree, profile
 from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive
 from lib.pipeline import stage
-from lib.pipeline.train_autoregressive import model_config
+from studies.sjd2.train import model_config
 
 REPOSITORY = Path(__file__).parent.parent
 

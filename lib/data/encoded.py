@@ -9,7 +9,7 @@ import numpy as np
 from lib.data.selection import kept
 from lib.data.store import Split, read_meta
 from lib.errors import EaselError
-from lib.training.captions import Captions
+from lib.data.captions import Captions
 
 
 @dataclass(frozen=True)

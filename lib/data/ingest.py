@@ -132,7 +132,7 @@ def _write_pictures(
     folder: Path, source: Iterable[Sample], data: DataParams, count: Count
 ) -> dict[str, list[Captions]]:
     """Decode, resize and write every good picture; returns the captions of each split in the pictures' order."""
-    from lib.training.progress import Progress
+    from lib.progress import Progress
 
     progress = Progress("ingest", count.total)
     captions: dict[str, list[Captions]] = {name: [] for name in SPLITS}

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from lib.errors import EaselError
 from lib.models.transformer import Block, GridRotary, initialise
-from lib.training import checkpoint
-from lib.training.torch_state import load_module, module_arrays
+from lib.weights import checkpoint
+from lib.weights.torch_state import load_module, module_arrays
 
 Levels = Literal["none", "token", "added"]
 

@@ -17,8 +17,8 @@ from torch.nn import functional
 from lib.data.store import to_float
 from lib.errors import EaselError
 from lib.models.residual import ResidualBlock, conv, initialise
-from lib.training import checkpoint
-from lib.training.torch_state import load_module, module_arrays
+from lib.weights import checkpoint
+from lib.weights.torch_state import load_module, module_arrays
 
 IMAGE_SIZE = 64  # the side that the image tower is trained on
 PAD = 0

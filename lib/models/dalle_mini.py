@@ -26,7 +26,7 @@ from lib.models.bart_layers import (
 )
 from lib.models.bart_parts import dense, embedding, norm
 from lib.models.layout import DalleMiniConfig, Layout
-from lib.training import checkpoint, jax_state
+from lib.weights import checkpoint, jax_state
 
 __all__ = ["Cache", "DalleMini", "DalleMiniConfig", "Layout"]
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig
 from lib.models.autoregressive_predictor import Sampling, by_row, in_copies
 from lib.models.transformer import Block, Cache, GridRotary, initialise
-from lib.training import checkpoint
-from lib.training.torch_state import load_module, module_arrays
+from lib.weights import checkpoint
+from lib.weights.torch_state import load_module, module_arrays
 
 
 class Eagle(nn.Module):

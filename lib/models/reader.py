@@ -18,8 +18,8 @@ from torch.nn import functional
 from lib.data.store import to_float
 from lib.models.residual import ResidualBlock, conv, initialise
 from lib.scenes.vocabulary import BACKGROUNDS, COLOURS, GRID, SHAPES, SIZES, TEXTURES
-from lib.training import checkpoint
-from lib.training.torch_state import load_module, module_arrays
+from lib.weights import checkpoint
+from lib.weights.torch_state import load_module, module_arrays
 
 CELL = 8  # grid pixels a cell
 ATTRIBUTES = {"shape": SHAPES, "colour": COLOURS, "size": SIZES, "texture": TEXTURES}

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from lib.errors import EaselError
 from lib.models.quantizer import Quantizer
 from lib.models.residual import initialise
-from lib.training import checkpoint
-from lib.training.torch_state import load_module, module_arrays
+from lib.weights import checkpoint
+from lib.weights.torch_state import load_module, module_arrays
 
 
 class ChannelNorm(nn.Module):

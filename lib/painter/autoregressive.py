@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.bench.flops_autoregressive import eagle_flops, medusa_flops, predict_flops, prefix_flops
-from lib.bench.meter import Meter
+from lib.metering.flops_autoregressive import eagle_flops, medusa_flops, predict_flops, prefix_flops
+from lib.metering.meter import Meter
 from lib.decoding import decoders, lantern, noise_levels
 from lib.decoding.history import accepted_lengths, added, changes
 from lib.decoding.noise import RowRandom
@@ -27,7 +27,7 @@ class Drawn:
     Attributes:
         tokens: int64 [R, length].
         passes: of every picture until it was complete, int64 [R].
-        operations: likewise, int64 [R] (lib/bench/flops_autoregressive.py).
+        operations: likewise, int64 [R] (lib/metering/flops_autoregressive.py).
         accepted: in how many passes 0, 1, 2, … tokens were fixed, int64 [most + 1].
         changes, looked_at: of drafts, int64 [trace slots] (`lib.decoding.history.changes`); None without a trace.
         seconds: of all batches, captions read included; network_seconds: inside calls of the networks.

@@ -141,7 +141,7 @@ def main(folder: str, batch_size: int, cores: int) -> None:
     from lib.decoding.autoregressive_jax import row_keys
     from lib.models import dalle_mini
     from lib.painter.dalle_mini import Sampler
-    from lib.training.progress import Progress
+    from lib.progress import Progress
 
     draw, drawn = None, False
     for line in sys.stdin:

@@ -10,7 +10,7 @@ from lib.config import Params
 from lib.data.store import Split, read_meta, write_json
 from lib.models import vqgan
 from lib.models.quantizer import usage
-from lib.training.progress import Progress
+from lib.progress import Progress
 
 DATA, TOKENIZER, OUT = Path("data"), Path("build/tokenizer"), Path("build/tokens")
 

@@ -18,8 +18,8 @@ from lib.config import Params
 PIPELINE, NOTEBOOKS, OUT = Path("lib/pipeline"), Path("notebooks"), Path("build/sources")
 # Modules that cannot change a result: they read configuration (whose values are tracked), print, or start things.
 PLUMBING = {
-    *("lib.config", "lib.config_glu", "lib.config_sjd2", "lib.config_tree", "lib.errors", "lib.hardware"),
-    *("lib.pipeline.stage", "lib.run", "lib.training.progress"),
+    *("lib.config", "studies.glu.settings", "studies.sjd2.settings", "lib.config_tree", "lib.errors", "lib.hardware"),
+    *("lib.pipeline.stage", "lib.run", "lib.progress"),
 }
 LOCK = Path("requirements.lock")
 

@@ -3,7 +3,9 @@
 import shutil
 
 from lib.config import Params
-from lib.evidence import glu_tables, provenance, sjd2_answers, sjd2_tables
+from studies.glu import tables
+from lib.evidence import provenance
+from studies.sjd2 import answers, tables
 from lib.evidence.results import read
 from lib.evidence.tables import Number, write
 
@@ -32,13 +34,13 @@ def run(params: Params) -> None:
         ("dalle_mini_search", search(searched), SEARCH, ["dalle_mini_search"]),
         ("dalle_mini_ranking", ranking(drawn), RANKING, ["dalle_mini"]),
         ("dalle_mini_languages", languages(drawn), LANGUAGES, ["dalle_mini"]),
-        *((*table, ["glu"]) for table in glu_tables.all_tables(read(measured / "glu.json"))),
-        *((*table, ["sjd2"]) for table in sjd2_tables.all_tables(read(measured / "sjd2.json"))),
+        *((*table, ["glu"]) for table in tables.all_tables(read(measured / "glu.json"))),
+        *((*table, ["sjd2"]) for table in tables.all_tables(read(measured / "sjd2.json"))),
     ):
         if rows:
             inputs = [measured / f"{file}.json" for file in files]
             write(out / name, rows, **({"source": f"Profile {params.profile}."} | options), inputs=inputs, **origin)
-    if answered := sjd2_answers.as_markdown(read(measured / "sjd2.json")):
+    if answered := answers.as_markdown(read(measured / "sjd2.json")):
         text = f"**What SJD2's paper leaves open or prints without explaining, answered by profile {params.profile}.**"
         path = out / "sjd2_answers.md"
         path.write_text(f"{text}\n\n{answered}\n", encoding="utf-8")

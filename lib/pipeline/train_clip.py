@@ -16,7 +16,7 @@ from lib.text import TextTokenizer
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.supervised import Supervised
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 DATA, TOKENIZER, OUT = Path("data"), Path("build/text/tokenizer.json"), Path("build/clip")
 CANDIDATES = 256  # pictures that retrieval chooses among

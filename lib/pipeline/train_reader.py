@@ -20,7 +20,7 @@ from lib.training.corruption import corrupt
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.supervised import Supervised
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 DATA, OUT = Path("data"), Path("build/reader")
 

@@ -21,7 +21,7 @@ from lib.scenes.draw import draw
 from lib.scenes.prompts import random_prompts
 from lib.scenes.scene import Dice, Scene, random_scene, split_of
 from lib.scenes.vocabulary import BACKGROUNDS, GRID, LANGUAGES, TEXTURES
-from lib.training.progress import Progress
+from lib.progress import Progress
 
 SPLITS = ("train", "val", "test", "heldout")
 LARGE = 2 * GRID

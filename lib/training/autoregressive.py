@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.config_sjd2 import DescentParams
+from studies.sjd2.settings import DescentParams
 from lib.models.autoregressive import Autoregressive
-from lib.training.captions import Captions, check_tokens
+from lib.data.captions import Captions, check_tokens
 from lib.training.descent import Descent, autocast, products
-from lib.training.torch_state import load_module, module_arrays
+from lib.weights.torch_state import load_module, module_arrays
 
 
 class Batches:

@@ -10,8 +10,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lib.errors import EaselError
 from lib.models.dalle_mini import DalleMini
-from lib.training import jax_state
-from lib.training.captions import Captions, check_tokens
+from lib.weights import jax_state
+from lib.data.captions import Captions, check_tokens
 from lib.training.mesh import copied, gather, make_mesh, own_rows, place, shardings, split_rows
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from lib.config_sjd2 import DescentParams
+from studies.sjd2.settings import DescentParams
 from lib.hardware import has_fast_bf16
 from lib.training.muon import Muon
-from lib.training.torch_state import load_optimizer, optimizer_arrays
+from lib.weights.torch_state import load_optimizer, optimizer_arrays
 
 BETAS = 0.9, 0.95  # of AdamW
 CLIP = 1.0  # global norm of the gradients

@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.config_sjd2 import DraftersParams
+from studies.sjd2.settings import DraftersParams
 from lib.models.autoregressive import Autoregressive
 from lib.models.drafters import Eagle, Medusa
 from lib.training.autoregressive import Batches
-from lib.training.captions import Captions
+from lib.data.captions import Captions
 from lib.training.descent import Descent, autocast, products
-from lib.training.torch_state import generator, load_module, module_arrays
+from lib.weights.torch_state import generator, load_module, module_arrays
 
 
 class DrafterTrainee:

@@ -21,12 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.config_sjd2 import DraftTuningParams
+from studies.sjd2.settings import DraftTuningParams
 from lib.models.autoregressive import Autoregressive, with_levels
 from lib.training.autoregressive import AutoregressiveTrainee
-from lib.training.captions import Captions
+from lib.data.captions import Captions
 from lib.training.descent import autocast
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 
 class DraftTrainee(AutoregressiveTrainee):

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from lib.errors import EaselError
-from lib.training import checkpoint as checkpoints
+from lib.weights import checkpoint as checkpoints
 from lib.training.order import BatchOrder
-from lib.training.progress import Progress
+from lib.progress import Progress
 
 
 class Trainee(Protocol):

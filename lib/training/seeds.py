@@ -24,7 +24,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from lib.errors import EaselError
 from lib.models.dalle_mini import DalleMini
 from lib.models.layout import DalleMiniConfig
-from lib.training import jax_state
+from lib.weights import jax_state
 from lib.training.optimizers import ADAM_B2, CLIP, schedule
 from lib.training.order import BatchOrder
 

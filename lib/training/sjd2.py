@@ -33,13 +33,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.config_sjd2 import Sjd2Params
+from studies.sjd2.settings import Sjd2Params
 from lib.decoding import noise_levels
 from lib.models.autoregressive import Autoregressive, with_levels
 from lib.training.autoregressive import AutoregressiveTrainee
-from lib.training.captions import Captions
+from lib.data.captions import Captions
 from lib.training.descent import autocast
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 
 def draw_levels(random: np.random.Generator, rows: int, length: int, steps: int, params: Sjd2Params) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.training.torch_state import load_module, load_optimizer, module_arrays, optimizer_arrays
+from lib.weights.torch_state import load_module, load_optimizer, module_arrays, optimizer_arrays
 
 WARMUP = 0.05  # share of the steps in which the learning rate rises
 

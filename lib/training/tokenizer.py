@@ -13,7 +13,7 @@ from lib.models.discriminator import PatchDiscriminator, fooling_loss, hinge_los
 from lib.models.vqgan import VQGAN, pixels_to_tensor
 from lib.training.muon import Muon
 from lib.training.supervised import schedule
-from lib.training.torch_state import generator, load_module, load_optimizer, module_arrays, optimizer_arrays
+from lib.weights.torch_state import generator, load_module, load_optimizer, module_arrays, optimizer_arrays
 
 Extractor = Callable[[Tensor], list[Tensor]]  # pictures [B, 3, S, S] in [0, 1] → maps [B, C, h, w], shallow ones first
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from lib.bench.toy_chain import ToyNetwork, p_value
+from lib.decoding.toy_chain import ToyNetwork, p_value
 from lib.decoding import autoregressive
 from lib.decoding.noise import RowRandom
 from tests.decoding.toy_chain import (

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.bench.toy_chain import ToyNetwork
-from lib.config_sjd2 import DecoderName
+from lib.decoding.toy_chain import ToyNetwork
+from studies.sjd2.settings import DecoderName
 from lib.decoding import decoders, jacobi
 from lib.decoding.history import accepted_lengths, added, changes
 from lib.decoding.noise import RowRandom

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from lib.bench.toy_chain import ToyDrafter, ToyNetwork
+from lib.decoding.toy_chain import ToyDrafter, ToyNetwork
 from lib.decoding import eagle, lantern
 from lib.decoding.noise import RowRandom
 from lib.errors import EaselError

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from lib.bench.toy_chain import HIDDEN, ToyHeads, ToyNetwork
+from lib.decoding.toy_chain import HIDDEN, ToyHeads, ToyNetwork
 from lib.decoding import medusa
 from lib.decoding.noise import RowRandom
 from tests.decoding.toy_chain import (

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from lib.bench.toy_chain import ToyNetwork
+from lib.decoding.toy_chain import ToyNetwork
 from lib.decoding import sjd
 from lib.decoding.noise import RowRandom
 from lib.decoding.speculative import sampled

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 
-from lib.bench.toy_chain import ToyNetwork
+from lib.decoding.toy_chain import ToyNetwork
 from lib.decoding import autoregressive, sjd2
 from lib.decoding.noise import RowRandom
 from lib.decoding.noise_levels import levels

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from lib.bench.toy_chain import ToyNetwork
+from lib.decoding.toy_chain import ToyNetwork
 from lib.decoding import sjd, sjdpp
 from lib.decoding.noise import RowRandom
 from lib.errors import EaselError

@@ -2,7 +2,7 @@
 
 import torch
 
-from lib.bench.toy_chain import p_value, total_variation, total_variation_by_chance
+from lib.decoding.toy_chain import p_value, total_variation, total_variation_by_chance
 from lib.decoding import autoregressive
 from lib.decoding.noise import RowRandom
 

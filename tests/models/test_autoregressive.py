@@ -10,7 +10,7 @@ from lib.models import autoregressive
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats, with_levels
 from lib.models.autoregressive_predictor import AutoregressivePredictor, Sampling
 from lib.models.transformer import GridRotary, rotate
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 CONFIG = AutoregressiveConfig(
     text_vocabulary=12,

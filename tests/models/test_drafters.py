@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config_sjd2 import DescentParams, DraftersParams
+from studies.sjd2.settings import DescentParams, DraftersParams
 from lib.errors import EaselError
 from lib.models import drafters
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig
 from lib.models.autoregressive_predictor import AutoregressivePredictor, Sampling, in_copies
 from lib.models.drafters import Eagle, EagleDrafter, Medusa, MedusaHeads
-from lib.training.captions import Captions
+from lib.data.captions import Captions
 from lib.training.drafters import DrafterTrainee, overlap
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 from tests.models.tiny_autoregressive import shaken
 
 CONFIG = AutoregressiveConfig(

@@ -10,7 +10,7 @@ from lib.models import vqgan
 from lib.models.discriminator import PatchDiscriminator, fooling_loss, hinge_loss
 from lib.models.quantizer import Quantizer, usage
 from lib.models.vqgan import VQGAN
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 
 def unit_vectors(count: int, width: int, seed: int = 0) -> torch.Tensor:

@@ -4,7 +4,7 @@ import torch
 
 from lib.models.autoregressive import AutoregressiveConfig
 from lib.text import MINIMUM
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 NETWORK = AutoregressiveConfig(
     text_vocabulary=MINIMUM,

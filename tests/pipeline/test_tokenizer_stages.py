@@ -12,7 +12,7 @@ from lib.models import vqgan
 from lib.models.clip import Clip, ClipConfig
 from lib.models.vqgan import VQGAN
 from lib.pipeline import encode, train_tokenizer
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 COUNTS = {"train": 5, "test": 4}
 

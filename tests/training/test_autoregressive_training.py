@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config_sjd2 import DescentParams
+from studies.sjd2.settings import DescentParams
 from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
 from lib.training.autoregressive import AutoregressiveTrainee, Batches
-from lib.training.captions import Captions
+from lib.data.captions import Captions
 from lib.training.descent import share
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 CONFIG = AutoregressiveConfig(
     text_vocabulary=30,

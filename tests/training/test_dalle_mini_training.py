@@ -6,7 +6,7 @@ import pytest
 
 from lib.errors import EaselError
 from lib.models import dalle_mini
-from lib.training import jax_state
+from lib.weights import jax_state
 from lib.training.dalle_mini import Captions, DalleMiniTrainee, evaluate, loss_and_gradients
 from lib.training.loop import fit
 from lib.training.mesh import make_mesh

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lib.errors import EaselError
-from lib.training import checkpoint
+from lib.weights import checkpoint
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lib.training.muon import MOMENTUM, Muon, orthogonalise
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (4, 30), (30, 4)])

@@ -8,7 +8,7 @@ import pytest
 from lib.errors import EaselError
 from lib.models import dalle_mini
 from lib.models.layout import BLOCKS, DalleMiniConfig, Layout, matched_width
-from lib.training import jax_state
+from lib.weights import jax_state
 from lib.training import seeds as paired
 from lib.training.loop import fit
 

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config_sjd2 import DescentParams, Sjd2Params
+from studies.sjd2.settings import DescentParams, Sjd2Params
 from lib.decoding import noise_levels
 from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
-from lib.training.captions import Captions
+from lib.data.captions import Captions
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.sjd2 import Sjd2Trainee, draw_levels, losses_under_noise, nats_per_level
-from lib.training.torch_state import generator
+from lib.weights.torch_state import generator
 
 CONFIG = AutoregressiveConfig(
     text_vocabulary=12,

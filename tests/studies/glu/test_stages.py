@@ -1,0 +1,273 @@
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lib import config_tree
+from studies.glu.settings import (GluCostParams, GluSearchParams, GluSetting, GluTextParams, GluVariantsParams, ReportSwitchesParams, changed)
+from lib.errors import EaselError
+from studies.glu import tables
+from lib.models import dalle_mini
+from lib.models.layout import BLOCKS, DalleMiniConfig, Layout, matched_width
+from studies.glu import evaluate
+from studies.glu.search import power
+from lib.pipeline.stage import Training
+from studies.glu.train_text import span_network
+from studies.glu.train_variants import recipe_of, thinned
+from studies.glu.train_switches import described, final, layout_of, unigram_nats
+from studies.glu.tasks import SpanTask
+
+SETTING = GluSetting(
+    tokens="coarse",
+    width=64,
+    encoder_layers=1,
+    decoder_layers=3,
+    heads=2,
+    feed_forward=384,
+    multiple=1,
+    norm_placement="preln",
+    init_std=0.125,
+    batch_size=16,
+    learning_rate=3e-3,
+    warmup=0.05,
+    decay=0.8,
+    averaging=0.05,
+)
+VARIANTS = {
+    "variants": tuple(BLOCKS),
+    "seeds": 6,
+    "steps": {"short": 10, "long": 40},
+    "setting": SETTING,
+    "pictures": 10,
+    "curve_points": 2,
+    "curve_pictures": 5,
+}
+SEARCH = {"base": SETTING, "seeds": 3, "steps": 5, "pictures": 2, "trials": {}}
+
+
+def test_blocks_of_the_papers_size_have_exactly_its_parameters():
+    counts = {block: evaluate.block_parameters(block, 768, 3072) for block in BLOCKS}
+    assert set(counts.values()) == {4_718_592}
+
+
+@pytest.mark.parametrize(("width", "feed_forward"), [(32, 192), (64, 384), (96, 500)])
+@pytest.mark.parametrize("placement", ["preln", "normformer"])
+def test_matched_networks_are_within_one_percent(width, feed_forward, placement):
+    counts = []
+    for gated, activation in ((False, "relu"), (True, "gelu")):
+        network = DalleMiniConfig(
+            text_vocabulary=64,
+            text_length=8,
+            text_padding=0,
+            codes=64,
+            image_length=8,
+            width=width,
+            encoder_layers=1,
+            decoder_layers=1,
+            heads=2,
+            feed_forward=matched_width(feed_forward) if gated else feed_forward,
+            layout=Layout(gated=gated, activation=activation, norm_placement=placement),
+        )
+        counts.append(dalle_mini.parameter_count(dalle_mini.shapes(network)))
+    assert max(counts) / min(counts) < 1.01
+
+
+def test_power_weighs_the_effect_by_noise_and_time():
+    found = power([1.0, 2.0, 3.0], [0.8, 1.9, 2.9], minutes=4.0)
+    assert found["effect"] == pytest.approx(-0.4 / 3) and found["seed_noise"] == 1.0
+    assert found["noise"] == pytest.approx(np.std([-0.2, -0.1, -0.1], ddof=1))
+    assert found["ratio"] == pytest.approx(0.4 / 3 / found["noise"])
+    assert found["ratio_per_root_minute"] == pytest.approx(found["ratio"] / 2)
+
+
+def test_learning_curves_are_means_over_stretches():
+    losses = np.array([[1.0, 5.0], [3.0, 7.0], [5.0, 9.0], [7.0, 11.0]])
+    assert thinned(losses, points=2) == {"step": [2, 4], "nats": [[2.0, 6.0], [6.0, 10.0]]}
+    assert thinned(losses, points=60)["step"] == [1, 2, 3, 4]
+
+
+def test_recipes_differ_in_their_length_alone():
+    short, long = recipe_of(SETTING, 100), recipe_of(SETTING, 400)
+    assert dataclasses.replace(short, steps=400) == long and short.batch_size == 16
+
+
+def test_trainings_of_a_stage_have_checkpoints_of_their_own_in_its_folder():
+    whole = Training(Path("build/checkpoints/stage/0123.safetensors"), "0123")
+    short, long = whole.part("short"), whole.part("long")
+    assert short == whole.part("short") and short.fingerprint != long.fingerprint
+    assert short.checkpoint.parent == long.checkpoint.parent == whole.checkpoint.parent
+    assert len({short.checkpoint, long.checkpoint, whole.checkpoint}) == 3
+    assert Training(whole.checkpoint, "4567").part("short") != short
+
+
+def test_a_network_for_texts_has_one_vocabulary_on_both_sides():
+    task = SpanTask(np.zeros((2, 20), int), 50, 0.3, 3.0)
+    pictures = DalleMiniConfig(64, 8, 0, 64, 8, 16, 1, 1, 2, 32)
+    network = span_network(pictures, task)
+    assert (network.text_vocabulary, network.codes) == (52, 52)
+    assert (network.text_length, network.image_length) == (task.input_length, task.target_length)
+
+
+def test_layouts_are_known_by_their_changes():
+    assert described({}) == "default" and described({"norm": "rmsnorm", "bias": True}) == 'bias true, norm "rmsnorm"'
+    assert layout_of(0.1, {"bias": True}) == Layout(bias=True, init_std=0.1)
+    with pytest.raises(EaselError, match="report_switches changes glue; a layout has no such switch"):
+        layout_of(0.1, {"glue": True})
+
+
+def test_final_loss_and_entropy_of_codes():
+    assert final(np.r_[np.zeros(95), np.ones(5)]) == 1.0 and final(np.array([1.0, np.nan])) is None
+    assert unigram_nats(np.array([[0, 1], [1, 0]]), codes=5) == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "change", "message"),
+    [
+        (GluSetting, dataclasses.asdict(SETTING), {"heads": 3}, "heads must divide width = 64"),
+        (GluSetting, dataclasses.asdict(SETTING), {"decay": 1.5}, "decay is a share of the steps"),
+        (GluSetting, dataclasses.asdict(SETTING), {"width": 0}, "width must be above 0"),
+        (GluVariantsParams, VARIANTS, {"variants": ("relu", "geglu", "tanh")}, "variants must be some of relu"),
+        (GluVariantsParams, VARIANTS, {"variants": ("relu", "swiglu")}, "must hold relu and geglu"),
+        (GluVariantsParams, VARIANTS, {"steps": {"short": 10, "long": 10}}, "steps must be fewer for short"),
+        (GluVariantsParams, VARIANTS, {"steps": {"short": 10}}, "must name short and long"),
+        (GluSearchParams, SEARCH, {"seeds": 1}, "no noise"),
+        (
+            GluSearchParams,
+            SEARCH,
+            {"trials": {"wide": {"widht": 9}}},
+            "trials.wide changes widht, unknown here",
+        ),
+        (GluTextParams, dict(seeds=2, steps=3, length=9, masked=0.2, span=3.0, stretches=4), {"masked": 1.0}, "masked"),
+        (GluCostParams, dict(sizes={}, repetitions=5, step_seconds=1.0, drawn=2), {"repetitions": 4}, "at least 5"),
+        (
+            ReportSwitchesParams,
+            dict(
+                seeds=2,
+                steps=3,
+                switches={},
+                placements={name: {} for name in ("preln", "postln", "normformer", "cogview")},
+                high_rates=(0.1,),
+                high_steps=4,
+                rise=0.5,
+            ),
+            {"placements": {"preln": {}}},
+            "placements must name cogview, normformer, postln, preln",
+        ),
+    ],
+)
+def test_sections_are_checked(kind, good, change, message):
+    good = {key: SETTING if key == "setting" else value for key, value in good.items()}
+    kind(**good)
+    with pytest.raises(EaselError, match=message):
+        kind(**(good | change))
+
+
+def test_a_setting_changes_as_a_whole():
+    assert changed(SETTING, {"width": 32}).width == 32
+    with pytest.raises(EaselError, match="must divide"):
+        changed(SETTING, {"width": 33})
+    with pytest.raises(EaselError, match="layres cannot all be values"):
+        changed(SETTING, {"layres": 33})
+
+
+def test_sections_are_read_as_the_rest_of_the_configuration_is():
+    tree = config_tree.plain(SETTING) | {"learning_rate": 1}
+    assert config_tree.convert(tree, GluSetting, "p.yaml", "glu_variants.setting").learning_rate == 1.0
+    with pytest.raises(EaselError, match=r"unknown key 'glu_variants.setting.widht'; did you mean 'width'"):
+        config_tree.convert(tree | {"widht": 3}, GluSetting, "p.yaml", "glu_variants.setting")
+
+
+def trained(offset, steps, seeds=5):
+    return {"steps": steps, "nats": [2 + offset + 0.1 * seed for seed in range(seeds)]}
+
+
+def variant(offset):
+    short, long = trained(offset, 10), trained(offset - 0.5, 40)
+    curve = {"curve": {"step": [1], "nats": [[1.0] * 5]}}
+    return {"parameters": 1000, "short": short | curve, "long": long | curve}
+
+
+def switches():
+    run = {"spikes": [3, 1, 2, 1, 2], "lost": [False] * 5, "final": [1.0] * 5}
+    calm = run | {"spikes": [0] * 5}
+    bias = {
+        "finding": "slower and worse",
+        "expected": "higher",
+        "baseline": {"nats": [1.0] * 5, "layout": "default"},
+        "treatment": {"nats": [1.1, 1.2, 1.1, 1.2, 1.1], "layout": "bias true"},
+        "step_seconds": {"baseline": [0.1] * 9, "treatment": [0.11] * 9},
+    }
+    placements = {"preln": run, "postln": run, "normformer": calm, "cogview": calm}
+    return {
+        "seeds": list(range(5)),
+        "switches": {"bias": bias},
+        "placements": {name: {"0.1": entry} for name, entry in placements.items()},
+    }
+
+
+def test_claims_are_decided_by_paired_numbers():
+    offsets = dict(zip(BLOCKS, (0.0, 0.02, 0.03, -0.01, -0.02, -0.03, -0.05, -0.04), strict=True))
+    variants = {block: variant(offset) for block, offset in offsets.items()}
+    found = evaluate.claims(variants, switches())
+    assert np.subtract(found["geglu"]["treatment"], found["geglu"]["baseline"]) == pytest.approx([-0.05] * 5)
+    assert len(found["rank_correlation"]["values"]) == 5 and min(found["rank_correlation"]["values"]) > 0.8
+    assert found["ungated"]["values"] == pytest.approx([0.02] * 5)
+    assert found["placements"]["baseline"] == [3, 1, 2, 1, 2] and found["placements"]["treatment"] == [0] * 5
+    assert found["bias_time"]["treatment"] == pytest.approx([110] * 9)
+    compared = evaluate.compare_variants(variants)
+    assert compared["short"]["blocks"]["geglu"]["difference"]["value"] == pytest.approx(-0.05)
+    rows = tables.variant_rows({"variants": compared})
+    assert [row["block"] for row in rows] == list(BLOCKS)
+    assert rows[6]["paper Δ long"].value == pytest.approx(-0.044) and rows[0]["Δ long"] is None
+    assert evaluate.parameters(variants)["paper_distinct"] == [4_718_592]
+    assert evaluate.parameters(variants)["spread"] == 0
+
+
+def test_few_variants_leave_the_order_open():
+    found = evaluate.claims({"relu": variant(0.0), "geglu": variant(-0.1)}, switches())
+    assert "geglu" in found and "rank_correlation" not in found and "ungated" not in found
+
+
+def test_switches_and_placements_become_rows():
+    found = evaluate.compare_switches(switches())
+    assert found["switches"]["bias"]["verdict"] == "agrees"
+    (row,) = tables.switch_rows({"switches": found})
+    assert row["Δ"].value == pytest.approx(0.14) and row["compared"] == "bias true against default"
+    rows = tables.placement_rows(found)
+    assert rows[0]["spikes"] == 9 and rows[0]["lost runs"] == "0 of 5" and rows[0]["final loss"].value == 1.0
+
+
+def cost_block(seconds, working):
+    return {
+        "parameters": 10,
+        "inner": 4,
+        "step_seconds": [seconds] * 5,
+        "picture_seconds": [seconds] * 5,
+        "working_bytes": working,
+        "flops_training": 3,
+        "xla_flops": 4.0,
+    }
+
+
+def test_cost_is_compared_block_by_block():
+    blocks = {"relu": cost_block(1.0, 8), "reglu": cost_block(1.0, 9), "geglu": cost_block(1.25, 9)}
+    cost = {"sizes": {"own": {"blocks": blocks}}}
+    assert evaluate.gains(cost)["own"]["drawing"]["values"] == pytest.approx([-20] * 5)
+    assert evaluate.memory(cost) == {"ratios": {"own": {"reglu / relu": 9 / 8}}, "always_rises": True}
+    blocks["gelu"] = cost_block(1.0, 9)
+    assert evaluate.memory(cost)["always_rises"] is False  # geglu needs just as much
+    assert tables.cost_rows(cost)[2]["step"].value == 1250
+
+
+def test_the_chosen_trial_is_the_one_with_the_settings_values():
+    trials = {"base": {}, "longer": {"steps": 90}, "deep": {"decoder_layers": 5}, "deep_longer": {"decoder_layers": 5}}
+    search = GluSearchParams(**(SEARCH | {"trials": trials}))
+    for changes, names in (
+        ({}, ["base", "longer"]),
+        ({"decoder_layers": 5}, ["deep", "deep_longer"]),
+        ({"width": 32}, []),
+    ):
+        variants = SimpleNamespace(setting=dataclasses.replace(SETTING, **changes))
+        assert evaluate.chosen(SimpleNamespace(glu_search=search, glu_variants=variants)) == names

@@ -1,0 +1,318 @@
+"""Stage decode_pictures on networks of a few weights."""
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from lib import config_tree
+from studies.sjd2.settings import DecodingGroupParams, DecodingParams
+from lib.data import store
+from lib.errors import EaselError
+from lib.models import autoregressive, drafters, vqgan
+from lib.models.autoregressive import Autoregressive, nats, with_levels
+from lib.models.drafters import Eagle, Medusa
+from lib.models.vqgan import VQGAN
+from lib.painter.autoregressive import Sampler, row_seeds
+from studies.sjd2 import decode
+from lib.text import MINIMUM, TextTokenizer
+from lib.weights.torch_state import generator
+from tests.models.tiny_autoregressive import NETWORK, shaken
+
+CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square"]
+RUNS = {
+    "autoregressive": ("small", "autoregressive", {}, 0),
+    "untuned": ("model:small", "autoregressive", {}, 0),
+    "drafted": ("drafts:long", "autoregressive", {}, 0),
+    "jacobi": ("small", "jacobi", {"window": 4, "trace_slots": 3}, 0),
+    "shared": ("small", "jacobi", {"window": 4, "noise": "shared", "initial": "above"}, 0),
+    "sjd": ("small", "sjd", {"window": 4}, 0),
+    "sjdpp": ("small", "sjdpp", {"window": 4, "threshold": 0.5}, 0),
+    "sjd2": ("small", "sjd2", {"window": 4}, 3),
+    "sjd2_match": ("small", "sjd2", {"window": 4, "test": "match", "coupling": "gumbel", "keep": math.inf}, 3),
+    "sjd2_added": ("added", "sjd2", {"window": 4, "accept": "any"}, 2),
+    "zipar": ("small", "zipar", {"ahead": 1}, 0),
+    "lantern": ("model:small", "lantern", {"near": 2, "budget": 0.3}, 0),
+    "eagle": ("model:small", "eagle", {"drafts": 2}, 0),
+    "medusa": ("model:small", "medusa", {}, 0),
+}
+FEW = ("autoregressive", "sjd2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Everything that the stage reads, in an empty folder."""
+    path = tmp_path_factory.mktemp("decode")
+    images = {64: np.zeros((5, 64, 64, 3), np.uint8), 128: np.zeros((2, 128, 128, 3), np.uint8)}
+    store.write_split(path / "data", "test", images, [{"zh": ["一"], "en": [caption]} for caption in CAPTIONS])
+    store.write_meta(path / "data", "webdataset", ["zh", "en"], has_truth=False)
+    prompts = [
+        {"id": f"p{n}", "category": f"c{n % 2}", "en": f"{n} stars", "zh": "星", "require": None} for n in range(6)
+    ]
+    store.write_prompts(path / "data", prompts)
+    (path / "build/text").mkdir(parents=True)
+    TextTokenizer.train(CAPTIONS, MINIMUM).save(path / "build/text/tokenizer.json")
+    model = shaken(Autoregressive(NETWORK, generator(0)))
+    autoregressive.save(model, path / "build/autoregressive/small")
+    for name, levels in (("small", "token"), ("added", "added")):
+        tuned = shaken(with_levels(model, levels))
+        tuned.take_statistics()
+        autoregressive.save(tuned, path / "build/sjd2" / name)
+    autoregressive.save(shaken(with_levels(model, "none")), path / "build/draft_tuned/long")
+    drafters.save(shaken(Eagle(NETWORK, generator(0))), path / "build/drafters/eagle")
+    drafters.save(shaken(Medusa(NETWORK, 2)), path / "build/drafters/medusa")
+    tokenizer = VQGAN(8, 6, 4, 0.9, 4, generator(0))
+    tokenizer.quantizer.codebook.copy_(torch.randn(6, 4, generator=generator(0)))
+    vqgan.save(tokenizer, path / "build/tokenizer/fine")
+    spec = "{cmd: x, deps: [build/sjd2], params: [decoding, seed]}"
+    (path / "dvc.yaml").write_text(f"stages: {{decode_pictures: {spec}}}\n")
+    return path
+
+
+@pytest.fixture
+def workplace(folder, tmp_path, monkeypatch):
+    """There, with checkpoints and results of its own."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(decode_pictures, "OUT", tmp_path / "decoded")
+    monkeypatch.setattr("lib.pipeline.stage.CHECKPOINTS", tmp_path / "checkpoints")
+    return tmp_path
+
+
+def section(runs=FEW, seeds=2, **changes):
+    """Section `decoding` with one group, some of whose runs may be given in full."""
+    chosen = runs if isinstance(runs, dict) else {name: RUNS[name] for name in runs}
+    entries = {
+        name: dict(zip(("network", "decoder", "options", "steps", "sampling", "each"), run, strict=False))
+        for name, run in chosen.items()
+    }
+    group = {"prompts": 1, "captions": 2, "batch_size": 4, "runs": entries} | changes
+    tree = {"names": ["g"], "seeds": seeds, "guidance": 2.0, "temperature": 1.0, "top_k": 0, "groups": {"g": group}}
+    return config_tree.convert(tree, DecodingParams, "params.yaml", "decoding")
+
+
+def params(*arguments, **changes):
+    variants = {name: SimpleNamespace(model="small", spacing="karras") for name in ("small", "added", "lost")}
+    models = {"small": SimpleNamespace(pictures=64), "wide": SimpleNamespace(pictures=128)}
+    return SimpleNamespace(
+        seed=3,
+        threads=1,
+        decoding=section(*arguments, **changes),
+        sjd2=SimpleNamespace(variants=variants),
+        autoregressive=SimpleNamespace(models=models, languages=("en",)),
+        draft_tuning=SimpleNamespace(variants={"long": SimpleNamespace(model="small")}),
+        drafters=SimpleNamespace(model="small"),
+        text=SimpleNamespace(length=8),
+        tokenizer=SimpleNamespace(fine=SimpleNamespace(leave_out=())),
+    )
+
+
+def decode(*arguments, **changes):
+    """runs.json and the tokens of every run."""
+    decode.run(params(*arguments, **changes), "g")
+    out = decode.OUT / "g"
+    report = json.loads((out / "runs.json").read_text(), parse_constant=pytest.fail)
+    return report, {name: np.load(out / f"{name}.npy") for name in report["runs"]}
+
+
+def test_every_decoder_runs_and_is_described(workplace):
+    report, tokens = decode(RUNS)
+    assert set(tokens) == set(RUNS) == {path.stem for path in (workplace / "decoded/g").glob("*.npy")}
+    assert [row["id"] for row in report["rows"]] == ["p0", "p1", "test-000000", "test-000001"]
+    assert report["rows"][1:3] == [
+        {"id": "p1", "kind": "prompt", "picture": None, "text": "1 stars"},
+        {"id": "test-000000", "kind": "caption", "picture": 0, "text": "a red square"},
+    ]
+    sizes = {key: report[key] for key in ("seeds", "length", "rows_of_tokens", "columns", "batch_size", "threads")}
+    assert sizes == {"seeds": 2, "length": 6, "rows_of_tokens": 2, "columns": 3, "batch_size": 4, "threads": 1}
+    for name, (network, decoder, _, steps) in RUNS.items():
+        run, passes = report["runs"][name], np.array(report["runs"][name]["passes"])
+        assert (run["network"], run["decoder"], run["steps"]) == (network, decoder, steps)
+        assert run["sampling"] == {"guidance": 2.0, "temperature": 1.0, "top_k": 0}
+        assert tokens[name].dtype == np.uint16 and tokens[name].shape == (2, 4, 2, 3) and tokens[name].max() < 6
+        assert passes.shape == np.shape(run["nats"]) == (2, 4) and np.min(run["nats"]) > 0
+        assert sum(run["accepted"]) == passes.sum()
+        assert np.dot(run["accepted"], range(len(run["accepted"]))) == 2 * 4 * 6
+        assert len(run["seconds"]) == len(run["network_seconds"]) == 2
+        assert all(0 < inside < whole for inside, whole in zip(run["network_seconds"], run["seconds"], strict=True))
+        assert ("trace" in run) == (name == "jacobi")
+    trace = report["runs"]["jacobi"]["trace"]
+    assert len(trace["a_token"]) == 2 and min(trace["a_token"]) > 0
+    assert np.shape(trace["looked_at"]) == (2, 3) and [seed[0] for seed in trace["changes"]] == [None, None]
+    assert report["runs"]["sjd2_match"]["options"]["keep"] == "inf"
+    # Two copies, one layer, keys and values of two heads of 8 numbers, 4 bytes each, for caption, slots and one more.
+    assert report["runs"]["autoregressive"]["cache_bytes"] == 2 * 2 * 16 * 4 * (8 + 7)
+    assert report["runs"]["eagle"]["cache_bytes"] == 2 * 2 * 16 * 4 * (8 + 7 + 7)
+    assert report["runs"]["sjd2"]["cache_bytes"] == 2 * 2 * 16 * 4 * (3 + 8 + 7)
+
+
+def test_runs_share_their_random_numbers(workplace):
+    _, tokens = decode(("autoregressive", "untuned", "shared", "sjd2_match"))
+    np.testing.assert_array_equal(tokens["shared"], tokens["autoregressive"])
+    np.testing.assert_array_equal(tokens["sjd2_match"], tokens["autoregressive"])
+    assert (tokens["untuned"] != tokens["autoregressive"]).any() and (tokens["shared"][0] != tokens["shared"][1]).any()
+
+
+def test_a_picture_does_not_depend_on_what_is_drawn_beside_it(workplace):
+    names = ("autoregressive", "sjd", "sjd2", "eagle")
+    whole, together = decode(names, batch_size=4)
+    alone_report, alone = decode(names, batch_size=1)
+    few_report, few = decode(names, batch_size=3, prompts=0, captions=1, seeds=1)
+    for name in names:
+        np.testing.assert_array_equal(together[name], alone[name])
+        np.testing.assert_array_equal(together[name][0, 2:3], few[name][0])  # row test-000000 of the first seed
+        assert whole["runs"][name]["passes"] == alone_report["runs"][name]["passes"]
+        assert whole["runs"][name]["flops_per_token"] == alone_report["runs"][name]["flops_per_token"]
+    assert [row["id"] for row in few_report["rows"]] == ["test-000000"]
+
+
+def test_operations_equal_a_hand_count(workplace):
+    report, _ = decode(FEW)
+    output = 2 * 16 * 6
+
+    def block(columns):  # four projections, scores and weighted sums, three matrices
+        return 2 * (4 * 16 * 16 + 2 * columns * 16 + 3 * 16 * 24)
+
+    ours = report["runs"]["autoregressive"]
+    prefix, columns = 8, 8 + 7  # the caption; slots and one past the end
+    assert ours["flops_per_token"] == pytest.approx(
+        2 * (prefix * block(columns) + 6 * (block(columns) + output)) / 6, rel=1e-12
+    )
+    theirs = report["runs"]["sjd2"]
+    prefix, columns = 3 + 8, 3 + 8 + 7  # three level tokens besides
+    window = 4 * (block(columns) + output)
+    expected = 2 * (prefix * block(columns) + np.mean(theirs["passes"]) * window) / 6
+    assert theirs["flops_per_token"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_nats_are_those_of_the_own_network_without_guidance(workplace):
+    report, tokens = decode(("untuned",))
+    text = TextTokenizer.load("build/text/tokenizer.json")
+    ids = text.encode(["0 stars", "1 stars", *CAPTIONS[:2]], 8)
+    model = autoregressive.load(Path("build/autoregressive/small"))
+    expected = nats(model, ids, tokens["untuned"][1].reshape(4, 6)).mean(axis=1)
+    np.testing.assert_allclose(report["runs"]["untuned"]["nats"][1], expected, rtol=1e-5)
+
+
+def test_sampling_of_a_run_goes_before_that_of_the_section(workplace):
+    runs = {
+        "greedy": ("small", "autoregressive", {}, 0, {"temperature": 0}),
+        "drafted": ("drafts:long", "autoregressive", {}, 0),
+        "jacobi": ("small", "jacobi", {"window": 4}, 0, {"temperature": 0, "guidance": 2}),
+        "unguided": ("small", "autoregressive", {}, 0, {"guidance": 1, "top_k": 2}),
+    }
+    report, tokens = decode(runs)
+    np.testing.assert_array_equal(tokens["greedy"], tokens["jacobi"])
+    np.testing.assert_array_equal(tokens["greedy"][0], tokens["greedy"][1])
+    assert report["runs"]["unguided"]["sampling"] == {"guidance": 1.0, "temperature": 1.0, "top_k": 2.0}
+    assert report["runs"]["unguided"]["cache_bytes"] == report["runs"]["greedy"]["cache_bytes"] / 2
+
+
+def test_an_interrupted_stage_goes_on_with_what_is_not_finished(workplace, monkeypatch):
+    _, expected = decode(FEW)
+    calls, real = [], Sampler.__call__
+
+    def counted(self, text_ids, seeds, *others):
+        if len(text_ids) > 1:  # not the one that is not measured
+            calls.append((self.decoder, seeds[0]))
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+        return real(self, text_ids, seeds, *others)
+
+    monkeypatch.setattr(Sampler, "__call__", counted)
+    monkeypatch.setattr("lib.pipeline.stage.CHECKPOINTS", workplace / "others")
+    with pytest.raises(KeyboardInterrupt):
+        decode(FEW)
+    _, tokens = decode(FEW)
+    first, second = (row_seeds(seed, [0])[0] for seed in (3, 4))
+    done = [("autoregressive", first), ("sjd2", first)]
+    assert calls == [*done, ("autoregressive", second), ("autoregressive", second), ("sjd2", second)]
+    for name in FEW:
+        np.testing.assert_array_equal(tokens[name], expected[name])
+    assert len(list((workplace / "others/decode_pictures@g").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("runs", "changes", "message"),
+    [
+        (
+            {"a": ("smal", "sjd", {}, 0)},
+            {},
+            r"groups\.g\.runs\.a: network is 'smal', but sjd2\.variants has small",
+        ),
+        ({"a": ("model:small_", "sjd", {}, 0)}, {}, r"autoregressive\.models has small, wide"),
+        ({"a": ("lost", "sjd", {}, 0)}, {}, r"runs\.a: build/sjd2/lost/model\.safetensors does not exist"),
+        ({"a": ("small", "sjd", {"widow": 3}, 0)}, {}, r"runs\.a: decoder sjd has no option 'widow'"),
+        ({"a": ("small", "zipar", {"ahead": 4}, 0)}, {}, r"runs\.a: a row can be 1 … 3 tokens ahead"),
+        ({"a": ("model:small", "lantern", {"near": 6}, 0)}, {}, r"runs\.a: a code of 6 has 1 … 5 neighbours, not 6"),
+        (FEW, {"captions": 6}, r"groups\.g: captions is 6, but the test split has 5 pictures of 64×64"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_anything_is_decoded(workplace, runs, changes, message, monkeypatch):
+    monkeypatch.setattr(Sampler, "__call__", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(EaselError, match=message):
+        decode(runs, **changes)
+
+
+def test_each_tries_all_values_with_each_other():
+    tree = {
+        "decoder": "sjd2",
+        "options": {"keep": 1.0},
+        "each": {"window": [2, 4], "steps": [3], "network": ["b", "c"]},
+    }
+    runs = {"many": tree, "other": {"decoder": "sjd", "options": {"window": 1}}}
+    group = {"prompts": 1, "captions": 0, "batch_size": 4, "network": "a", "runs": runs}
+    found = config_tree.convert(group, DecodingGroupParams, "params.yaml", "decoding.groups.g").single
+    assert list(found) == ["many_2_3_b", "many_2_3_c", "many_4_3_b", "many_4_3_c", "other"]
+    one, other = found["many_4_3_b"], found["other"]
+    assert (one.network, one.decoder, one.steps, one.each) == ("b", "sjd2", 3, {})
+    assert one.options == {"keep": 1.0, "window": 4}
+    assert (other.network, other.options, other.steps) == ("a", {"window": 1}, 0)
+
+
+def test_a_drafter_is_for_one_model_alone(workplace):
+    settings = params(("eagle",))
+    settings.drafters.model = "large"
+    with pytest.raises(EaselError, match=r"runs\.eagle: decoder eagle has a drafter for large alone"):
+        decode.run(settings, "g")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": 0}, r"decoding\.seeds must be at least 1"),
+        ({"batch_size": 0}, r"groups\.g\.batch_size must be at least 1"),
+        ({"prompts": 0, "captions": 0}, r"groups\.g\.prompts or captions must be above 0"),
+        ({"runs": {}}, r"groups\.g\.runs must name at least one run"),
+        ({"runs": {"a": ("small", "sjd3", {}, 0)}}, "is 'sjd3', must be one of autoregressive, jacobi"),
+        ({"runs": {"a": ("small", "sjd2", {}, 0)}}, r"runs\.a\.steps must be above 0"),
+        ({"runs": {"a": ("small", "sjd", {}, 3)}}, r"runs\.a\.steps must be 0: decoder sjd denoises nothing"),
+        ({"runs": {"a": ("model:small", "sjd2", {}, 3)}}, r"runs\.a\.network must be tuned"),
+        ({"runs": {"a/b": ("small", "sjd", {}, 0)}}, r"runs\.a/b names a file"),
+        ({"runs": {"a": ("", "sjd", {}, 0)}}, r"runs\.a\.network must be named, here or for the whole group"),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {}, {"window": []})}},
+            r"groups\.g\.runs must try at least one value of each",
+        ),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {}, {"window": [4]}), "a_4": ("small", "sjd", {}, 0)}},
+            r"groups\.g\.runs must differ in names, values of each included",
+        ),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {}, {"network": ["small", ""]})}},
+            r"runs\.a_\.network must be named",
+        ),
+        ({"runs": {"a": ("small", "sjd", {}, 0, {"top_p": 1})}}, r"runs\.a\.sampling may hold guidance"),
+        ({"runs": {"a": ("small", "sjd", {}, 0, {"top_k": 1.5})}}, r"runs\.a\.sampling\.top_k must be a whole number"),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {"guidance": -1})}},
+            r"sampling\.guidance must be a number",
+        ),
+    ],
+)
+def test_the_section_is_checked(changes, message):
+    with pytest.raises(EaselError, match=message):
+        section(**changes)

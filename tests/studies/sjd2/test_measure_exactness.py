@@ -1,0 +1,51 @@
+"""Stage measure_exactness: its cases, and what it says of a lossless and of a lossy decoder."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from studies.sjd2.settings import ExactnessParams
+from lib.decoding import sjd2
+from lib.decoding.decoders import DECODERS
+from studies.sjd2 import measure_exactness
+from studies.sjd2.measure_exactness import Case, cases, measure
+
+
+def test_every_decoder_has_cases_and_both_kinds_occur():
+    found = cases()
+    for name in ("autoregressive", "Jacobi", "SJD,", "SJD++", "SJD2,", "ZipAR", "LANTERN", "EAGLE", "Medusa"):
+        assert any(case.startswith(name) for case in found)
+    assert len(DECODERS) == 9  # a new one needs a case
+    assert {case.lossless for case in found.values()} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("name", "lossless"),
+    [("SJD, first drafts uniform", True), ("EAGLE", True), ("SJD2, any slot, 2 steps", False)],
+)
+def test_the_law_tells_lossless_from_lossy(name, lossless):
+    found = measure(cases()[name], pictures=3000, again=8)
+    assert found["lossless"] == lossless == (found["p"] > 1e-3)
+    assert lossless or found["total_variation"] > 1.2 * found["by_chance"]["most"]
+    assert found["by_chance"]["mean"] < found["by_chance"]["most"]
+    assert found["same_in_batches_of"] == {"1": 1.0, "4": 1.0} and 1 < found["tokens_a_pass"] < 5
+
+
+def test_rows_that_depend_on_their_batch_are_found_out():
+    def decode(network, random):
+        decoded = sjd2.decode(network, random, window=4, keep=math.inf)
+        decoded.tokens[:, 0] = network.rows % 3
+        return decoded
+
+    found = measure(Case(decode, True), pictures=300, again=8)
+    assert found["same_in_batches_of"] == {"1": 0.0, "4": 0.0} and found["p"] < 1e-6
+
+
+def test_the_report_has_all_cases(tmp_path, monkeypatch):
+    few = dict(list(cases().items())[:2])
+    monkeypatch.setattr(measure_exactness, "OUT", tmp_path / "e.json")
+    monkeypatch.setattr(measure_exactness, "cases", lambda: few)
+    measure_exactness.run(SimpleNamespace(exactness=ExactnessParams(pictures=200, again=4)))
+    text = (tmp_path / "e.json").read_text()
+    assert all(f'"{name}"' in text for name in few)

@@ -1,0 +1,232 @@
+import math
+
+import numpy as np
+import pytest
+
+from lib.errors import EaselError
+from studies.sjd2 import measures, claims
+from studies.sjd2.measures import ROLES, Role
+
+
+def run(decoder="sjd2", network="small", steps=0, temperature=1.0, **options):
+    return {
+        "network": network,
+        "decoder": decoder,
+        "steps": steps,
+        "options": options,
+        "sampling": {"temperature": temperature},
+    }
+
+
+def published(**options):
+    return run(**{"accept": "clean", "test": "ratio", "coupling": "independent", "keep": 0.5, **options})
+
+
+def test_step_compression_weighs_rows_by_their_passes():
+    found = measures.step_compression([[10, 30], [20, 20], [40, 40]], length=40)
+    assert found == pytest.approx([2.0, 2.0, 1.0])  # not the mean of 4 and 4/3
+
+
+def test_an_estimate_keeps_its_seeds_and_covers_them():
+    found = measures.estimate([1.0, 2.0, 3.0, 4.0, 5.0], "x")
+    assert found["by_seed"] == [1, 2, 3, 4, 5] and found["value"] == 3
+    assert 1.5 < found["low"] < 2.2 and 3.8 < found["high"] < 4.5
+    assert measures.estimate([1.0, 2.0, 3.0, 4.0, 5.0], "x") == found
+
+
+def test_the_papers_ratios_are_those_of_its_tables():
+    lumina, emu = measures.PAPER_MODELS["Lumina-mGPT"], measures.PAPER_MODELS["Emu3"]
+    assert lumina["latency"] == pytest.approx(measures.PAPER_ACCELERATORS["sjd2"].latency, abs=0.01)
+    assert lumina["flops"] == pytest.approx(11.7, abs=0.05) and emu["flops"] == pytest.approx(25.7, abs=0.05)
+    # Operations a token times S: far from the windows of 96 and 128, on different sides.
+    implied = [measures.tokens_a_pass(model["flops"], model["compression"]) for model in (lumina, emu)]
+    assert implied == pytest.approx([47, 144], abs=1)
+
+
+def test_ratios_and_what_is_left_of_a_gain():
+    assert measures.ratios([10.0, 9.0], [5.0, 3.0]) == [2, 3]
+    assert measures.left_over(slow=[52, 50], shared=[36, 38], best=[32, 26]) == pytest.approx([0.2, 0.5])
+    assert measures.left_over([50], [32], [32]) == [0] and measures.left_over([50], [50], [30]) == [1]
+    assert measures.left_over([50], [20], [30]) == pytest.approx([-0.5])  # shared noise saves more
+    assert measures.left_over([50, 50], [40, 40], [30, 50]) is None
+
+
+def test_tables_beside_the_cache():
+    sjd = {"window": 64, "coupling": "independent"}
+    assert measures.table_bytes("sjd", sjd, codes=512, length=256) == 4 * 512 * (256 + 2 * 64)
+    assert measures.table_bytes("sjd2", sjd | {"coupling": "gumbel"}, 512, 256) == 4 * 512 * (256 + 2 * 64 + 256)
+    assert measures.table_bytes("jacobi", {"window": 96, "noise": "shared"}, 512, 256) == 4 * 512 * 256
+    assert measures.table_bytes("sjd", sjd, 512, 16) == 4 * 512 * (16 + 2 * 16)  # no window is wider than the picture
+    assert measures.table_bytes("autoregressive", {}, 512, 256) == 0
+
+
+def test_accepted_lengths():
+    found = measures.accepted_lengths([2, 4, 0, 2, 0, 0])  # passes with 0, 1, 2, 3 tokens: ten tokens in all
+    assert found["shares"] == [0.25, 0.5, 0, 0.25] and found["none"] == 0.25 and found["single"] == 0.5
+    assert found["mean"] == 10 / 8 and found["kept_drafts"] == pytest.approx(4 / 10)
+    assert measures.accepted_lengths([0, 7])["kept_drafts"] == 0
+    long = measures.accepted_lengths([0, *[1] * 40])
+    assert len(long["shares"]) == 33 and long["longer"] == 8 / 40 and long["mean"] == 20.5
+
+
+def test_kinds_of_pictures_have_their_own_compression():
+    passes = np.array([[10, 20, 40], [10, 10, 20]])
+    kinds = np.array([["plain", "striped", "plain"], ["plain", "plain", "striped"]])
+    found = measures.by_kind(passes, kinds, length=20)
+    assert found == {"plain": pytest.approx([40 / 50, 2.0]), "striped": pytest.approx([1.0, 1.0])}
+    kinds[1, 2] = "plain"
+    assert set(measures.by_kind(passes, kinds, 20)) == {"plain"}  # one seed has no striped picture
+
+
+def test_gains_of_neighbours_are_means_over_starts_and_simple_kinds():
+    starts = {
+        "one_hot": {"plain": [2.0, 2.0], "striped": [4.0, 4.0], "speckled": [2.0, 2.0]},
+        "left": {"plain": [3.0, 2.0], "striped": [4.0, 4.0], "speckled": [1.0, 2.0]},
+        "above": {"plain": [2.0, 2.0], "striped": [6.0, 4.0], "speckled": [1.0, 2.0]},
+    }
+    found = measures.neighbour_gains(starts)
+    assert found == {"simple": pytest.approx([0.25, 0]), "textured": pytest.approx([-0.5, 0])}
+    for kind in starts.values():
+        del kind["speckled"]
+    assert measures.neighbour_gains(starts) is None and measures.neighbour_gains({}) is None
+
+
+def cells(factor, power=1.0):
+    return [
+        {"window": window, "steps": steps, "compression": s, "by_seed": [s, s]}
+        for window in (32, 64, 96)
+        for steps in (8, 16, 25)
+        for s in [factor * (window / steps) ** power]
+    ]
+
+
+def test_window_per_step_is_found_where_it_rules():
+    assert measures.window_per_step(cells(0.9)) == pytest.approx({"rank_correlation": 1, "slope": 1})
+    assert measures.window_per_step(cells(1, 0.5))["slope"] == pytest.approx(0.5)
+    assert measures.misses(cells(0.9)) == pytest.approx([0.1, 0.1])
+    assert measures.misses(cells(1)[:0]) is None
+    with pytest.raises(EaselError, match="2 cells make no sweep"):
+        measures.window_per_step(cells(1)[:2])
+
+
+def test_ties_for_the_fastest():
+    found = measures.fastest([{"t": 1.02}, {"t": 1.0}, {"t": 1.04}], "t")
+    assert found == [{"t": 1.02}, {"t": 1.0}]
+
+
+def test_random_codes_are_never_likelier_than_the_bound():
+    random = np.random.default_rng(0)
+    p = random.dirichlet(np.full(512, 0.05), 200)  # peaked, as a trained network's
+    uniform = -np.log(p[np.arange(200), random.integers(0, 512, 200)] + 1e-300).mean()
+    assert measures.pure_noise_nats(512) == pytest.approx(math.log(512)) and uniform > measures.pure_noise_nats(512)
+
+
+def test_roles_take_what_they_need_and_then_what_they_prefer():
+    runs = {
+        "any": published(accept="any", steps=5, window=96),
+        "far": published(steps=25, window=64),
+        "near": published(steps=25, window=96),
+        "named": published(steps=5, window=96),
+        "again": published(steps=5, window=96),
+        "other": published(network="large", steps=5, window=96),
+        "hot": run("jacobi", noise="fresh", window=32, initial="uniform"),
+        "cold": run("jacobi", noise="fresh", window=32, initial="uniform", temperature=0),
+    }
+    assert measures.pick(runs, "small", ROLES["sjd2"]) == "named"
+    assert measures.pick({key: runs[key] for key in ("any", "far", "near")}, "small", ROLES["sjd2"]) == "near"
+    assert measures.pick(runs, "small", ROLES["sjd2"].with_(window=64)) == "far"
+    assert measures.pick(runs, "small", ROLES["sjd2_lossless"]) is None
+    assert measures.pick(runs, "small", ROLES["sjd2_any"]) == "any"
+    assert measures.pick(runs, "small", ROLES["jacobi"]) == "hot"
+    assert measures.pick(runs, "small", ROLES["jacobi_greedy"]) == "cold"
+
+
+def measured(by_seed, **about):
+    return about | {
+        "compression": {"value": float(np.mean(by_seed)), "by_seed": by_seed},
+        "nats": {"by_seed": [1.0] * len(by_seed)},
+        "flops_per_token": 1.0,
+        "accepted": {"single": 0.5},
+    }
+
+
+def test_runs_are_compared_within_one_group_more_pictures_first():
+    shared = {"noise": "shared", "window": 96, "initial": "above"}
+    groups = {
+        "levels": {"runs": {"a": measured([9.0], **published(steps=5, window=96))}},
+        "decoders": {
+            "runs": {
+                "a": measured([2.0], **published(steps=5, window=96)),
+                "b": measured([1.0], **run("jacobi", **shared)),
+            }
+        },
+        "quality": {"runs": {"a": measured([3.0], **published(steps=5, window=96))}},
+    }
+    (best,) = claims.together(groups, "small", "sjd2")
+    assert best["compression"]["value"] == 3  # quality
+    jacobi, best = claims.together(groups, "small", "shared", "sjd2")
+    assert (jacobi["compression"]["value"], best["compression"]["value"]) == (1, 2)
+    assert claims.together(groups, "small", "sjd") is None
+    assert claims.together(groups, "small", "sjd2", only=["large"]) is None
+    assert claims.together(groups, "small", Role("jacobi"), only=["decoders"])
+    found = claims.control(groups)
+    assert found == {
+        "shared_small": {"baseline": [1.0], "treatment": [2.0]}
+        | {"unit": "tokens a pass", "seeds_are": claims.SEEDS}
+    }
+
+
+def test_what_tuning_alone_does_is_seen_on_equal_rows():
+    shared = {"noise": "shared", "window": 96, "initial": "above"}
+    tuned = {"runs": {"a": measured([3.0], **run("jacobi", **shared))}}
+    others = (("model:small", 2.0), ("clean", 2.5))
+    untuned = {"runs": {name: measured([one], **run("jacobi", network=name, **shared)) for name, one in others}}
+    found = claims.control({"quality": tuned, "untuned": untuned})
+    assert [found[key]["baseline"] for key in ("tuning_alone", "tuning_noise")] == [[2.0], [2.5]]
+    assert [found[key]["treatment"] for key in ("tuning_alone", "tuning_noise")] == [[3.0], [3.0]]
+    assert claims.control({"decoders": tuned, "untuned": untuned}) == {}  # other rows
+
+
+def test_order_and_likelihood_are_judged_seed_by_seed():
+    runs = {
+        "jacobi": measured([1.0, 1.0], **run("jacobi", noise="fresh")),
+        "sjd": measured([2.0, 3.0], **run("sjd", coupling="independent")),
+        "sjd2": measured([5.0, 3.5], **published()),
+    }
+    found = claims.passes({"decoders": {"runs": runs}})
+    assert found["order"]["values"] == pytest.approx([1.0, 0.5])  # the smaller of both steps of the order
+    assert found["several_times"]["values"] == [5.0, 3.5] and "jacobi_greedy" not in found and "sjd" not in found
+    other = {"nats": {"by_seed": [1.1, 0.7]}}
+    assert claims.distance(runs["sjd"], other) == pytest.approx([-0.1, 0.3])  # likelier is no better
+    assert claims.distance(other, runs["sjd"]) == pytest.approx([-0.1, 0.3])
+
+
+def test_lossless_means_every_case_and_every_batch():
+    case = lambda p, same=1.0: {"p": p, "same_in_batches_of": {"1": same, "4": 1.0}}  # noqa: E731
+    cases = {"SJD, a": case(0.02), "SJD, b": case(0.5), "SJD++, a": case(1e-30), "SJD2, x": case(1e-30)}
+    found = claims.exactness({"cases": cases})
+    assert found["sjd_lossless"] == {"least_p": 0.02, "lossless": True} and "sjd2_lossless" not in found
+    assert not claims.exactness({"cases": cases | {"SJD, c": case(1e-4)}})["sjd_lossless"]["lossless"]
+    assert not claims.exactness({"cases": cases | {"SJD, c": case(0.5, 0.99)}})["sjd_lossless"]["lossless"]
+    assert claims.exactness({}) == {}
+
+
+def test_a_long_fine_tuning_says_nothing_of_a_short_one():
+    runs = {"sjd": measured([2.0], **run("sjd", coupling="independent")), "sjd2": measured([5.0], **published())}
+    groups = {"decoders": {"runs": runs}}
+    little, much = ({"value": value, "low": value - 0.01, "high": value + 0.01} for value in (0.01, 9.0))
+    network = {"small": {"rise": little, "updates_share": 0.1}, "plain": {"rise": much, "updates_share": 1.0}}
+    found = claims.training(groups, network)
+    assert found["clean_loss"]["high"] == pytest.approx(0.02) and "small" in found["clean_loss"]["unit"]
+    assert found["short_tuning"]["conditions"] == {"fewer passes than SJD on small": True}
+    network["small"]["updates_share"] = 0.2
+    assert "short_tuning" not in claims.training(groups, network)
+    runs["sjd2"]["compression"]["value"] = 1.0
+    network = {"small": {"rise": little, "updates_share": 0.1}, "large": {"rise": much, "updates_share": 0.1}}
+    found = claims.training(groups, network)
+    assert found["clean_loss"]["value"] == 9 and "large" in found["clean_loss"]["unit"]  # the largest rise
+    assert "short_tuning" not in found  # large is not decoded
+    del network["large"]
+    assert claims.training(groups, network)["short_tuning"]["conditions"] == {
+        "fewer passes than SJD on small": False
+    }

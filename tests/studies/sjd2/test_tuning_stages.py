@@ -1,0 +1,126 @@
+"""Stages tune_sjd2, tune_on_drafts and train_drafters on a network of a few weights."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lib import config, config_tree
+from lib.data import store
+from lib.errors import EaselError
+from lib.models import autoregressive, drafters
+from lib.models.autoregressive import Autoregressive, nats
+from lib.models.drafters import Eagle
+from studies.sjd2 import train_drafters, tune_on_drafts, tune, tuning
+from studies.sjd2.train import pictures_of
+from lib.text import MINIMUM, TextTokenizer
+from lib.weights.torch_state import generator
+from tests.models.tiny_autoregressive import NETWORK, shaken
+
+PARAMETERS = Path(__file__).parents[2] / "params.yaml"
+CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square", "a star"]
+DVC = """
+stages:
+  tune_sjd2: {cmd: x, deps: [build/autoregressive], params: ["sjd2.variants.${item.item}", seed]}
+  tune_on_drafts: {cmd: x, deps: [build/autoregressive], params: ["draft_tuning.variants.${item.item}", seed]}
+  train_drafters: {cmd: x, deps: [build/autoregressive], params: [drafters, seed]}
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """Everything that the stages read, in an empty folder; the parameters."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    tokens = Path("build/tokens/fine")
+    tokens.mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        images = {64: np.zeros((len(CAPTIONS), 64, 64, 3), np.uint8)}
+        store.write_split("data", split, images, [{"en": [caption]} for caption in CAPTIONS])
+        np.save(tokens / f"{split}_64.npy", random.integers(0, 6, (len(CAPTIONS), 2, 3)).astype(np.uint16))
+    store.write_meta("data", "webdataset", ["en"], has_truth=False)
+    Path("build/text").mkdir()
+    TextTokenizer.train(CAPTIONS, MINIMUM).save("build/text/tokenizer.json")
+    # Shaken, since an initial network predicts the same for all pictures.
+    autoregressive.save(shaken(Autoregressive(NETWORK, generator(0))), Path("build/autoregressive/small"))
+    Path("dvc.yaml").write_text(DVC)
+    short = {"training": {"steps": 3, "batch_size": 4, "warmup": 1}}
+    changes = {
+        "text": {"length": 8},
+        "evaluation": {"bootstrap": 20},
+        "autoregressive": {"measured": 4},
+        "sjd2": {"recipe": short | {"denoising_steps": [3], "noisy_run": [2, 4]}},
+        "draft_tuning": {"variants": {"long": short}},
+        "drafters": short | {"heads": 2},
+    }
+    return config.build(config_tree.overlay(config_tree.read_yaml(PARAMETERS), changes, "test"), "test")
+
+
+def metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_what_is_measured_of_a_tuned_network_is_that_of_the_one_that_is_kept(workplace):
+    tune.run(workplace, "small")
+    untuned, tuned = autoregressive.load(tuning.MODELS / "small"), autoregressive.load(tune.OUT / "small")
+    found = metrics(tune.OUT / "small")
+    pictures = pictures_of(workplace, "small", ("val", "test"), TextTokenizer.load(Path("build/text/tokenizer.json")))
+    for split, own in pictures.items():
+        for key, network in (("untuned", untuned), ("tuned", tuned)):
+            expected = nats(network, own.captions.first(4), own.tokens[:4]).mean()
+            assert found["nats_per_token"][split][key]["value"] == pytest.approx(expected, rel=1e-5)
+    values = [found["nats_per_token"][split][key]["value"] for split in pictures for key in ("untuned", "tuned")]
+    assert len(set(values)) == 4  # nothing is measured twice
+    assert len(found["nats_per_level"]) == 4 and np.isfinite(found["nats_per_level"][0])  # 0 is clean
+    assert tuned.config.levels == "token" and untuned.config.levels == "none"
+
+
+def test_a_network_tuned_on_drafts_is_measured_beside_the_untuned_one(workplace):
+    tune_on_drafts.run(workplace, "long")
+    untuned, tuned = autoregressive.load(tuning.MODELS / "small"), autoregressive.load(tune_on_drafts.OUT / "long")
+    found = metrics(tune_on_drafts.OUT / "long")
+    own = pictures_of(workplace, "small", ("test",), TextTokenizer.load(Path("build/text/tokenizer.json")))["test"]
+    before, after = (nats(network, own.captions.first(4), own.tokens[:4]).mean() for network in (untuned, tuned))
+    assert found["nats_per_token"]["test"]["untuned"]["value"] == pytest.approx(before, rel=1e-5)
+    assert found["nats_per_token"]["test"]["tuned"]["value"] == pytest.approx(after, rel=1e-5)
+    assert found["rise"]["test"]["value"] == pytest.approx(after - before, abs=1e-5) and after != before
+
+
+@pytest.mark.parametrize(("stage", "item"), [(tune_sjd2, "small"), (tune_on_drafts, "long")])
+def test_the_same_stage_gives_the_same_network(workplace, stage, item):
+    for name in ("first", "again"):
+        stage.run(workplace, item)
+        (stage.OUT / item).rename(name)
+    assert Path("first/model.safetensors").read_bytes() == Path("again/model.safetensors").read_bytes()
+
+
+def test_both_drafters_are_trained_and_measured(workplace):
+    train_drafters.run(workplace)
+    for name in ("eagle", "medusa"):
+        found = metrics(train_drafters.OUT / name)
+        network = drafters.load(train_drafters.OUT / name)
+        assert found["parameters"] == sum(weights.numel() for weights in network.parameters())
+        assert found["overlap"] and all(0 < entry["value"] < 1 for entry in found["overlap"])
+    initial = Eagle(NETWORK, generator(workplace.seed, 0)).state_dict()
+    trained = drafters.load(train_drafters.OUT / "eagle").state_dict()
+    assert any(not torch.equal(initial[name], trained[name]) for name in initial)
+
+
+@pytest.mark.parametrize(
+    ("section", "run"),
+    [
+        ({"sjd2": {"recipe": {"model": "huge"}}}, lambda params: tune.run(params, "small")),
+        (
+            {"draft_tuning": {"variants": {"long": {"model": "huge"}}}},
+            lambda params: tune_on_drafts.run(params, "long"),
+        ),
+        ({"drafters": {"model": "huge"}}, train_drafters.run),
+    ],
+)
+def test_a_network_that_there_is_not_is_named_before_any_work(workplace, section, run):
+    tree = config_tree.overlay(config_tree.read_yaml(PARAMETERS), section, "test")
+    with pytest.raises(EaselError, match=r"model is 'huge', must be one of small, large, wide"):
+        run(config.build(tree, "test"))
+    assert not any(stage.OUT.exists() for stage in (tune_sjd2, tune_on_drafts, train_drafters))
