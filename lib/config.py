@@ -1,19 +1,18 @@
 """Configuration: params.yaml → frozen dataclasses, checked key by key.
 
 `params.yaml` is read as YAML 1.2, the dialect that DVC reads (`1e-4` is a number, `on` is a string). In the shadow of
-another profile the same tree, resolved, stands in `params.json` (see lib/profile.py).
+another profile the same tree, resolved, stands in `params.json` (see lib/profile.py). A study has a file of its own,
+`studies/<name>/params.yaml`, whose sections it reads beside those at the top.
 """
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from studies.glu.settings import GluCostParams, GluSearchParams, GluTextParams, GluVariantsParams, ReportSwitchesParams
-from studies.sjd2.settings import (AutoregressiveParams, DecodingParams, DraftersParams, DraftTuningSectionParams, ExactnessParams, Sjd2SectionParams)
 from lib.config_tree import convert, read_yaml
-from lib.errors import require
-from lib.models.layout import Layout
+from lib.errors import EaselError, require
 from lib.scenes.vocabulary import BACKGROUNDS
 
 
@@ -132,89 +131,6 @@ class EncodeParams:
 
 
 @dataclass(frozen=True)
-class DalleMiniParams:
-    """The caption-to-image-token encoder–decoder and its training."""
-
-    tokens: Literal["fine", "coarse"]
-    languages: Mapping[str, tuple[str, ...]]
-    width: int
-    encoder_layers: int
-    decoder_layers: int
-    heads: int
-    feed_forward: int
-    layout: Layout
-    optimizer: Literal["adamw", "adafactor", "muon"]
-    steps: Mapping[str, int]
-    batch_size: int
-    accumulation: int
-    learning_rate: float
-    adam_learning_rate: float
-    warmup: int
-    decay: float
-    caption_dropout: float
-    model_devices: int
-
-    def __post_init__(self):
-        for name in ("encoder_layers", "decoder_layers", "heads", "batch_size", "learning_rate"):
-            require(getattr(self, name) > 0, f"dalle_mini.{name}", "must be above 0")
-        for name in ("accumulation", "model_devices", "adam_learning_rate"):
-            require(getattr(self, name) > 0, f"dalle_mini.{name}", "must be above 0")
-        require(self.width % self.heads == 0, "dalle_mini.heads", f"must divide dalle_mini.width = {self.width}")
-        require(set(self.steps) == set(self.languages), "dalle_mini.steps", "must name the trainings of languages")
-        fewest = min(self.steps.values())
-        require(0 <= self.warmup < fewest, "dalle_mini.warmup", f"must lie below dalle_mini.steps = {fewest}")
-        require(0 <= self.decay <= 1, "dalle_mini.decay", "must lie between 0 and 1")
-        require(0 <= self.caption_dropout < 1, "dalle_mini.caption_dropout", "must lie between 0 and 1")
-
-
-@dataclass(frozen=True)
-class SearchParams:
-    """Short trainings of the DALL·E Mini of section dalle_mini at several learning rates."""
-
-    optimizer: Literal["adamw", "adafactor", "muon"]
-    learning_rates: tuple[float, ...]
-    steps: int
-    warmup: int
-
-    def __post_init__(self):
-        require(len(self.learning_rates) >= 3, "dalle_mini_search.learning_rates", "must be at least three")
-        require(
-            0 <= self.warmup < self.steps,
-            "dalle_mini_search.warmup",
-            f"must lie below dalle_mini_search.steps = {self.steps}",
-        )
-
-
-@dataclass(frozen=True)
-class SamplingParams:
-    """How pictures are drawn from DALL·E Mini."""
-
-    seeds: int
-    prompts: int
-    captions: int
-    guidance: float
-    sweep: tuple[float, ...]
-    candidates: int
-    ranked_prompts: int
-    temperature: float
-    top_k: int
-    top_p: float
-    batch_size: int
-
-    def __post_init__(self):
-        for name in ("seeds", "prompts", "captions", "candidates", "ranked_prompts", "batch_size"):
-            require(getattr(self, name) > 0, f"sampling.{name}", "must be at least 1")
-        for name in ("guidance", "temperature", "top_k"):
-            require(getattr(self, name) >= 0, f"sampling.{name}", "must not be negative")
-        require(0 < self.top_p <= 1, "sampling.top_p", "must lie above 0 and be at most 1")
-        require(
-            {1.0, self.guidance} <= set(self.sweep) and min(self.sweep) >= 0,
-            "sampling.sweep",
-            f"must hold 1 (no guidance) and sampling.guidance = {self.guidance:g}, and nothing negative",
-        )
-
-
-@dataclass(frozen=True)
 class EvaluationParams:
     """How much is measured, and which pretrained networks may be used if they are at hand."""
 
@@ -231,7 +147,7 @@ class EvaluationParams:
 
 @dataclass(frozen=True)
 class Params:
-    """The whole of params.yaml."""
+    """What every study reads: params.yaml at the top. A study adds its sections (studies/*/code/settings.py)."""
 
     profile: str
     seed: int
@@ -243,20 +159,6 @@ class Params:
     reader: ReaderParams
     tokenizer: TokenizersParams
     encode: EncodeParams
-    dalle_mini: DalleMiniParams
-    dalle_mini_search: SearchParams
-    glu_variants: GluVariantsParams
-    glu_search: GluSearchParams
-    glu_text: GluTextParams
-    glu_cost: GluCostParams
-    report_switches: ReportSwitchesParams
-    autoregressive: AutoregressiveParams
-    sjd2: Sjd2SectionParams
-    draft_tuning: DraftTuningSectionParams
-    drafters: DraftersParams
-    exactness: ExactnessParams
-    decoding: DecodingParams
-    sampling: SamplingParams
     evaluation: EvaluationParams
     notebooks: Mapping[
         str, Mapping[str, Any]
@@ -276,22 +178,61 @@ class Params:
         return Path("paper_figs") / self.profile
 
 
-def parameters_file() -> Path:
+STUDIES = Path("studies")
+
+
+def studies() -> list[str]:
+    """The studies that there are: the folders of studies/ that have parameters."""
+    return sorted({path.parent.name for path in STUDIES.glob("*/params.*")})
+
+
+def folder(study: str) -> Path:
+    """Where parameters and pipeline of a study lie; those that all share, "", lie at the top."""
+    return STUDIES / study if study else Path(".")
+
+
+def kind(study: str) -> type[Params]:
+    """The class of a study's parameters; its code/settings.py defines it."""
+    return importlib.import_module(f"studies.{study}.code.settings").Params if study else Params
+
+
+def parameters_file(study: str = "") -> Path:
     """The file that configures the folder in which we run: params.json in a shadow, params.yaml at the top."""
-    shadow = Path("params.json")
-    return shadow if shadow.is_file() else Path("params.yaml")
+    shadow = folder(study) / "params.json"
+    return shadow if shadow.is_file() else folder(study) / "params.yaml"
 
 
-def load(path: Path | None = None) -> Params:
-    """Reads and checks a complete configuration, by default this folder's.
+def read_trees(file_of: Callable[[str], Path] = parameters_file) -> dict[str, dict]:
+    """Study → what its file of parameters holds, unchecked; "" → the file at the top."""
+    return {study: read_yaml(file_of(study)) for study in ("", *studies())}
+
+
+def load(study: str = "") -> Params:
+    """Reads and checks what a study is configured by: the file at the top and its own.
 
     Raises:
         EaselError: no such file, not YAML, an unknown or missing key, a value of the wrong type or out of range.
     """
-    path = path or parameters_file()
-    return build(read_yaml(path), str(path))
+    trees = {name: read_yaml(parameters_file(name)) for name in dict.fromkeys(("", study))}
+    return build(trees, study, str(parameters_file(study)))
 
 
-def build(tree: Any, where: str) -> Params:
-    """Checks a configuration tree, as read from `where`, and freezes it."""
-    return convert(tree, Params, where, "")
+def build(trees: Mapping[str, Any], study: str, where: str) -> Params:
+    """Checks the configuration of a study, from trees as read from `where`, and freezes it."""
+    tree = trees[""] if not study else joined(trees[""], trees[study], where)
+    return convert(tree, kind(study), where, "")
+
+
+def joined(top: Mapping[str, Any], own: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The sections of both; those of a study that the top has as well add entries to them.
+
+    Raises:
+        EaselError: both set the same key.
+    """
+    tree = dict(top)
+    for key, value in own.items():
+        both = isinstance(value, Mapping) and isinstance(tree.get(key, {}), Mapping)
+        if key in tree and not (both and not set(value) & set(tree[key])):
+            raise EaselError(f"{where}: {key} stands in {parameters_file()} already; a study adds sections of its own.")
+        tree[key] = {**tree.get(key, {}), **value} if both else value
+    return tree

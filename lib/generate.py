@@ -27,13 +27,8 @@ from lib.text import TextTokenizer
 # and one bad one spoils it, so the unlikeliest, which have 5 % of the probability together, are not drawn.
 GUIDANCE, TOP_P = 2.0, 0.95
 
-# What must be there, below the folder of trained networks, and the stage that makes it.
-NEEDED = {
-    TEXT: "train_text",
-    "clip/model.safetensors": "train_clip",
-    MODEL + "/model.safetensors": "train_dalle_mini@both",
-    MODEL + "/metrics.json": "train_dalle_mini@both",
-}
+# What must be there, below the folder of trained networks.
+NEEDED = (TEXT, "clip/model.safetensors", MODEL + "/model.safetensors", MODEL + "/metrics.json")
 
 
 class Painter:
@@ -52,11 +47,9 @@ class Painter:
 
     def __init__(self, folder: Path | str = "build", batch_size: int = 8, cores: int | None = None):
         folder = Path(folder)
-        for name, stage in NEEDED.items():
+        for name in NEEDED:
             if not (folder / name).is_file():
-                raise EaselError(
-                    f"there is no {folder / name} to paint with; `dvc repro {stage}` makes it, with all it needs."
-                )
+                raise EaselError(f"there is no {folder / name} to paint with; `make repro` makes it.")
         if batch_size < 1:
             raise EaselError(f"a batch must hold at least one picture, not {batch_size}.")
         # Here and not above: the command line checks its arguments without waiting for PyTorch.

@@ -20,7 +20,16 @@ from lib import config, config_tree
 from lib.errors import EaselError, command_line
 
 PROFILES = Path("profiles")
-COPIED = ("lib", "notebooks", "results/reference", "data.dvc", "claims.yaml", "requirements.lock", ".dvcignore")
+COPIED = (
+    "lib",
+    "studies",
+    "notebooks",
+    "results/reference",
+    "data.dvc",
+    "claims.yaml",
+    "requirements.lock",
+    ".dvcignore",
+)
 SHADOW_DVC = """[core]
     no_scm = true
     analytics = false
@@ -37,30 +46,40 @@ def prepare(profile: str, settings: list[str]) -> Path:
     Raises:
         EaselError: unknown profile, unknown key, wrong type of value.
     """
-    tree = config_tree.read_yaml("params.yaml")
-    default = tree["profile"]
+    trees = config.read_trees()
+    default = trees[""]["profile"]
     if profile != default:
-        tree = config_tree.overlay(tree, _profile_tree(profile, default), f"profiles/{profile}.yaml")
+        _check_known(profile, default)
+        for study, tree in trees.items():
+            path = config.folder(study) / PROFILES / f"{profile}.yaml"
+            if path.is_file():
+                trees[study] = config_tree.overlay(tree, config_tree.read_yaml(path), str(path))
     for setting in settings:
-        tree = config_tree.overlay(tree, _parse(setting), "SET")
+        over = _parse(setting)
+        study = _owner(trees, next(iter(over)))
+        trees[study] = config_tree.overlay(trees[study], over, "SET")
     for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
-        if tree[section][key]:  # a shadow runs elsewhere
-            tree[section][key] = str(Path(tree[section][key]).expanduser().absolute())
-    config.build(tree, f"profile {profile}")
+        if trees[""][section][key]:  # a shadow runs elsewhere
+            trees[""][section][key] = str(Path(trees[""][section][key]).expanduser().absolute())
+    for study in trees:
+        config.build(trees, study, f"profile {profile}")
     if profile == default and not settings:
         return Path(".")
     suffix = "-" + hashlib.sha256(" ".join(sorted(settings)).encode()).hexdigest()[:6] if settings else ""
     shadow = Path("runs") / f"{profile}{suffix}"
-    _synchronise(shadow, tree)
+    _synchronise(shadow, trees)
     return shadow
 
 
-def _profile_tree(profile: str, default: str) -> dict:
-    path = PROFILES / f"{profile}.yaml"
-    if not path.is_file():
-        known = [default, *sorted(file.stem for file in PROFILES.glob("*.yaml"))]
+def _check_known(profile: str, default: str) -> None:
+    known = [default, *sorted(file.stem for file in PROFILES.glob("*.yaml"))]
+    if profile not in known:
         raise EaselError(f"unknown profile '{profile}'; there are {', '.join(known)}.")
-    return config_tree.read_yaml(path)
+
+
+def _owner(trees: dict[str, dict], section: str) -> str:
+    """Whose file has a section; "", the one at the top, if none has."""
+    return next((study for study, tree in trees.items() if section in tree), "")
 
 
 def _parse(setting: str) -> dict[str, Any]:
@@ -73,22 +92,30 @@ def _parse(setting: str) -> dict[str, Any]:
     return value
 
 
-def _synchronise(shadow: Path, tree: dict) -> None:
-    """Copies code, notebooks and pipeline into the shadow; its outputs and its dvc.lock stay.
+def _synchronise(shadow: Path, trees: dict[str, dict]) -> None:
+    """Copies code, notebooks and pipelines into the shadow; its outputs and its dvc.lock files stay.
 
     DVC reads the parameters once a stage. As JSON they cost it a sixth less of a `dvc repro` that has nothing to do.
     """
     for name in COPIED:
         _mirror(Path(name), shadow / name)
+    for study in config.studies():
+        for name in ("code", "claims.yaml"):
+            _mirror(config.folder(study) / name, shadow / config.folder(study) / name)
     (shadow / ".dvc").mkdir(parents=True, exist_ok=True)
     (shadow / ".dvc" / "config").write_text(SHADOW_DVC.format(cache=Path(".dvc/cache").absolute()))
-    (shadow / "params.yaml").unlink(missing_ok=True)  # of a shadow from before: DVC refuses to read both
-    _update(shadow / "params.json", json.dumps(tree, indent=1) + "\n")
-    stages = config_tree.read_yaml("dvc.yaml")["stages"]
-    for spec in stages.values():
-        if "params" in spec:
-            spec["params"] = [{"params.json": spec["params"]}]
-    _update(shadow / "dvc.yaml", json.dumps({"vars": ["params.json"], "stages": stages}, indent=1) + "\n")
+    for study, tree in trees.items():
+        own, file = shadow / config.folder(study), config.folder(study) / "params.json"
+        (own / "params.yaml").unlink(missing_ok=True)  # DVC refuses to read both
+        _update(own / "params.json", json.dumps(tree, indent=1) + "\n")
+        pipeline = config_tree.read_yaml(config.folder(study) / "dvc.yaml")
+        for spec in pipeline["stages"].values():
+            entries = spec.get("params", [])
+            top = [entry for entry in entries if isinstance(entry, str)]
+            mine = [{str(file): keys} for entry in entries if isinstance(entry, dict) for keys in entry.values()]
+            spec["params"] = [*([{"params.json": top}] if top else []), *mine]
+        variables = ["params.json", *(["../../params.json:profile"] if study else [])]
+        _update(own / "dvc.yaml", json.dumps(pipeline | {"vars": variables}, indent=1) + "\n")
 
 
 def _update(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ import nbformat
 from lib import config, config_tree
 from lib.errors import EaselError, command_line
 from lib.hardware import use_cores
-from lib.pipeline.stage import record
+from lib.pipeline.stage import record, specs
 from lib.progress import Progress
 
 EXECUTED = Path("build/notebooks")
@@ -43,6 +43,19 @@ def run(path: Path, params: config.Params) -> Path:
     normalise(notebook)
     nbformat.write(notebook, target)
     return target
+
+
+def stage_of(path: Path) -> str:
+    """The stage that runs a notebook."""
+    return next((name for name, spec in specs().items() if spec["cmd"].endswith(f"lib.run {path}")), path.stem)
+
+
+def owner(name: str) -> str:
+    """The study whose parameters a notebook gets; "" for one that belongs to none."""
+    for study, tree in config.read_trees().items():
+        if name in tree.get("notebooks", {}):
+            return study
+    return ""
 
 
 def check(path: Path, params: config.Params) -> dict[str, Any]:
@@ -171,9 +184,9 @@ def main(arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise EaselError("usage: python -m lib.run notebooks/<name>.ipynb")
     path = Path(arguments[0])
-    params = config.load()
+    params = config.load(owner(path.stem))
     use_cores(params.threads)
-    with record(f"{path.stem}_figures", [str(EXECUTED / path.name), str(params.figures / path.stem)]):
+    with record(stage_of(path), [str(EXECUTED / path.name), str(params.figures / path.stem)]):
         run(path, params)
 
 

@@ -13,7 +13,7 @@ from lib import config, config_tree, profile
 from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive
 from lib.pipeline import stage
-from studies.sjd2.train import model_config
+from studies.sjd2.code.train import model_config
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -49,7 +49,7 @@ def test_dvc_reads_a_shadow_as_it_is_meant(monkeypatch):
     monkeypatch.chdir(shadow)
     with Repo.init(".", no_scm=True, force=True) as repository:
         stages = {stage.addressing: stage for stage in repository.index.stages}
-    assert set(stages) >= {"train_clip", "train_glu_variants@swiglu"} and "train_glu_variants@glu" not in stages
+    assert set(stages) >= {"train_clip", "glu/train_variants@swiglu"} and "glu/train_variants@glu" not in stages
     assert set(stages) == {*stage.all_names(), "data.dvc"}
     tracked = [dep for dep in stages["train_clip"].deps if isinstance(dep, ParamsDependency)]
     assert [str(dep) for dep in tracked] == ["params.json"] and tracked[0].read_params()["clip"]["steps"] == 7

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.data.captions import Captions
 from lib.data.selection import kept
 from lib.data.store import Split, read_meta
 from lib.errors import EaselError
-from lib.data.captions import Captions
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lib import config
 from lib.errors import EaselError
 
 # Fewest paired seeds for a verdict on a direction: with four, the smallest one-sided sign-flip p is 1/16 > 0.05.
 MINIMUM_SEEDS = 5
 
-STUDIES = ("sjd2", "glu", "dalle_mini", "muse", "kolors", "auraflow", "var")
 SCALES = ("reduced", "paper")
 KINDS = ("direction", "exact", "threshold", "interval", "none", "possible")
 BETTER = ("lower", "higher")
@@ -107,8 +107,22 @@ class Ledger:
     drift: tuple[DriftRule, ...] = field(default=())
 
 
-def load(path: str | Path = "claims.yaml") -> Ledger:
-    """The ledger in `path`.
+def load_all() -> Ledger:
+    """The ledger at the top, with the claims of papers that no study tests yet, and that of every study, as one.
+
+    Raises:
+        EaselError: see `load`; or an id occurs in two of them.
+    """
+    books = [load(), *(load(config.folder(study) / "claims.yaml", study) for study in config.studies())]
+    book = Ledger(
+        *(tuple(entry for one in books for entry in getattr(one, part)) for part in ("claims", "bench", "drift"))
+    )
+    _check_ids(book)
+    return book
+
+
+def load(path: str | Path = "claims.yaml", study: str | None = None) -> Ledger:
+    """The ledger in `path`, that of `study`; without one its claims say themselves whose they would be.
 
     Raises:
         EaselError: no such file, no YAML, or an entry that breaks the rules; the message names the entry.
@@ -124,31 +138,35 @@ def load(path: str | Path = "claims.yaml") -> Ledger:
         raise EaselError(f"Claims ledger {path} is not valid YAML: {error}") from error
 
     _check_fields(document, {"claims": list}, {"bench": list, "drift": list}, str(path))
-    claims = tuple(_claim(entry, index) for index, entry in enumerate(document["claims"], start=1))
+    claims = tuple(_claim(entry, index, study) for index, entry in enumerate(document["claims"], start=1))
     bench = tuple(_requirement(entry, index) for index, entry in enumerate(document.get("bench", ()), start=1))
     rules = tuple(_rule(entry, index) for index, entry in enumerate(document.get("drift", ()), start=1))
+    book = Ledger(claims, bench, rules)
+    _check_ids(book)
+    return book
+
+
+def _check_ids(book: Ledger) -> None:
     seen: set[str] = set()
-    for entry in (*claims, *bench):
+    for entry in (*book.claims, *book.bench):
         if entry.id in seen:
             raise EaselError(f"claim {entry.id}: this id occurs twice; every id names one entry.")
         seen.add(entry.id)
-    return Ledger(claims, bench, rules)
 
 
-def _claim(entry: Any, index: int) -> Claim:
+def _claim(entry: Any, index: int, study: str | None) -> Claim:
     where = _name(entry, "claim", index)
     required = {"id": str, "source": dict, "statement": str, "paper_value": (*VALUE, type(None))}
-    required |= {"unit": (str, type(None)), "test": str, "scale": str, "study": str}
+    required |= {"unit": (str, type(None)), "test": str, "scale": str} | ({} if study else {"study": str})
     _check_fields(entry, required, {"metric": dict, "needs": str}, where)
     _check_fields(entry["source"], {"paper": str, "place": str, "known_from": str}, {}, f"{where}: source")
     _check_choice(entry["source"]["known_from"], KNOWN_FROM, f"{where}: source: known_from")
     _check_choice(entry["scale"], SCALES, f"{where}: scale")
-    _check_choice(entry["study"], STUDIES, f"{where}: study")
     if ("metric" in entry) == ("needs" in entry):
         raise EaselError(f"{where}: give either metric (tested) or needs (not attempted), not both or neither.")
     metric = _metric(entry["metric"], where) if "metric" in entry else None
     plain = {key: value for key, value in entry.items() if key not in ("source", "metric")}
-    return Claim(**plain, source=Source(**entry["source"]), metric=metric)
+    return Claim(**({"study": study} if study else {}), **plain, source=Source(**entry["source"]), metric=metric)
 
 
 def _metric(entry: dict, where: str) -> Metric:

@@ -6,7 +6,8 @@ The bytes depend on the content only, so a re-run that changes nothing leaves Gi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,21 @@ class Number:
         if self.low is None or self.high is None:
             return text
         return f"{text} [{_fixed(self.low, self.digits)}, {_fixed(self.high, self.digits)}]"
+
+
+def interval(entry: Mapping[str, float] | None, digits: int, scale: float = 1.0) -> Number | None:
+    """{"value", "low", "high"} times `scale` as a table cell; an empty one for None."""
+    return entry and Number(*(scale * entry[end] for end in ("value", "low", "high")), digits=digits)
+
+
+def write_all(
+    out: Path, tables: Iterable[tuple[str, Sequence[Mapping[str, Any]], Mapping[str, Any]]], profile: str, **origin: Any
+) -> None:
+    """Writes (name, rows, options of `write`) of every table that has rows into a new folder."""
+    shutil.rmtree(out, ignore_errors=True)
+    for name, rows, options in tables:
+        if rows:
+            write(out / name, rows, **({"source": f"Profile {profile}."} | dict(options)), **origin)
 
 
 def write(

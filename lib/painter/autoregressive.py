@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.metering.flops_autoregressive import eagle_flops, medusa_flops, predict_flops, prefix_flops
-from lib.metering.meter import Meter
 from lib.decoding import decoders, lantern, noise_levels
 from lib.decoding.history import accepted_lengths, added, changes
 from lib.decoding.noise import RowRandom
+from lib.metering.flops_autoregressive import eagle_flops, medusa_flops, predict_flops, prefix_flops
+from lib.metering.meter import Meter
 from lib.models import drafters, vqgan
 from lib.models.autoregressive import Autoregressive
 from lib.models.autoregressive_predictor import AutoregressivePredictor, Sampling

@@ -1,4 +1,4 @@
-"""Runs one stage: `python -m lib.pipeline <stage> [<item of its matrix>]`."""
+"""Runs one stage: `python -m lib.pipeline <stage> [<item of its matrix>]`; those of a study are <study>/<stage>."""
 
 import importlib
 import os
@@ -17,13 +17,14 @@ def main(arguments: list[str]) -> None:
     if len(arguments) not in (1, 2):
         raise EaselError("usage: python -m lib.pipeline <stage> [<item of its matrix>]")
     name, item = arguments[0], "".join(arguments[1:])
-    specs = stage.pipeline_file()["stages"]
+    specs = stage.specs()
     if name not in specs:
         raise EaselError(f"no stage '{name}' in dvc.yaml; there are {', '.join(specs)}.")
-    items = stage.items_of(specs[name])
+    items = stage.items_of(name, specs[name])
+    study, _, program = name.rpartition("/")
     if item not in (items or [""]):
         raise EaselError(f"stage {name} takes " + (f"one of {', '.join(items)}." if items else "no item."))
-    params = config.load()
+    params = config.load(study)
     use_cores(params.threads)
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in specs[name].get("outs", [])]
     filled = [out.replace("${profile}", params.profile).replace("${item.item}", item) for out in outs]
@@ -31,7 +32,9 @@ def main(arguments: list[str]) -> None:
     # Of processes that train together (lib/training/mesh.py) the first writes outputs; it knows when they are whole.
     first = os.environ.get("JAX_PROCESS_ID", "0") == "0"
     with stage.record(full_name, filled) if first else nullcontext():
-        importlib.import_module(f"lib.pipeline.{name}").run(params, *arguments[1:])
+        importlib.import_module(f"studies.{study}.code.{program}" if study else f"lib.pipeline.{name}").run(
+            params, *arguments[1:]
+        )
     if first:
         stage.forget_checkpoints(full_name)
 

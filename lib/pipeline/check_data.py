@@ -9,8 +9,6 @@ from pathlib import Path
 
 from lib import config, config_tree
 from lib.data import manifest
-from lib.data.encoded import chosen_languages
-from lib.data.store import read_meta
 from lib.pipeline.sources import imports, module_path
 
 DATA = Path("data")
@@ -26,8 +24,6 @@ def run(params: config.Params) -> None:
         EaselError: a file differs; the message says which, and whether parameters, code or the platform changed. Or
             there are no captions in a language.
     """
-    for wanted in (*params.dalle_mini.languages.values(), params.autoregressive.languages):
-        chosen_languages(wanted, read_meta(DATA)["languages"])
     now = identity(params, manifest.check_manifest(DATA))
     applies = PINNED.is_file() and manifest.read_pinned(PINNED)["params"] == now["params"]
     if applies:

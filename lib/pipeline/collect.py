@@ -1,17 +1,13 @@
-"""Stage collect: the numbers of all stages, and the few pictures that figures show → results/<profile>/.
+"""Stage collect: the bench's numbers → results/<profile>/.
 
 What is collected is listed here; nothing is globbed, so a leftover of an older run can never slip in.
 """
 
-import shutil
 from pathlib import Path
-
-import numpy as np
 
 from lib.config import Params
 from lib.data.store import Split, read_meta, write_json
 from lib.evidence.results import read
-from lib.evidence.strips import write_strip
 
 DATA = Path("data")
 REPORTS = {
@@ -22,25 +18,16 @@ REPORTS = {
     "coarse_tokenizer": "build/tokenizer/coarse/metrics.json",
     "tokens": "build/tokens/fine/report.json",
     "coarse_tokens": "build/tokens/coarse/report.json",
-    "dalle_mini_search": "build/dalle_mini_search/metrics.json",
-    "dalle_mini": "build/evaluation/metrics.json",
 }
-TRAININGS, NAMES = Path("build/dalle_mini"), ("both", "english")
-PICTURES = Path("build/evaluation/pictures")
 
 
 def run(params: Params) -> None:
-    """Copies the reports and turns the picture arrays into PNG strips."""
+    """Copies the reports and describes the data."""
     out = params.results
-    shutil.rmtree(out / "pictures", ignore_errors=True)
-    (out / "pictures").mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     write_json(out / "data.json", describe_data() | {"check": read("build/data_check.json")})
     for name, report in REPORTS.items():
         write_json(out / f"{name}.json", read(report))
-    write_json(out / "dalle_mini_training.json", {name: read(TRAININGS / name / "metrics.json") for name in NAMES})
-    write_json(out / "pictures" / "texts.json", read(PICTURES / "texts.json"))
-    for array in sorted(PICTURES.glob("*.npy")):
-        write_strip(out / "pictures" / f"{array.stem}.png", np.load(array))
 
 
 def describe_data() -> dict:

@@ -1,58 +1,93 @@
-"""Stage sources: which modules every other stage needs, read from their imports → build/sources/<program>.txt.
+"""Stage sources: which modules every other stage needs, read from their imports → build/sources/<study>/<stage>.txt.
+
+    python -m lib.pipeline.sources [<study>]
 
 A stage that depends on too few modules gives stale results; one that depends on whole folders retrains after an edit
-next door. So a stage depends on the list of what its program, a module beside this one or a notebook, imports, with
-hashes: this stage runs after every edit, which takes a second, and then those run whose lists have changed.
-`sha256sum -c` reads the lists.
+next door. So a stage depends on the list of what its program, a module of lib/pipeline or of a study, or a notebook,
+imports, with hashes: this stage runs after every edit, which takes a second, and then those run whose lists have
+changed. The hashes are of what a module does: its source without comments, docstrings and blank lines.
 """
 
 import ast
 import hashlib
+import io
 import json
 import shutil
+import sys
+import tokenize
 from functools import cache
 from pathlib import Path
 
-from lib.config import Params
+from lib.config import folder
+from lib.errors import command_line
+from lib.pipeline.stage import pipeline_file
 
-PIPELINE, NOTEBOOKS, OUT = Path("lib/pipeline"), Path("notebooks"), Path("build/sources")
+PIPELINE, OUT = Path("lib/pipeline"), Path("build/sources")
 # Modules that cannot change a result: they read configuration (whose values are tracked), print, or start things.
-PLUMBING = {
-    *("lib.config", "studies.glu.settings", "studies.sjd2.settings", "lib.config_tree", "lib.errors", "lib.hardware"),
-    *("lib.pipeline.stage", "lib.run", "lib.progress"),
-}
+PLUMBING = {"lib.config", "lib.config_tree", "lib.errors", "lib.pipeline.stage", "lib.progress", "lib.run"}
 LOCK = Path("requirements.lock")
 
 
-def run(params: Params) -> None:
-    """Writes the list of every program that a stage can run."""
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
-    for path in [*sorted(PIPELINE.glob("[a-z]*.py")), *sorted(NOTEBOOKS.glob("*.ipynb"))]:
-        lines = [f"{hashlib.sha256(source.read_bytes()).hexdigest()}  {source}\n" for source in needed(path)]
-        (OUT / f"{path.stem}.txt").write_text("".join(lines), encoding="utf-8")
+def run(study: str) -> None:
+    """Writes the list of every program that the stages of a study run; of the bench's, if it is ""."""
+    out = OUT / (study or "bench")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    commands = [spec["cmd"].split() for spec in pipeline_file(folder(study) / "dvc.yaml")["stages"].values()]
+    notebooks = [Path(words[-1]) for words in commands if "lib.run" in words]
+    for program in [*(folder(study) / "code" if study else PIPELINE).glob("[a-z]*.py"), *notebooks]:
+        lines = [f"{digest(source)}  {source}\n" for source in needed(program)]
+        name = program.name if program.suffix == ".ipynb" else program.stem
+        (out / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def needed(program: Path) -> list[Path]:
-    """Source files that a module of lib/pipeline or a notebook depends on, the environment's lock among them."""
+    """Source files that a stage's module or a notebook depends on, the environment's lock among them."""
     if program.suffix == ".ipynb":
-        modules = _lib_imports(ast.parse(notebook_source(program)))
+        modules = _own_imports(ast.parse(notebook_source(program)))
     else:
-        modules = {f"lib.pipeline.{program.stem}"}
+        modules = {".".join(program.with_suffix("").parts)}
     closure = set().union(*(imports(module) for module in modules))
     return [*sorted(module_path(module) for module in closure), LOCK]
 
 
 def imports(module: str) -> set[str]:
-    """All modules of `lib` that `module` needs, itself included, plumbing left out."""
+    """All modules of this repository that `module` needs, itself included, plumbing left out."""
     found: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
         if name not in found and name not in PLUMBING:
             found.add(name)
-            waiting.extend(_lib_imports(_tree(name)))
+            waiting.extend(_own_imports(_tree(name)))
     return found
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file; of a module, of what it does."""
+    text = path.read_bytes()
+    return hashlib.sha256(essence(text.decode()).encode() if path.suffix == ".py" else text).hexdigest()
+
+
+def essence(source: str) -> str:
+    """A module's source without comments, docstrings, blank lines and spaces at the ends of lines.
+
+    Cut from the text, not printed from the tree, so that every version of Python gives the same.
+    """
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    scopes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, scopes) and ast.get_docstring(node, clean=False) is not None:
+            text = node.body[0]
+            # In place of the docstring stands what may stand alone: a body must not become empty.
+            lines[text.lineno - 1 : text.end_lineno] = [" " * text.col_offset + "..."] + [""] * (
+                text.end_lineno - text.lineno
+            )
+    return "\n".join(line.rstrip() for line in lines if line.strip() and line.strip() != "...")
 
 
 @cache
@@ -60,8 +95,8 @@ def _tree(module: str) -> ast.Module:
     return ast.parse(module_path(module).read_text(encoding="utf-8"))
 
 
-def _lib_imports(tree: ast.Module) -> set[str]:
-    """Modules of `lib` that the source names in an import, wherever it stands."""
+def _own_imports(tree: ast.Module) -> set[str]:
+    """Modules of `lib` and `studies` that the source names in an import, wherever it stands."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -70,7 +105,7 @@ def _lib_imports(tree: ast.Module) -> set[str]:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if module_path(name).is_file() else node.module for name in inner}
     # A package's __init__.py holds a docstring only, so importing it changes nothing.
-    return {name for name in found if name.startswith("lib.") and not Path(*name.split(".")).is_dir()}
+    return {name for name in found if name.startswith(("lib.", "studies.")) and not Path(*name.split(".")).is_dir()}
 
 
 def notebook_source(path: Path) -> str:
@@ -83,3 +118,13 @@ def module_path(module: str) -> Path:
     """lib.text → lib/text.py; a package → its __init__.py."""
     path = Path(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@command_line
+def main(arguments: list[str]) -> None:
+    """Command line."""
+    run("".join(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

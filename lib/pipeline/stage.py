@@ -34,9 +34,9 @@ class Training:
 
 def training(name: str, params: config.Params, item: str = "") -> Training:
     """Checkpoint and fingerprint of a stage, or of one item of its matrix: all that dvc.yaml says it depends on."""
-    spec = pipeline_file()["stages"][name]
+    spec = specs()[name]
     digest = hashlib.sha256(item.encode())
-    for key in (key.replace("${item.item}", item) for key in _parameters(spec)):
+    for key in (key.replace("${item.item}", item) for key in parameters(spec)):
         digest.update(json.dumps([key, config_tree.plain(value_at(params, key))], sort_keys=True).encode())
     for dependency in sorted(spec["deps"]):
         digest.update(f"{dependency} {_content(Path(dependency))}".encode())
@@ -44,10 +44,10 @@ def training(name: str, params: config.Params, item: str = "") -> Training:
     return Training(CHECKPOINTS / full_name(name, item) / f"{fingerprint[:16]}.safetensors", fingerprint)
 
 
-def _parameters(spec: Mapping) -> list[str]:
-    """The parameters that a stage depends on; in a shadow dvc.yaml says in which file they are."""
-    entries = spec["params"]
-    return next(iter(entries[0].values())) if isinstance(entries[0], Mapping) else entries
+def parameters(spec: Mapping) -> list[str]:
+    """The parameters that a stage depends on, whichever file dvc.yaml says they are in."""
+    entries = [[entry] if isinstance(entry, str) else next(iter(entry.values())) for entry in spec.get("params", [])]
+    return [key for keys in entries for key in keys]
 
 
 def value_at(params: config.Params, key: str) -> Any:
@@ -58,22 +58,35 @@ def value_at(params: config.Params, key: str) -> Any:
 
 
 def full_name(name: str, item: str = "") -> str:
-    """What DVC calls a stage, or one item of a stage's matrix: train_dalle_mini@english."""
+    """A stage, or one item of its matrix: dalle_mini/train@english."""
     return f"{name}@{item}" if item else name
 
 
+def address(name: str, item: str = "") -> str:
+    """What `dvc repro` calls it: studies/dalle_mini/dvc.yaml:train@english."""
+    study, _, stage = name.rpartition("/")
+    return full_name(f"{config.folder(study) / 'dvc.yaml'}:{stage}" if study else stage, item)
+
+
+def specs() -> dict[str, dict]:
+    """Every stage: those of the dvc.yaml at the top under their names, those of a study as <study>/<name>."""
+    return {
+        f"{study}/{name}" if study else name: spec
+        for study in ("", *config.studies())
+        for name, spec in pipeline_file(config.folder(study) / "dvc.yaml")["stages"].items()
+    }
+
+
 def all_names() -> list[str]:
-    """Every stage of dvc.yaml and every item of the ones with a matrix, in order."""
-    return [
-        full_name(name, item) for name, spec in pipeline_file()["stages"].items() for item in items_of(spec) or [""]
-    ]
+    """Every stage and every item of the ones with a matrix, in order."""
+    return [full_name(name, item) for name, spec in specs().items() for item in items_of(name, spec) or [""]]
 
 
-def items_of(spec: Mapping) -> list[str]:
-    """The items of a stage's matrix, [] if it has none; a list of params.yaml where that says ${section.key}."""
+def items_of(name: str, spec: Mapping) -> list[str]:
+    """The items of a stage's matrix, [] if it has none; a list of its params.yaml where that says ${section.key}."""
     items = spec.get("matrix", {}).get("item", [])
     if isinstance(items, str):
-        tree = config_tree.read_yaml(config.parameters_file())
+        tree = config_tree.read_yaml(config.parameters_file(name.rpartition("/")[0]))
         for key in items.removeprefix("${").removesuffix("}").split("."):
             tree = tree[key]
         return tree
@@ -85,8 +98,8 @@ def forget_checkpoints(name: str) -> None:
     shutil.rmtree(CHECKPOINTS / name, ignore_errors=True)
 
 
-def pipeline_file(path: str = "dvc.yaml") -> dict:
-    """dvc.yaml as a dict."""
+def pipeline_file(path: str | Path = "dvc.yaml") -> dict:
+    """A dvc.yaml as a dict."""
     return config_tree.read_yaml(path)
 
 
@@ -110,7 +123,8 @@ def record(name: str, outs: list[str]) -> Iterator[None]:
     yield
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     disk = sum(file.stat().st_size for out in outs for file in _files(Path(out)))
-    RECORDS.mkdir(parents=True, exist_ok=True)
+    path = RECORDS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     entry = {
         "stage": name,
         "minutes": (time.monotonic() - started) / 60,
@@ -118,7 +132,7 @@ def record(name: str, outs: list[str]) -> Iterator[None]:
         "disk_mb": disk / 1e6,
         "machine": machine(),
     }
-    (RECORDS / f"{name}.json").write_text(json.dumps(entry, indent=1) + "\n")
+    path.write_text(json.dumps(entry, indent=1) + "\n")
 
 
 def _files(path: Path) -> list[Path]:

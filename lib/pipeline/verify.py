@@ -6,7 +6,6 @@ from pathlib import Path
 from lib.config import Params
 from lib.evidence import drift, ledger, verdicts
 
-CLAIMS = Path("claims.yaml")
 REFERENCE = Path("results/reference")
 
 
@@ -18,7 +17,7 @@ def run(params: Params) -> None:
     """
     measured, out = params.results, params.results / "verdicts"
     shutil.rmtree(out, ignore_errors=True)
-    book = ledger.load(CLAIMS)
+    book = ledger.load_all()
     judgements = verdicts.judge(book.claims, measured)
     verdicts.write(judgements, verdicts.judge_bench(book.bench, measured), out)
     drift.check(measured, REFERENCE / f"{params.profile}.json", out, rules=book.drift)

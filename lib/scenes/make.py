@@ -16,12 +16,12 @@ import numpy as np
 from lib.data.manifest import write_manifest
 from lib.data.store import clear, write_meta, write_prompts, write_split
 from lib.errors import EaselError
+from lib.progress import Progress
 from lib.scenes.captions import chinese, english, random_statements
 from lib.scenes.draw import draw
 from lib.scenes.prompts import random_prompts
 from lib.scenes.scene import Dice, Scene, random_scene, split_of
 from lib.scenes.vocabulary import BACKGROUNDS, GRID, LANGUAGES, TEXTURES
-from lib.progress import Progress
 
 SPLITS = ("train", "val", "test", "heldout")
 LARGE = 2 * GRID

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from studies.sjd2.settings import DescentParams
-from lib.models.autoregressive import Autoregressive
 from lib.data.captions import Captions, check_tokens
+from lib.models.autoregressive import Autoregressive
 from lib.training.descent import Descent, autocast, products
+from lib.training.settings import DescentParams
 from lib.weights.torch_state import load_module, module_arrays
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from lib.data.captions import Captions, check_tokens
 from lib.errors import EaselError
 from lib.models.dalle_mini import DalleMini
-from lib.weights import jax_state
-from lib.data.captions import Captions, check_tokens
 from lib.training.mesh import copied, gather, make_mesh, own_rows, place, shardings, split_rows
+from lib.weights import jax_state
 
 
 class DalleMiniTrainee:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from studies.sjd2.settings import DescentParams
 from lib.hardware import has_fast_bf16
 from lib.training.muon import Muon
+from lib.training.settings import DescentParams
 from lib.weights.torch_state import load_optimizer, optimizer_arrays
 
 BETAS = 0.9, 0.95  # of AdamW

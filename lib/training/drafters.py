@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from studies.sjd2.settings import DraftersParams
+from lib.data.captions import Captions
 from lib.models.autoregressive import Autoregressive
 from lib.models.drafters import Eagle, Medusa
 from lib.training.autoregressive import Batches
-from lib.data.captions import Captions
 from lib.training.descent import Descent, autocast, products
+from lib.training.settings import DraftersParams
 from lib.weights.torch_state import generator, load_module, module_arrays
 
 

@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from studies.sjd2.settings import DraftTuningParams
+from lib.data.captions import Captions
 from lib.models.autoregressive import Autoregressive, with_levels
 from lib.training.autoregressive import AutoregressiveTrainee
-from lib.data.captions import Captions
 from lib.training.descent import autocast
+from lib.training.settings import DraftTuningParams
 from lib.weights.torch_state import generator
 
 

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from lib.errors import EaselError
-from lib.weights import checkpoint as checkpoints
-from lib.training.order import BatchOrder
 from lib.progress import Progress
+from lib.training.order import BatchOrder
+from lib.weights import checkpoint as checkpoints
 
 
 class Trainee(Protocol):

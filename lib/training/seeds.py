@@ -24,9 +24,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from lib.errors import EaselError
 from lib.models.dalle_mini import DalleMini
 from lib.models.layout import DalleMiniConfig
-from lib.weights import jax_state
 from lib.training.optimizers import ADAM_B2, CLIP, schedule
 from lib.training.order import BatchOrder
+from lib.weights import jax_state
 
 SEEDS = PartitionSpec("seeds")  # every array that a run owns has the seeds on axis 0
 MEASURED = ("losses", "curve", "cpu_seconds")  # what a trainee keeps of its way

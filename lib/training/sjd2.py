@@ -33,12 +33,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from studies.sjd2.settings import Sjd2Params
+from lib.data.captions import Captions
 from lib.decoding import noise_levels
 from lib.models.autoregressive import Autoregressive, with_levels
 from lib.training.autoregressive import AutoregressiveTrainee
-from lib.data.captions import Captions
 from lib.training.descent import autocast
+from lib.training.settings import Sjd2Params
 from lib.weights.torch_state import generator
 
 

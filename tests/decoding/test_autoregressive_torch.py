@@ -2,9 +2,9 @@
 
 import torch
 
-from lib.decoding.toy_chain import ToyNetwork, p_value
 from lib.decoding import autoregressive
 from lib.decoding.noise import RowRandom
+from lib.decoding.toy_chain import ToyNetwork, p_value
 from tests.decoding.toy_chain import (
     assert_greedy,
     assert_not_its_law,

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from lib.decoding.toy_chain import ToyNetwork
-from studies.sjd2.settings import DecoderName
 from lib.decoding import decoders, jacobi
 from lib.decoding.history import accepted_lengths, added, changes
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded
+from lib.decoding.toy_chain import ToyNetwork
 from lib.errors import EaselError
+from studies.sjd2.code.settings import DecoderName
 
 
 def test_the_configuration_names_all_decoders():

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from lib.decoding.toy_chain import ToyDrafter, ToyNetwork
 from lib.decoding import eagle, lantern
 from lib.decoding.noise import RowRandom
+from lib.decoding.toy_chain import ToyDrafter, ToyNetwork
 from lib.errors import EaselError
 from tests.decoding.toy_chain import assert_not_its_law, assert_rows_do_not_depend_on_their_batch
 

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from lib.decoding.toy_chain import HIDDEN, ToyHeads, ToyNetwork
 from lib.decoding import medusa
 from lib.decoding.noise import RowRandom
+from lib.decoding.toy_chain import HIDDEN, ToyHeads, ToyNetwork
 from tests.decoding.toy_chain import (
     assert_follows_law,
     assert_greedy,

@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 import torch
 
-from lib.decoding.toy_chain import ToyNetwork
 from lib.decoding import sjd
 from lib.decoding.noise import RowRandom
 from lib.decoding.speculative import sampled
+from lib.decoding.toy_chain import ToyNetwork
 from lib.errors import EaselError
 from tests.decoding.toy_chain import (
     assert_follows_law,

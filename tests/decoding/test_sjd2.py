@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 import torch
 
-from lib.decoding.toy_chain import ToyNetwork
 from lib.decoding import autoregressive, sjd2
 from lib.decoding.noise import RowRandom
 from lib.decoding.noise_levels import levels
+from lib.decoding.toy_chain import ToyNetwork
 from lib.errors import EaselError
 from tests.decoding.toy_chain import (
     assert_follows_law,

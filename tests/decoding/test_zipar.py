@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from lib.decoding.toy_chain import ToyNetwork
 from lib.decoding import autoregressive, zipar
 from lib.decoding.noise import RowRandom
+from lib.decoding.toy_chain import ToyNetwork
 from lib.errors import EaselError
 from tests.decoding.toy_chain import assert_not_its_law, assert_rows_do_not_depend_on_their_batch, check_cost
 

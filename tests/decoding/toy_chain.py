@@ -2,9 +2,9 @@
 
 import torch
 
-from lib.decoding.toy_chain import p_value, total_variation, total_variation_by_chance
 from lib.decoding import autoregressive
 from lib.decoding.noise import RowRandom
+from lib.decoding.toy_chain import p_value, total_variation, total_variation_by_chance
 
 
 def assert_follows_law(network, decode, pictures=6000):

@@ -108,12 +108,12 @@ def longer(smoke):
     settings = ["tokenizer.fine.steps=900", "dalle_mini.tokens=fine", "dalle_mini.steps.both=2400"]
     answer = call("python", "-m", "lib.profile", "smoke", "--set", *settings, cwd=REPOSITORY)
     shadow = REPOSITORY / answer.stdout.strip()
-    call("dvc", "repro", "train_dalle_mini@both", cwd=shadow)
+    call("dvc", "repro", "dalle_mini/train@both", cwd=shadow)
     return shadow
 
 
 @pytest.mark.parametrize(
-    ("stage", "folder"), [("train_tokenizer@fine", "tokenizer/fine"), ("train_dalle_mini@both", "dalle_mini/both")]
+    ("stage", "folder"), [("train_tokenizer@fine", "tokenizer/fine"), ("dalle_mini/train@both", "dalle_mini/both")]
 )
 def test_killed_training_resumes_to_the_same_result(longer, stage, folder):
     out = longer / "build" / folder
@@ -136,7 +136,7 @@ def test_killed_training_resumes_to_the_same_result(longer, stage, folder):
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert not (out / "metrics.json").exists()
-    printed = call("dvc", "repro", "--no-run-cache", "train_dalle_mini@both", cwd=longer).stdout
+    printed = call("dvc", "repro", "--no-run-cache", "dalle_mini/train@both", cwd=longer).stdout
     resumed = re.search(rf"\[{stage.split('@')[0]}\] resumes at step (\d+) of (\d+)", printed)
     assert resumed and 0 < int(resumed[1]) < int(resumed[2]), "not killed in the middle"
     assert printed.count("Running stage") == 1, "stages after it saw another result"

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from studies.sjd2.settings import DescentParams, DraftersParams
+from lib.data.captions import Captions
 from lib.errors import EaselError
 from lib.models import drafters
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig
 from lib.models.autoregressive_predictor import AutoregressivePredictor, Sampling, in_copies
 from lib.models.drafters import Eagle, EagleDrafter, Medusa, MedusaHeads
-from lib.data.captions import Captions
 from lib.training.drafters import DrafterTrainee, overlap
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
+from lib.training.settings import DescentParams, DraftersParams
 from lib.weights.torch_state import generator
 from tests.models.tiny_autoregressive import shaken
 

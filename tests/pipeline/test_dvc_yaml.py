@@ -72,8 +72,8 @@ def test_every_stage_module_is_in_the_pipeline():
     ("arguments", "message"),
     [
         ([], "usage"),
-        (["train_dalle_mini"], "takes one of both, english"),
-        (["train_dalle_mini", "german"], "takes one of both, english"),
+        (["dalle_mini/train"], "takes one of both, english"),
+        (["dalle_mini/train", "german"], "takes one of both, english"),
         (["train_text", "both"], "takes no item"),
         (["encod"], "no stage 'encod'"),
     ],
@@ -101,9 +101,9 @@ def test_of_several_processes_the_first_forgets_checkpoints_and_records_the_cost
 
 
 def test_names_of_matrix_stages_are_those_of_dvc():
-    assert {"train_text", "train_dalle_mini@both", "train_dalle_mini@english"} <= set(stage.all_names())
-    assert "train_glu_variants@swiglu" in stage.all_names()  # from a list of params.yaml
-    assert "train_dalle_mini" not in stage.all_names()
+    assert {"train_text", "dalle_mini/train@both", "dalle_mini/train@english"} <= set(stage.all_names())
+    assert "glu/train_variants@swiglu" in stage.all_names()  # from a list of params.yaml
+    assert "dalle_mini/train" not in stage.all_names()
 
 
 @pytest.fixture

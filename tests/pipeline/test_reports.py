@@ -152,7 +152,7 @@ def test_pinned_costs_and_the_readme_come_from_the_run(params):
     costs = Path("results/runtimes.md").read_text()
     assert "train_tokenizer" in costs and "all" in costs
     frame = pd.read_csv("results/runtimes.csv", index_col="stage")
-    blocks = frame[frame.index.str.startswith("train_glu_variants@")]
+    blocks = frame[frame.index.str.startswith("glu/train_variants@")]
     assert len(blocks) == 8 and frame.loc["GLU, the eight blocks", "asked, at most (min)"] == 30
     assert frame.loc["GLU, the eight blocks", "disk (MB)"] == pytest.approx(blocks["disk (MB)"].sum())
     pin.write_readme(found.results / "tables")

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from studies.sjd2.settings import DescentParams
+from lib.data.captions import Captions
 from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
 from lib.training.autoregressive import AutoregressiveTrainee, Batches
-from lib.data.captions import Captions
 from lib.training.descent import share
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
+from lib.training.settings import DescentParams
 from lib.weights.torch_state import generator
 
 CONFIG = AutoregressiveConfig(

@@ -6,12 +6,12 @@ import pytest
 
 from lib.errors import EaselError
 from lib.models import dalle_mini
-from lib.weights import jax_state
 from lib.training.dalle_mini import Captions, DalleMiniTrainee, evaluate, loss_and_gradients
 from lib.training.loop import fit
 from lib.training.mesh import make_mesh
 from lib.training.optimizers import optimizer as make_optimizer
 from lib.training.order import BatchOrder
+from lib.weights import jax_state
 
 CONFIG = dalle_mini.DalleMiniConfig(
     text_vocabulary=30,

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from studies.sjd2.settings import DescentParams, DraftTuningParams
+from lib.data.captions import Captions
 from lib.decoding import autoregressive, jacobi
 from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive, nats
 from lib.models.autoregressive_predictor import AutoregressivePredictor
-from lib.data.captions import Captions
 from lib.training.drafts import DraftTrainee, drafts, first_drafts, noise_behind
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
+from lib.training.settings import DescentParams, DraftTuningParams
 from lib.weights.torch_state import generator
 from tests.models.tiny_autoregressive import NETWORK, shaken
 

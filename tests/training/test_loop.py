@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lib.errors import EaselError
-from lib.weights import checkpoint
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
+from lib.weights import checkpoint
 
 
 class Walk:

@@ -19,11 +19,11 @@ from jax.sharding import AxisType, PartitionSpec
 from lib.errors import EaselError
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig, Layout
-from lib.weights import checkpoint
 from lib.training import mesh
 from lib.training.dalle_mini import Captions, DalleMiniTrainee, evaluate
 from lib.training.muon_jax import orthogonalise
 from lib.training.optimizers import optimizer
+from lib.weights import checkpoint
 
 ROOT = Path(__file__).parents[2]
 STEPS, BATCH = 4, 8

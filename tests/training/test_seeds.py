@@ -8,9 +8,9 @@ import pytest
 from lib.errors import EaselError
 from lib.models import dalle_mini
 from lib.models.layout import BLOCKS, DalleMiniConfig, Layout, matched_width
-from lib.weights import jax_state
 from lib.training import seeds as paired
 from lib.training.loop import fit
+from lib.weights import jax_state
 
 SEEDS = [3, 8]
 RECIPE = paired.Recipe(steps=4, batch_size=4, learning_rate=1e-2, warmup=0.25, decay=0.5, averaging=0.5)

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from studies.sjd2.settings import DescentParams, Sjd2Params
+from lib.data.captions import Captions
 from lib.decoding import noise_levels
 from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
-from lib.data.captions import Captions
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
+from lib.training.settings import DescentParams, Sjd2Params
 from lib.training.sjd2 import Sjd2Trainee, draw_levels, losses_under_noise, nats_per_level
 from lib.weights.torch_state import generator
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from lib import config
-from studies.dalle_mini import benchmark as bench
 from lib.metering.flops import forward_flops, training_flops
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig, Layout
 from lib.text import TextTokenizer
 from lib.training.dalle_mini import mean_loss
+from studies.dalle_mini.code import benchmark as bench
 
 TINY = DalleMiniConfig(
     text_vocabulary=9,
@@ -92,4 +92,4 @@ def test_a_tiny_network_is_measured_and_written(tmp_path, monkeypatch):
 
 def test_arguments_are_refused(capsys):
     assert bench.main(["fast"]) == 2
-    assert "usage: python -m studies.dalle_mini.benchmark" in capsys.readouterr().err
+    assert "usage: python -m studies.dalle_mini.code.benchmark" in capsys.readouterr().err

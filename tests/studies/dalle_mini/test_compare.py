@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lib.evidence import ledger, provenance, results, verdicts
-from studies.dalle_mini import compare
+from studies.dalle_mini.code import compare
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
     top = tmp_path_factory.mktemp("compare")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(top)
-        for name in ("requirements.lock", "studies/dalle_mini/compare.py"):
+        for name in ("requirements.lock", "studies/dalle_mini/code/compare.py"):
             (top / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPOSITORY / name, top / name)
         params = SimpleNamespace(results=Path("results/laptop"))

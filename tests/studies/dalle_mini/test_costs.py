@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.errors import EaselError
-from studies.dalle_mini import costs
-from studies.dalle_mini.costs import TPU_V3_8, Accelerator, FirstMiniRun, Range
+from studies.dalle_mini.code import costs
+from studies.dalle_mini.code.costs import TPU_V3_8, Accelerator, FirstMiniRun, Range
 
 positive = st.floats(1e-3, 1e6)
 share = st.floats(0, 1)

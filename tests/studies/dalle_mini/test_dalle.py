@@ -8,8 +8,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib.errors import EaselError
-from studies.dalle_mini import dalle
-from studies.dalle_mini.dalle import DalleConfig, FirstMiniConfig
+from studies.dalle_mini.code import dalle
+from studies.dalle_mini.code.dalle import DalleConfig, FirstMiniConfig
 
 TINY = DalleConfig(layers=3, heads=2, head_width=4, text_vocabulary=11, text_length=5, codes=7, image_side=4, kernel=3)
 TINY_MINI = FirstMiniConfig(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lib.evidence import ledger, results, verdicts
-from studies.dalle_mini import evaluate as stage
+from studies.dalle_mini.code import evaluate as stage
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("single_object", "counting", "colours", "position", "heldout")

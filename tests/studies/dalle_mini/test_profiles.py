@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lib import config, config_tree
 from lib.models.dalle_mini_original import count_parameters, original_config, read_config
-from studies.dalle_mini.train import model_config
+from studies.dalle_mini.code.train import model_config
 
 REPOSITORY = Path(__file__).parent.parent.parent
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lib import config
 from lib.data.prompts import first_of_each_category
-from studies.dalle_mini.sample import plan
+from studies.dalle_mini.code.sample import plan
 
 REPOSITORY = Path(__file__).parent.parent.parent
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lib.errors import EaselError
-from studies.glu import comparison
 from lib.models.layout import BLOCKS
+from studies.glu.code import comparison
 
 
 def test_the_paper_has_the_eight_blocks_and_its_own_best():
@@ -34,7 +34,9 @@ def test_rank_correlation_with_the_papers_order():
     ours = {block: [row.long, row.long + 1] for block, row in comparison.PAPER.items()}
     assert comparison.rank_correlation(ours, "long") == {"mean": pytest.approx(1), "by_seed": pytest.approx([1, 1])}
     reverse = {block: [-row.long, row.long] for block, row in comparison.PAPER.items()}
-    assert comparison.rank_correlation(reverse | {"relu": [-1.677, 1.6771]}, "long")["by_seed"] == pytest.approx([-1, 1])
+    assert comparison.rank_correlation(reverse | {"relu": [-1.677, 1.6771]}, "long")["by_seed"] == pytest.approx(
+        [-1, 1]
+    )
 
 
 def test_the_better_of_gelu_and_swish_stands_against_relu():

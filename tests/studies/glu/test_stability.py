@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from studies.glu.stability import WINDOW, lost, spikes
+from studies.glu.code.stability import WINDOW, lost, spikes
 
 
 def falling(steps=100):

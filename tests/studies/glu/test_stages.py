@@ -6,18 +6,25 @@ import numpy as np
 import pytest
 
 from lib import config_tree
-from studies.glu.settings import (GluCostParams, GluSearchParams, GluSetting, GluTextParams, GluVariantsParams, ReportSwitchesParams, changed)
 from lib.errors import EaselError
-from studies.glu import tables
 from lib.models import dalle_mini
 from lib.models.layout import BLOCKS, DalleMiniConfig, Layout, matched_width
-from studies.glu import evaluate
-from studies.glu.search import power
 from lib.pipeline.stage import Training
-from studies.glu.train_text import span_network
-from studies.glu.train_variants import recipe_of, thinned
-from studies.glu.train_switches import described, final, layout_of, unigram_nats
-from studies.glu.tasks import SpanTask
+from studies.glu.code import evaluate, tables
+from studies.glu.code.search import power
+from studies.glu.code.settings import (
+    GluCostParams,
+    GluSearchParams,
+    GluSetting,
+    GluTextParams,
+    GluVariantsParams,
+    ReportSwitchesParams,
+    changed,
+)
+from studies.glu.code.tasks import SpanTask
+from studies.glu.code.train_switches import described, final, layout_of, unigram_nats
+from studies.glu.code.train_text import span_network
+from studies.glu.code.train_variants import recipe_of, thinned
 
 SETTING = GluSetting(
     tokens="coarse",

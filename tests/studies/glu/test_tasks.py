@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from lib.errors import EaselError
 from lib.data.captions import Captions
-from studies.glu.tasks import ImageTask, SpanTask, compressed_nats, stretches, unigram_entropy
+from lib.errors import EaselError
+from studies.glu.code.tasks import ImageTask, SpanTask, compressed_nats, stretches, unigram_entropy
 
 VOCABULARY = 50
 

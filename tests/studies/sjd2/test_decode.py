@@ -1,4 +1,4 @@
-"""Stage decode_pictures on networks of a few weights."""
+"""Stage sjd2/decode on networks of a few weights."""
 
 import json
 import math
@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from lib import config_tree
-from studies.sjd2.settings import DecodingGroupParams, DecodingParams
 from lib.data import store
 from lib.errors import EaselError
 from lib.models import autoregressive, drafters, vqgan
@@ -18,9 +17,10 @@ from lib.models.autoregressive import Autoregressive, nats, with_levels
 from lib.models.drafters import Eagle, Medusa
 from lib.models.vqgan import VQGAN
 from lib.painter.autoregressive import Sampler, row_seeds
-from studies.sjd2 import decode
 from lib.text import MINIMUM, TextTokenizer
 from lib.weights.torch_state import generator
+from studies.sjd2.code import decode
+from studies.sjd2.code.settings import DecodingGroupParams, DecodingParams
 from tests.models.tiny_autoregressive import NETWORK, shaken
 
 CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square"]
@@ -77,7 +77,7 @@ def folder(tmp_path_factory):
 def workplace(folder, tmp_path, monkeypatch):
     """There, with checkpoints and results of its own."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(decode_pictures, "OUT", tmp_path / "decoded")
+    monkeypatch.setattr(decode, "OUT", tmp_path / "decoded")
     monkeypatch.setattr("lib.pipeline.stage.CHECKPOINTS", tmp_path / "checkpoints")
     return tmp_path
 
@@ -110,7 +110,7 @@ def params(*arguments, **changes):
     )
 
 
-def decode(*arguments, **changes):
+def decoded(*arguments, **changes):
     """runs.json and the tokens of every run."""
     decode.run(params(*arguments, **changes), "g")
     out = decode.OUT / "g"
@@ -119,7 +119,7 @@ def decode(*arguments, **changes):
 
 
 def test_every_decoder_runs_and_is_described(workplace):
-    report, tokens = decode(RUNS)
+    report, tokens = decoded(RUNS)
     assert set(tokens) == set(RUNS) == {path.stem for path in (workplace / "decoded/g").glob("*.npy")}
     assert [row["id"] for row in report["rows"]] == ["p0", "p1", "test-000000", "test-000001"]
     assert report["rows"][1:3] == [
@@ -150,7 +150,7 @@ def test_every_decoder_runs_and_is_described(workplace):
 
 
 def test_runs_share_their_random_numbers(workplace):
-    _, tokens = decode(("autoregressive", "untuned", "shared", "sjd2_match"))
+    _, tokens = decoded(("autoregressive", "untuned", "shared", "sjd2_match"))
     np.testing.assert_array_equal(tokens["shared"], tokens["autoregressive"])
     np.testing.assert_array_equal(tokens["sjd2_match"], tokens["autoregressive"])
     assert (tokens["untuned"] != tokens["autoregressive"]).any() and (tokens["shared"][0] != tokens["shared"][1]).any()
@@ -158,9 +158,9 @@ def test_runs_share_their_random_numbers(workplace):
 
 def test_a_picture_does_not_depend_on_what_is_drawn_beside_it(workplace):
     names = ("autoregressive", "sjd", "sjd2", "eagle")
-    whole, together = decode(names, batch_size=4)
-    alone_report, alone = decode(names, batch_size=1)
-    few_report, few = decode(names, batch_size=3, prompts=0, captions=1, seeds=1)
+    whole, together = decoded(names, batch_size=4)
+    alone_report, alone = decoded(names, batch_size=1)
+    few_report, few = decoded(names, batch_size=3, prompts=0, captions=1, seeds=1)
     for name in names:
         np.testing.assert_array_equal(together[name], alone[name])
         np.testing.assert_array_equal(together[name][0, 2:3], few[name][0])  # row test-000000 of the first seed
@@ -170,7 +170,7 @@ def test_a_picture_does_not_depend_on_what_is_drawn_beside_it(workplace):
 
 
 def test_operations_equal_a_hand_count(workplace):
-    report, _ = decode(FEW)
+    report, _ = decoded(FEW)
     output = 2 * 16 * 6
 
     def block(columns):  # four projections, scores and weighted sums, three matrices
@@ -189,7 +189,7 @@ def test_operations_equal_a_hand_count(workplace):
 
 
 def test_nats_are_those_of_the_own_network_without_guidance(workplace):
-    report, tokens = decode(("untuned",))
+    report, tokens = decoded(("untuned",))
     text = TextTokenizer.load("build/text/tokenizer.json")
     ids = text.encode(["0 stars", "1 stars", *CAPTIONS[:2]], 8)
     model = autoregressive.load(Path("build/autoregressive/small"))
@@ -204,7 +204,7 @@ def test_sampling_of_a_run_goes_before_that_of_the_section(workplace):
         "jacobi": ("small", "jacobi", {"window": 4}, 0, {"temperature": 0, "guidance": 2}),
         "unguided": ("small", "autoregressive", {}, 0, {"guidance": 1, "top_k": 2}),
     }
-    report, tokens = decode(runs)
+    report, tokens = decoded(runs)
     np.testing.assert_array_equal(tokens["greedy"], tokens["jacobi"])
     np.testing.assert_array_equal(tokens["greedy"][0], tokens["greedy"][1])
     assert report["runs"]["unguided"]["sampling"] == {"guidance": 1.0, "temperature": 1.0, "top_k": 2.0}
@@ -212,7 +212,7 @@ def test_sampling_of_a_run_goes_before_that_of_the_section(workplace):
 
 
 def test_an_interrupted_stage_goes_on_with_what_is_not_finished(workplace, monkeypatch):
-    _, expected = decode(FEW)
+    _, expected = decoded(FEW)
     calls, real = [], Sampler.__call__
 
     def counted(self, text_ids, seeds, *others):
@@ -225,8 +225,8 @@ def test_an_interrupted_stage_goes_on_with_what_is_not_finished(workplace, monke
     monkeypatch.setattr(Sampler, "__call__", counted)
     monkeypatch.setattr("lib.pipeline.stage.CHECKPOINTS", workplace / "others")
     with pytest.raises(KeyboardInterrupt):
-        decode(FEW)
-    _, tokens = decode(FEW)
+        decoded(FEW)
+    _, tokens = decoded(FEW)
     first, second = (row_seeds(seed, [0])[0] for seed in (3, 4))
     done = [("autoregressive", first), ("sjd2", first)]
     assert calls == [*done, ("autoregressive", second), ("autoregressive", second), ("sjd2", second)]
@@ -254,7 +254,7 @@ def test_an_interrupted_stage_goes_on_with_what_is_not_finished(workplace, monke
 def test_what_cannot_run_is_refused_before_anything_is_decoded(workplace, runs, changes, message, monkeypatch):
     monkeypatch.setattr(Sampler, "__call__", lambda *_: pytest.fail("decoded"))
     with pytest.raises(EaselError, match=message):
-        decode(runs, **changes)
+        decoded(runs, **changes)
 
 
 def test_each_tries_all_values_with_each_other():

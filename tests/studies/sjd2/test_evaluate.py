@@ -1,4 +1,4 @@
-"""Stage evaluate_sjd2 on made-up tokens and networks of a few weights."""
+"""Stage evaluate on made-up tokens and networks of a few weights."""
 
 import copy
 import json
@@ -10,17 +10,16 @@ import torch
 
 from lib.data import store
 from lib.evidence import ledger, verdicts
-from studies.sjd2 import claims, tables
-from studies.sjd2.answers import answers
 from lib.evidence.strips import read_strip
 from lib.metrics import judges
 from lib.models import clip, reader, vqgan
 from lib.models.clip import Clip, ClipConfig
 from lib.models.reader import Reader, ReaderConfig
 from lib.models.vqgan import VQGAN
-from studies.sjd2 import evaluate
 from lib.scenes.vocabulary import BACKGROUNDS
 from lib.text import MINIMUM, TextTokenizer
+from studies.sjd2.code import claims, evaluate, tables
+from studies.sjd2.code.answers import answers
 
 SEEDS, SIDE, CODES = 5, 4, 6  # 4 × 4 tokens of 16 pixels
 LENGTH = SIDE * SIDE
@@ -216,13 +215,13 @@ def seen(network, images):
     return [{"objects": [star] * int(one), "background": kind} for one, kind in zip(bright, kinds, strict=True)]
 
 
-def evaluate(path, *groups, **changes):
+def evaluated(path, *groups, **changes):
     """Runs the stage there; the report, and the parameters."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         patch.setattr("lib.models.reader.read", seen)
         for name, value in changes.items():
-            patch.setattr(judges if name == "READER" else evaluate_sjd2, name, value)
+            patch.setattr(judges if name == "READER" else evaluate, name, value)
         one = params(path, *groups)
         evaluate.run(one)
         return json.loads((one.results / "sjd2.json").read_text(), parse_constant=pytest.fail), one
@@ -230,7 +229,7 @@ def evaluate(path, *groups, **changes):
 
 @pytest.fixture(scope="module")
 def everything(folder):
-    return evaluate(folder)
+    return evaluated(folder)
 
 
 def test_all_groups_become_numbers_tables_pictures_and_claims(everything):
@@ -280,10 +279,10 @@ def test_all_groups_become_numbers_tables_pictures_and_claims(everything):
     stable = report["groups"]["stability"]["runs"]["sjd"]["changes"]
     assert stable["slots"] == [1, 2, 3, 4] and len(stable["by_seed"]) == SEEDS
 
-    tables = {name: rows for name, rows, _ in tables.all_tables(report)}
-    assert all(tables.values())
-    assert [row["network"] for row in tables["sjd2_draft_tuning"]] == ["small", "drafts:large", "large"]
-    assert "window 96, 5 steps" in {row["options"] for row in tables["sjd2_quality"] if row["decoder"] == "sjd2"}
+    written = {name: rows for name, rows, _ in tables.all_tables(report)}
+    assert all(written.values())
+    assert [row["network"] for row in written["sjd2_draft_tuning"]] == ["small", "drafts:large", "large"]
+    assert "window 96, 5 steps" in {row["options"] for row in written["sjd2_quality"] if row["decoder"] == "sjd2"}
     shown = json.loads((one.results / "sjd2_pictures/texts.json").read_text())["decoders_small_sjd2"]
     assert shown["run"] == "sjd2_5" and shown["texts"][-2:] == ["a blue star", "two green rings"]
     strip = read_strip(one.results / "sjd2_pictures/decoders_small_sjd2.png")
@@ -342,22 +341,22 @@ def test_questions_have_answers_with_numbers(everything):
 
 
 def test_what_a_profile_leaves_out_is_left_out(folder):
-    report, one = evaluate(folder, "large", "never_decoded")
+    report, one = evaluated(folder, "large", "never_decoded")
     assert list(report["groups"]) == ["large"] and report["initial"] == {} and report["surface"] == {"cells": []}
     assert "several_times" not in report["claims"] and "shared_large" in report["claims"]
-    tables = {name: rows for name, rows, _ in tables.all_tables(report)}
-    assert not tables["sjd2_surface"] and tables["sjd2_quality"]
+    written = {name: rows for name, rows, _ in tables.all_tables(report)}
+    assert not written["sjd2_surface"] and written["sjd2_quality"]
     kept = json.loads((one.results / "sjd2_pictures/texts.json").read_text())
     assert set(kept) == {"large_large_autoregressive", "large_large_sjd2"}
 
 
 def test_enough_captions_have_distances(folder):
-    report, _ = evaluate(folder, "large", FEWEST=3)
+    report, _ = evaluated(folder, "large", FEWEST=3)
     assert all(run["fid"]["value"] > 0 and "kid" in run for run in report["groups"]["large"]["runs"].values())
 
 
 def test_real_pictures_have_no_scene_accuracy(folder):
-    report, one = evaluate(folder, "large", "initial", READER=folder / "none")
+    report, one = evaluated(folder, "large", "initial", READER=folder / "none")
     runs = report["groups"]["large"]["runs"]
     assert all("exact" not in run and "nats" in run for run in runs.values())
     assert "quality" not in report["claims"] and report["initial"] == {}

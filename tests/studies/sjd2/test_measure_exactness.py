@@ -1,15 +1,15 @@
-"""Stage measure_exactness: its cases, and what it says of a lossless and of a lossy decoder."""
+"""Stage sjd2/measure_exactness: its cases, and what it says of a lossless and of a lossy decoder."""
 
 import math
 from types import SimpleNamespace
 
 import pytest
 
-from studies.sjd2.settings import ExactnessParams
 from lib.decoding import sjd2
 from lib.decoding.decoders import DECODERS
-from studies.sjd2 import measure_exactness
-from studies.sjd2.measure_exactness import Case, cases, measure
+from studies.sjd2.code import measure_exactness
+from studies.sjd2.code.measure_exactness import Case, cases, measure
+from studies.sjd2.code.settings import ExactnessParams
 
 
 def test_every_decoder_has_cases_and_both_kinds_occur():

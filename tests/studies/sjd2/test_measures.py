@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lib.errors import EaselError
-from studies.sjd2 import measures, claims
-from studies.sjd2.measures import ROLES, Role
+from studies.sjd2.code import claims, measures
+from studies.sjd2.code.measures import ROLES, Role
 
 
 def run(decoder="sjd2", network="small", steps=0, temperature=1.0, **options):
@@ -171,8 +171,7 @@ def test_runs_are_compared_within_one_group_more_pictures_first():
     assert claims.together(groups, "small", Role("jacobi"), only=["decoders"])
     found = claims.control(groups)
     assert found == {
-        "shared_small": {"baseline": [1.0], "treatment": [2.0]}
-        | {"unit": "tokens a pass", "seeds_are": claims.SEEDS}
+        "shared_small": {"baseline": [1.0], "treatment": [2.0]} | {"unit": "tokens a pass", "seeds_are": claims.SEEDS}
     }
 
 
@@ -227,6 +226,4 @@ def test_a_long_fine_tuning_says_nothing_of_a_short_one():
     assert found["clean_loss"]["value"] == 9 and "large" in found["clean_loss"]["unit"]  # the largest rise
     assert "short_tuning" not in found  # large is not decoded
     del network["large"]
-    assert claims.training(groups, network)["short_tuning"]["conditions"] == {
-        "fewer passes than SJD on small": False
-    }
+    assert claims.training(groups, network)["short_tuning"]["conditions"] == {"fewer passes than SJD on small": False}

@@ -1,4 +1,4 @@
-"""Stages tune_sjd2, tune_on_drafts and train_drafters on a network of a few weights."""
+"""Stages tune, tune_on_drafts and train_drafters on a network of a few weights."""
 
 import json
 from pathlib import Path
@@ -13,17 +13,17 @@ from lib.errors import EaselError
 from lib.models import autoregressive, drafters
 from lib.models.autoregressive import Autoregressive, nats
 from lib.models.drafters import Eagle
-from studies.sjd2 import train_drafters, tune_on_drafts, tune, tuning
-from studies.sjd2.train import pictures_of
 from lib.text import MINIMUM, TextTokenizer
 from lib.weights.torch_state import generator
+from studies.sjd2.code import train_drafters, tune, tune_on_drafts, tuning
+from studies.sjd2.code.train import pictures_of
 from tests.models.tiny_autoregressive import NETWORK, shaken
 
 PARAMETERS = Path(__file__).parents[2] / "params.yaml"
 CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square", "a star"]
 DVC = """
 stages:
-  tune_sjd2: {cmd: x, deps: [build/autoregressive], params: ["sjd2.variants.${item.item}", seed]}
+  tune: {cmd: x, deps: [build/autoregressive], params: ["sjd2.variants.${item.item}", seed]}
   tune_on_drafts: {cmd: x, deps: [build/autoregressive], params: ["draft_tuning.variants.${item.item}", seed]}
   train_drafters: {cmd: x, deps: [build/autoregressive], params: [drafters, seed]}
 """
@@ -88,7 +88,7 @@ def test_a_network_tuned_on_drafts_is_measured_beside_the_untuned_one(workplace)
     assert found["rise"]["test"]["value"] == pytest.approx(after - before, abs=1e-5) and after != before
 
 
-@pytest.mark.parametrize(("stage", "item"), [(tune_sjd2, "small"), (tune_on_drafts, "long")])
+@pytest.mark.parametrize(("stage", "item"), [(tune, "small"), (tune_on_drafts, "long")])
 def test_the_same_stage_gives_the_same_network(workplace, stage, item):
     for name in ("first", "again"):
         stage.run(workplace, item)
@@ -123,4 +123,4 @@ def test_a_network_that_there_is_not_is_named_before_any_work(workplace, section
     tree = config_tree.overlay(config_tree.read_yaml(PARAMETERS), section, "test")
     with pytest.raises(EaselError, match=r"model is 'huge', must be one of small, large, wide"):
         run(config.build(tree, "test"))
-    assert not any(stage.OUT.exists() for stage in (tune_sjd2, tune_on_drafts, train_drafters))
+    assert not any(stage.OUT.exists() for stage in (tune, tune_on_drafts, train_drafters))

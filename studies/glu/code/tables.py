@@ -1,0 +1,181 @@
+"""Stage glu/tables: the study's numbers as tables (.csv, .md, .tex) → results/<profile>/tables/glu/."""
+
+from typing import Any
+
+import numpy as np
+
+from lib.evidence.results import read
+from lib.evidence.tables import Number, write_all
+from studies.glu.code import comparison
+from studies.glu.code.settings import Params
+
+
+def run(params: Params) -> None:
+    """Writes all tables."""
+    report = params.results / "glu.json"
+    write_all(
+        params.results / "tables" / "glu",
+        all_tables(read(report)),
+        profile=params.profile,
+        stage="glu/tables",
+        sources=["studies/glu/code/tables.py"],
+        inputs=[report],
+    )
+
+
+def all_tables(report: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]], dict[str, Any]]]:
+    """(name, rows, options of `lib.evidence.tables.write`) of every table."""
+    return [
+        ("glu_variants", variant_rows(report), VARIANTS),
+        ("glu_search", search_rows(report["search"]), SEARCH),
+        ("glu_cost", cost_rows(report["cost"]), COST),
+        ("glu_switches", switch_rows(report), SWITCHES),
+        ("glu_placements", placement_rows(report["switches"]), PLACEMENTS),
+    ]
+
+
+def number(entry: dict[str, float], digits: int = 4) -> Number:
+    """{"value", "low", "high"} as a table cell."""
+    return Number(entry["value"], entry["low"], entry["high"], digits=digits)
+
+
+VARIANTS = {
+    "caption": "Held-out log-perplexity of the eight feed-forward blocks, ours and the paper's (Table 1).",
+    "source": "Paper: arXiv:2002.05202, T5-base on C4; ours: image tokens, parameters matched, paired seeds.",
+    "units": {"short": "nats/token", "long": "nats/token", "paper short": "nats/token", "paper long": "nats/token"},
+    "notes": [
+        "Columns Δ: difference to ReLU, ours with the paired 95 % interval over seeds. The paper's short training has "
+        "four runs a block, its long one a single run."
+    ],
+    "claims": ["C21", "C22", "C23"],
+}
+
+
+def variant_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a block: ours and the paper's, both lengths."""
+    rows = []
+    for block in report["variants"]["long"]["blocks"]:
+        row: dict[str, Any] = {"block": block}
+        for length in ("short", "long"):
+            entry = report["variants"][length]["blocks"][block]
+            theirs = getattr(comparison.PAPER[block], length)
+            row[length] = Number(entry["mean"], digits=4)
+            row[f"Δ {length}"] = number(entry["difference"]) if "difference" in entry else None
+            row[f"paper {length}"] = Number(theirs, digits=3)
+            row[f"paper Δ {length}"] = Number(theirs - getattr(comparison.PAPER[comparison.BASELINE], length), digits=3)
+        rows.append(row)
+    return rows
+
+
+SEARCH = {
+    "caption": "Settings tried on the validation split before the comparison: GEGLU against ReLU.",
+    "source": "Short trainings; differences over paired seeds.",
+    "units": {"effect": "nats/token", "noise": "nats/token", "seed sd": "nats/token", "cost": "CPU min"},
+    "notes": [
+        "Effect: GEGLU − ReLU. Noise: standard deviation of the paired differences; seed sd: of ReLU alone. Ratio: "
+        "−effect / noise; its quotient with √minutes is what decides how surely an hour of training tells blocks apart."
+    ],
+}
+
+
+def search_rows(search: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a trial and kind of weights."""
+    return [
+        {
+            "trial": name + (" (chosen)" if name in search["chosen"] else ""),
+            "weights": weights,
+            "changed": ", ".join(f"{key} {value}" for key, value in trial["changes"].items()),
+            "parameters": trial["parameters"],
+            "effect": Number(trial[weights]["effect"], digits=4),
+            "noise": Number(trial[weights]["noise"], digits=4),
+            "seed sd": Number(trial[weights]["seed_noise"], digits=4),
+            "ratio": Number(trial[weights]["ratio"], digits=2),
+            "cost": Number(trial["cpu_minutes"], digits=2),
+            "ratio/√min": Number(trial[weights]["ratio_per_root_minute"], digits=2),
+        }
+        for name, trial in search["trials"].items()
+        for weights in ("averaged", "last")
+    ]
+
+
+COST = {
+    "caption": "Cost of the feed-forward blocks.",
+    "source": "Initial weights, random data; blocks timed in turn, medians [fastest, slowest repetition].",
+    "units": {"step": "ms", "picture": "ms", "working memory": "MB", "products": "GFLOP/picture", "XLA": "GFLOP/batch"},
+    "notes": [
+        "Working memory: what XLA plans for forward and backward pass of a batch beside parameters and gradients. "
+        "Products: of training, counted from the configuration; XLA: of the same, by XLA's own count."
+    ],
+    "claims": ["C25", "P1"],
+}
+
+
+def cost_rows(cost: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a size and block."""
+    return [
+        {
+            "size": size,
+            "block": name,
+            "parameters": block["parameters"],
+            "inner": block["inner"],
+            "step": spread(block["step_seconds"], 1000, 2),
+            "picture": spread(block["picture_seconds"], 1000, 2),
+            "working memory": Number(block["working_bytes"] / 1e6, digits=1),
+            "products": Number(block["flops_training"] / 1e9, digits=3),
+            "XLA": Number(block["xla_flops"] / 1e9, digits=2),
+        }
+        for size, entry in cost["sizes"].items()
+        for name, block in entry["blocks"].items()
+    ]
+
+
+def spread(values: list[float], scale: float, digits: int) -> Number:
+    """Median [smallest, largest] as a table cell."""
+    return Number(*(scale * float(f(values)) for f in (np.median, min, max)), digits=digits)
+
+
+SWITCHES = {
+    "caption": "Other findings of the DALL·E Mini report, and ours at small scale.",
+    "source": "Held-out log-perplexity; differences over paired seeds.",
+    "units": {"Δ": "nats/token"},
+    "text_widths": {"report's finding": 5.0, "compared": 4.0, "ours": 3.0},
+    "notes": ["Δ: treatment − baseline with its paired 95 % interval. The report gives no numbers for these findings."],
+    "claims": ["C26"],
+}
+
+
+def switch_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a finding."""
+    return [
+        {
+            "switch": name,
+            "report's finding": entry["finding"],
+            "compared": f"{entry['treatment']['layout']} against {entry['baseline']['layout']}",
+            "Δ": number(entry["difference"]),
+            "ours": entry["verdict"],
+        }
+        for name, entry in report["switches"]["switches"].items()
+    ]
+
+
+PLACEMENTS = {
+    "caption": "Placements of norms under learning rates that are too high.",
+    "source": "Sums over seeds; the report finds NormFormer the most successful, post-LN and pre-LN unstable.",
+    "claims": ["C27"],
+}
+
+
+def placement_rows(switches: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a placement and rate."""
+    seeds = len(switches["seeds"])
+    return [
+        {
+            "placement": name,
+            "peak rate": rate,
+            "spikes": sum(run["spikes"]),
+            "lost runs": f"{sum(run['lost'])} of {seeds}",
+            "final loss": Number(float(np.mean(ends)), digits=3) if None not in (ends := run["final"]) else None,
+        }
+        for name, runs in switches["placements"].items()
+        for rate, run in runs.items()
+    ]

@@ -1,0 +1,204 @@
+"""Stage sjd2/tables: twins of the paper's tables, and the ablations (.csv, .md, .tex) → results/<profile>/tables/sjd2/.
+
+Rows come from studies/sjd2/code/rows.py, prose from studies/sjd2/code/answers.py.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from lib.evidence import provenance
+from lib.evidence.results import read
+from lib.evidence.tables import write_all
+from studies.sjd2.code import answers
+from studies.sjd2.code import rows as rows
+from studies.sjd2.code.settings import Params
+
+SOURCE = "S: step compression, tokens a pass. Intervals: 95 % over paired sampling seeds of one trained network."
+SOURCES = [f"studies/sjd2/code/{name}.py" for name in ("answers", "rows", "tables")]
+TIME, NATS, SINGLE = {"time": "ms/picture"}, {"nats": "nats/token"}, {"single": "% of passes"}
+
+
+def run(params: Params) -> None:
+    """Writes all tables, and the answers to what the paper leaves open."""
+    report, out = params.results / "sjd2.json", params.results / "tables" / "sjd2"
+    origin = {"stage": "sjd2/tables", "sources": SOURCES, "inputs": [report]}
+    write_all(out, all_tables(read(report)), profile=params.profile, **origin)
+    if answered := answers.as_markdown(read(report)):
+        text = f"**What SJD2's paper leaves open or prints without explaining, answered by profile {params.profile}.**"
+        path = out / "sjd2_answers.md"
+        path.write_text(f"{text}\n\n{answered}\n", encoding="utf-8")
+        provenance.write(path.with_suffix(".provenance.json"), [path], **origin)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table is, beside its rows."""
+
+    rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]]
+    caption: str
+    units: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    source: str = SOURCE
+
+
+TABLES = {
+    "quality": Table(
+        rows.quality_rows,
+        "Passes and quality of every decoder (twin of the paper's Tables 1 and 2).",
+        NATS,
+        (
+            "Accuracy as GenEval's; exact: what is asked for and nothing else. Their intervals are over prompts, those "
+            "of FID, KID and CLIP score over pictures.",
+            "Nats under the run's network without guidance. Same as AR: share of pictures equal to those of "
+            "autoregressive decoding from the same seeds.",
+        ),
+        ("C1", "C2", "C10", "D10"),
+    ),
+    "categories": Table(
+        rows.category_rows,
+        "Accuracy by category (twin of the paper's Table 2).",
+        notes=("Share of pictures that show what is asked for, by the scene reader; mean over sampling seeds.",),
+        claims=("D10",),
+        source="Intervals: 95 % over prompts.",
+    ),
+    "latency": Table(
+        rows.latency_rows,
+        "Passes, time and memory (twin of the paper's Table 3).",
+        TIME | {"outside": "%", "cache": "MB", "tables": "MB"},
+        (
+            "Outside: share of the time that is not the networks'. Cache: keys and values of one picture; tables: what "
+            "the decoder keeps besides, proposals (a distribution a slot) and shared noise.",
+        ),
+        ("C4",),
+    ),
+    "flops": Table(
+        rows.flops_rows,
+        "Arithmetic a token (twin of the paper's Table 4).",
+        {"operations": "MFLOP/token"},
+        ("Implied tokens: operations × times steps ×, the slots that a pass must have computed.",),
+        ("C5",),
+        "Operations are counted, not timed; means over pictures.",
+    ),
+    "sizes": Table(
+        rows.size_rows,
+        "The same decoders on networks of several sizes (twin of the paper's Table 5).",
+        TIME,
+        (
+            "Δ nats: a token, against autoregressive decoding of the same network. Times of different batches do not "
+            "compare.",
+        ),
+        claims=("C1", "C2"),
+    ),
+    "accelerators": Table(
+        rows.accelerator_rows,
+        "All accelerators, the trained drafters with the untuned network (twin of the paper's Table 7).",
+        notes=("Δ: against autoregressive decoding of the same network, paired. Paper: Lumina-mGPT on COCO.",),
+        claims=("C2", "C3", "C19", "C40"),
+    ),
+    "control": Table(
+        rows.control_rows,
+        "What is left of SJD2's gain over Jacobi decoding with shared noise.",
+        notes=(
+            "Shared noise: one table of Gumbel noise for all passes; lossless and training-free. Passes, shared / its: "
+            "above 1, the decoder takes fewer than Jacobi decoding with shared noise. Left: share of the passes saved "
+            "by SJD2 that shared noise alone does not save. Δ nats: a token, against autoregressive decoding. Same as "
+            "AR: share of pictures that are equal token for token; a network rounds otherwise for one slot than for "
+            "many, which decides where two codes lie within rounding of each other. model:small is the small network "
+            "before it was tuned, clean the same tuned for as long without noise; drafts: stands before those tuned on "
+            "drafts.",
+        ),
+        claims=("D14", "D15", "D16", "D18", "D19", "D20", "D21", "D22", "D23", "D24", "D25", "D26", "D27"),
+    ),
+    "draft_tuning": Table(
+        rows.draft_tuning_rows,
+        "Two fine-tunings: for SJD2, on noisy embeddings, and for Jacobi decoding with shared noise, on its drafts.",
+        {"drafted": "% of pictures", "updates": "% of pretraining"}
+        | dict.fromkeys(("clean, before", "clean, after", "rise"), "nats/token"),
+        (
+            "Clean: loss on test pictures, no input noisy or a draft; rise: picture by picture. Intervals of losses "
+            "are over test pictures, those of S, tokens a pass, over paired sampling seeds. Both networks of a model "
+            "draw the same rows from the same seeds.",
+        ),
+        ("D34", "D35", "D36", "D37"),
+        "Intervals: 95 %.",
+    ),
+    "networks": Table(
+        rows.network_rows,
+        "Fine-tuning for SJD2: loss on clean and on noisy inputs.",
+        {"clean inputs": "%", "updates": "% of pretraining"}
+        | dict.fromkeys(("clean, before", "clean, after", "after noise", "after noise alone"), "nats/token"),
+        (
+            "Table: standard deviation of the embeddings after tuning. After noise: mean over the noisy levels of the "
+            "longest schedule; after noise alone: its highest level.",
+        ),
+        ("C6", "C11", "C12", "C13"),
+        "Intervals: 95 % over test pictures, the same before and after.",
+    ),
+    "surface": Table(
+        rows.surface_rows,
+        "Window × denoising steps (twin of the paper's Figure 4).",
+        TIME | NATS,
+        ("Ties: within 3 % of the fastest.",),
+        ("C7", "D17"),
+        "S: step compression, tokens a pass. Means over sampling seeds of one trained network.",
+    ),
+    "embeddings": Table(
+        partial(rows.ablation_rows, group="embeddings"),
+        "Standardized embeddings and the scale of the table (twin of the paper's Figure 5).",
+        NATS | SINGLE,
+        ("Number in a network's name: the standard deviation that its table was first brought to; 002 is 0.02.",),
+        ("C6", "D8"),
+    ),
+    "levels": Table(
+        partial(rows.ablation_rows, group="levels"),
+        "How the network is told noise levels, and how they are spaced.",
+        NATS | SINGLE,
+        claims=("C12",),
+    ),
+    "windows": Table(
+        partial(rows.ablation_rows, group="windows"),
+        "SJD's window.",
+        NATS | SINGLE,
+        ("Single: passes that fix one token.",),
+        ("C16",),
+    ),
+    "initial": Table(
+        rows.initial_rows,
+        "Step compression of SJD by first drafts and background.",
+        notes=("Background: what the scene reader sees in the drawn picture.",),
+        claims=("C17",),
+    ),
+    "stability": Table(
+        rows.stability_rows,
+        "Changes of a draft a pass, by its place in the window (twin of the paper's Figure 8), and a token.",
+        notes=(
+            "Slot 1 is the first that is not fixed; one that every pass fixes has no changes to count. A token: all "
+            "changes of its draft, from its entry into the window until it is fixed.",
+        ),
+        claims=("C9",),
+    ),
+    "exactness": Table(
+        rows.exactness_rows,
+        "What is lossless and what is not: total variation distance from the law of a toy chain.",
+        notes=(
+            "By chance: mean and largest distance of 1,000 samples of that size that follow the law. p: χ². Same: "
+            "share of pictures that come out alike in small batches.",
+        ),
+        claims=("C14", "D11", "D12"),
+        source="A chain whose law is known takes the place of the network.",
+    ),
+}
+
+
+def all_tables(report: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]], dict[str, Any]]]:
+    """(name, rows, options of `lib.evidence.tables.write`) of every table."""
+    found = []
+    for name, table in TABLES.items():
+        body = table.rows(report)
+        texts = {"caption": table.caption, "source": table.source, "units": table.units, "notes": table.notes}
+        width = {"options": 4.0} if body and "options" in body[0] else {}
+        found.append((f"sjd2_{name}", body, texts | {"text_widths": width, "claims": table.claims}))
+    return found
