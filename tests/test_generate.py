@@ -8,12 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from lib import config, generate
+from lib import generate
 from lib.errors import EaselError
 from lib.generate import Painter
 from lib.models import clip, dalle_mini, vqgan
 from lib.painter.painting import GAP, Painting
 from lib.text import TextTokenizer
+from tests import house
 
 LENGTH, CODES, SIDE = 12, 16, 4
 STRIDE = 4
@@ -99,7 +100,7 @@ def test_a_picture_follows_from_prompt_seed_and_number_alone(painter, painting):
 
 
 def test_defaults_are_the_studys():
-    sampling = config.load(REPOSITORY / "params.yaml").sampling
+    sampling = house.params("dalle_mini").sampling
     assert (sampling.guidance, sampling.top_p) == (generate.GUIDANCE, generate.TOP_P)
 
 

@@ -22,10 +22,18 @@ REPOSITORY = Path(__file__).parent.parent
 def copy(tmp_path, monkeypatch):
     for name in ("params.yaml", "dvc.yaml", "data.dvc", "claims.yaml", "requirements.lock", ".dvcignore"):
         shutil.copy(REPOSITORY / name, tmp_path)
-    shutil.copytree(REPOSITORY / "profiles", tmp_path / "profiles")
+    for name in ("profiles", "studies"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "a.py").write_text("a = 1\n")
     monkeypatch.chdir(tmp_path)
+
+
+def settings_of(shadow, study=""):
+    """The settings in a shadow, as its stages read them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(shadow)
+        return config.load(study)
 
 
 def test_the_default_profile_runs_at_the_top():
@@ -36,8 +44,9 @@ def test_the_default_profile_runs_at_the_top():
 def test_another_profile_gets_a_shadow_with_resolved_parameters():
     shadow = profile.prepare("smoke", [])
     assert shadow == Path("runs/smoke")
-    params = config.load(shadow / "params.json")
+    params = settings_of(shadow)
     assert params.profile == "smoke" and params.reader.steps < config.load().reader.steps
+    assert settings_of(shadow, "glu").glu_variants.seeds < config.load("glu").glu_variants.seeds
     assert (shadow / "lib" / "a.py").read_text() == "a = 1\n"
 
 
@@ -45,15 +54,21 @@ def test_dvc_reads_a_shadow_as_it_is_meant(monkeypatch):
     settings = ["clip.steps=7", "glu_variants.variants=[relu, geglu, swiglu]"]
     (profile.prepare("smoke", settings) / "params.yaml").write_text("profile: smoke\n")  # as in an older shadow
     shadow = profile.prepare("smoke", settings)
-    assert config.load(shadow / "params.json").clip.steps == 7
+    assert settings_of(shadow).clip.steps == 7
     monkeypatch.chdir(shadow)
     with Repo.init(".", no_scm=True, force=True) as repository:
         stages = {stage.addressing: stage for stage in repository.index.stages}
-    assert set(stages) >= {"train_clip", "glu/train_variants@swiglu"} and "glu/train_variants@glu" not in stages
-    assert set(stages) == {*stage.all_names(), "data.dvc"}
+    variants = "studies/glu/dvc.yaml:train_variants"
+    assert set(stages) >= {"train_clip", f"{variants}@swiglu"} and f"{variants}@glu" not in stages
+    assert set(stages) == {*(stage.address(*name.split("@")) for name in stage.all_names()), "data.dvc"}
     tracked = [dep for dep in stages["train_clip"].deps if isinstance(dep, ParamsDependency)]
     assert [str(dep) for dep in tracked] == ["params.json"] and tracked[0].read_params()["clip"]["steps"] == 7
-    assert tracked[0].params == config_tree.read_yaml(REPOSITORY / "dvc.yaml")["stages"]["train_clip"]["params"]
+    tracked = [dep for dep in stages[f"{variants}@swiglu"].deps if isinstance(dep, ParamsDependency)]
+    assert {str(dep): dep.params for dep in tracked}.keys() == {"params.json", "studies/glu/params.json"}
+    assert (
+        next(dep for dep in stages["train_clip"].deps if isinstance(dep, ParamsDependency)).params
+        == config_tree.read_yaml(REPOSITORY / "dvc.yaml")["stages"]["train_clip"]["params"]
+    )
 
 
 def test_a_shadow_follows_the_sources_and_keeps_its_outputs():
@@ -69,19 +84,19 @@ def test_a_shadow_follows_the_sources_and_keeps_its_outputs():
 
 
 def test_infinity_reaches_a_shadow():
-    runs = config.load(profile.prepare("gpu", []) / "params.json").decoding.groups["decoders"].runs
+    runs = settings_of(profile.prepare("gpu", []), "sjd2").decoding.groups["decoders"].runs
     assert runs["sjd2_no_keep"].options["keep"] == float("inf")
 
 
 def test_settings_get_a_shadow_of_their_own_with_absolute_paths():
     shadow = profile.prepare("smoke", ["data.source=webdataset", "data.path=pictures", "reader.steps=7"])
-    params = config.load(shadow / "params.json")
+    params = settings_of(shadow)
     assert shadow != Path("runs/smoke") and params.reader.steps == 7
     assert params.data.path == str(Path("pictures").absolute())
 
 
 def test_the_gpu_profile_decodes_a_model_of_at_least_fifty_million_parameters():
-    params = config.load(profile.prepare("gpu", []) / "params.json")
+    params = settings_of(profile.prepare("gpu", []), "sjd2")
     text = SimpleNamespace(vocabulary=params.text.vocabulary, pad_id=0)
     model = Autoregressive(model_config(params, "small", text, (16, 16)), torch.Generator().manual_seed(0))
     assert sum(weights.numel() for weights in model.parameters()) >= 50e6

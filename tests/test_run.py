@@ -11,6 +11,7 @@ import pytest
 
 from lib import config, config_tree, run
 from lib.errors import EaselError
+from tests import house
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -34,9 +35,9 @@ def notebook(parameters='profile = "smoke"\nrate = 0.5', *cells, kernel="python3
 
 
 def params(**given):
-    tree = config_tree.read_yaml("params.yaml")
+    tree = house.trees()[""]
     tree["notebooks"] = {"n": given}
-    return config.build(tree, "test")
+    return config.build({"": tree}, "", "test")
 
 
 @pytest.mark.parametrize(

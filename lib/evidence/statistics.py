@@ -1,6 +1,6 @@
 """Intervals and tests for few seeds and many samples.
 
-What is measured on many samples (accuracy over pictures) gets a bootstrap or Wilson interval; what is compared over
+What is measured on many samples (accuracy over pictures) gets a bootstrap interval; what is compared over
 few training seeds is compared *paired*, seed by seed, with a BCa interval of the differences and an exact sign-flip
 test. A bootstrap interval of a handful of values is too narrow, so no verdict rests on it alone: the sign-flip test,
 which is exact at any number of seeds, has to agree (`lib.evidence.verdicts`).
@@ -10,9 +10,11 @@ Every function refuses NaN and infinity: a missing number must be seen, not aver
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -181,21 +183,28 @@ def sign_flip_p(differences: ArrayLike, alternative: str, generator: np.random.G
     return (hits + extra) / (len(sums) + extra)
 
 
-def wilson(successes: int, total: int, *, level: float = 0.95) -> Interval:
-    """Wilson score interval of a share (Wilson 1927).
+def generator_of(name: str) -> np.random.Generator:
+    """The random numbers of what is called so."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
 
-    (p + z²/2n ± z sqrt(p(1−p)/n + z²/4n²)) / (1 + z²/n), p = successes / n: never leaves [0, 1], and says something
-    useful for 0 of n and n of n.
-    """
-    from scipy.special import ndtri
 
-    if total < 1 or not 0 <= successes <= total:
-        raise EaselError(f"share: {successes} of {total} is not a share; needs 0 ≤ successes ≤ total and total ≥ 1.")
-    share, z = successes / total, float(ndtri((1 + level) / 2))
-    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2)) / (1 + z**2 / total)
-    # At 0 of n and n of n one end equals the share; rounding must not push it beyond.
-    return Interval(share, float(min(max(centre - half, 0.0), share)), float(max(min(centre + half, 1.0), share)))
+def estimate(values: Sequence[float], name: str) -> dict[str, Any]:
+    """Mean over seeds with its 95 % interval (BCa), and the values; `name` seeds the resampling."""
+    return asdict(paired_interval(values, generator_of(name))) | {"by_seed": [float(value) for value in values]}
+
+
+def ratios(baseline: Sequence[float], treatment: Sequence[float]) -> list[float]:
+    """How many times less the treatment takes than the baseline, seed by seed."""
+    return [slow / fast for slow, fast in zip(baseline, treatment, strict=True)]
+
+
+def paired(baseline: Sequence[float], treatment: Sequence[float], name: str) -> dict[str, float]:
+    """Mean of treatment − baseline with its 95 % interval, and the one-sided sign-flip p on the side of its mean; `name` seeds the resampling."""
+    values = differences(baseline, treatment)
+    generator = generator_of(name)
+    interval = paired_interval(values, generator)
+    p = sign_flip_p(values, "greater" if interval.value >= 0 else "less", generator)
+    return asdict(interval) | {"p": p}
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from ruamel.yaml import YAML
 
 from lib.errors import EaselError
 from lib.evidence import ledger
+from tests import house
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,13 +57,36 @@ def changed(entry, **changes):
 
 
 def test_the_repository_ledger_holds_every_claim():
-    book = ledger.load(ROOT / "claims.yaml")
+    book = ledger.load_all()
     ids = [claim.id for claim in book.claims]
     assert {f"C{number}" for number in range(1, 41)} <= set(ids)
     assert {item.id for item in book.bench} >= {"B1", "B2", "B3"}
     super_conditioning = next(claim for claim in book.claims if claim.id == "C28")
     assert super_conditioning.metric.key == "super_conditioning.accuracy"
     assert super_conditioning.metric.kind == "direction"
+
+
+def test_a_claim_in_the_ledger_of_a_study_is_that_studys(tmp_path):
+    path = tmp_path / "claims.yaml"
+    for claim, message in ((changed(CLAIM, study=...), None), (CLAIM, "claim C1: unknown study")):
+        with open(path, "w", encoding="utf-8") as file:
+            YAML(typ="safe").dump({"claims": [claim]}, file)
+        if message is None:
+            assert ledger.load(path, "muse").claims[0].study == "muse"
+        else:
+            with pytest.raises(EaselError, match=message):
+                ledger.load(path, "muse")
+
+
+def test_an_id_stands_in_one_ledger_only(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    house.write_pipeline("muse")
+    load(tmp_path)
+    (tmp_path / "studies/muse/claims.yaml").write_text(
+        (tmp_path / "claims.yaml").read_text().replace("  study: glu\n", "")
+    )
+    with pytest.raises(EaselError, match="claim C1: this id occurs twice"):
+        ledger.load_all()
 
 
 def test_a_valid_entry_arrives_with_all_its_fields(tmp_path):
@@ -85,7 +109,7 @@ def test_a_valid_entry_arrives_with_all_its_fields(tmp_path):
         ({"statement": " "}, "claim C1: statement is empty"),
         ({"paper_value": True}, "claim C1: paper_value must be int or float or str or null, found True"),
         ({"scale": "small"}, "claim C1: scale: must be one of reduced, paper, found 'small'"),
-        ({"study": "sjd3"}, "claim C1: study: must be one of"),
+        ({"study": ...}, "claim C1: missing study"),
         ({"source__plaec": "x"}, "claim C1: source: unknown plaec"),
         ({"source__known_from": "rumour"}, "claim C1: source: known_from: must be one of"),
         ({"needs": "a GPU"}, "claim C1: give either metric .* or needs"),

@@ -141,20 +141,6 @@ def test_unknown_alternative():
         statistics.sign_flip_p([1.0], "larger", generator())
 
 
-def test_wilson():
-    # Newcombe (1998), table I, method 3: 81 of 263 and 0 of 20.
-    interval = statistics.wilson(81, 263)
-    assert (round(interval.low, 4), round(interval.high, 4)) == (0.2553, 0.3662)
-    none = statistics.wilson(0, 20)
-    assert (none.value, none.low, round(none.high, 4)) == (0.0, 0.0, 0.1611)
-    full = statistics.wilson(20, 20)
-    assert full.high == 1.0 and 0.83 < full.low < 0.85
-    with pytest.raises(EaselError, match="3 of 2 is not a share"):
-        statistics.wilson(3, 2)
-    with pytest.raises(EaselError, match="0 of 0"):
-        statistics.wilson(0, 0)
-
-
 def test_spearman():
     assert statistics.spearman([1, 2, 3, 4], [10, 20, 30, 100])[0] == pytest.approx(1)
     assert statistics.spearman([1, 2, 3, 4], [4, 3, 2, 1])[0] == pytest.approx(-1)

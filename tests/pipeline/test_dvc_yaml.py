@@ -16,7 +16,10 @@ from lib.pipeline import sources, stage
 from lib.pipeline.__main__ import main
 
 REPOSITORY = Path(__file__).parent.parent.parent
-STAGES = stage.pipeline_file(REPOSITORY / "dvc.yaml")["stages"]
+with pytest.MonkeyPatch.context() as _patch:
+    _patch.chdir(REPOSITORY)
+    STAGES = stage.specs()
+OTHERS = [name for name in STAGES if not name.endswith("sources")]
 
 
 @pytest.fixture(autouse=True)
@@ -24,34 +27,95 @@ def at_the_top(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
 
 
-@pytest.mark.parametrize("name", [name for name in STAGES if name != "sources"])
+def program_of(name):
+    """The module or notebook that a stage runs."""
+    words, (study, _, program) = STAGES[name]["cmd"].split(), name.rpartition("/")
+    if "lib.run" in words:
+        return Path(words[-1])
+    return Path("studies", study, "code", f"{program}.py") if study else Path("lib/pipeline", f"{program}.py")
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_a_stage_depends_on_its_list_of_sources_and_on_no_other_code(name):
     code = [dependency for dependency in STAGES[name]["deps"] if dependency.startswith(("build/sources", "lib", "req"))]
-    program = Path(STAGES[name]["cmd"].split()[-1]).stem if "lib.run" in STAGES[name]["cmd"] else name
-    assert code == [f"build/sources/{program}.txt"]
+    program, study = program_of(name), name.rpartition("/")[0] or "bench"
+    listed = program.name if program.suffix == ".ipynb" else program.stem
+    assert code == [f"build/sources/{study}/{listed}.txt"]
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", [name for name in STAGES if name.endswith("sources")])
+def test_lists_of_sources_follow_all_code_that_they_are_made_from(name):
+    study = name.rpartition("/")[0]
+    notebooks = {str(program_of(other)) for other in OTHERS if other.rpartition("/")[0] == study}
+    notebooks = {path for path in notebooks if path.endswith(".ipynb")}
+    code = {f"studies/{study}/code"} if study else set()
+    assert set(STAGES[name]["deps"]) == {"lib", "requirements.lock"} | notebooks | code
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_parameters_that_the_sources_read_are_listed(name):
-    words = STAGES[name]["cmd"].split()
-    if "lib.run" in words:
-        expected = {"profile", f"notebooks.{Path(words[-1]).stem}"}
+    program = program_of(name)
+    if program.suffix == ".ipynb":
+        expected = {"profile", f"notebooks.{program.stem}"}
     else:
-        source = sources.module_path(f"lib.pipeline.{name}").read_text()
-        sections = {field.name for field in dataclasses.fields(config.Params)}
+        source = program.read_text()
+        sections = {field.name for field in dataclasses.fields(config.kind(name.rpartition("/")[0]))}
         expected = set(re.findall(r"\bparams\.([a-z_]+)", source)) & sections
         expected |= {"profile"} if re.search(r"\bparams\.(results|figures)", source) else set()
         expected |= {"data", "scenes"} if name == "check_data" else set()
-    tracked = STAGES[name].get("params", [])
+    tracked = stage.parameters(STAGES[name])
     listed = {key if key.startswith("notebooks.") else key.split(".")[0] for key in tracked}
     assert expected <= listed, f"{name} reads {expected - listed}"
 
 
-@pytest.mark.parametrize("name", [name for name in STAGES if name.startswith("train_")])
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_section_is_read_from_the_file_that_holds_it(name):
+    study = name.rpartition("/")[0]
+    for entry in STAGES[name].get("params", []):
+        file, keys = (
+            (f"studies/{study}/params.yaml", entry[f"studies/{study}/params.yaml"])
+            if isinstance(entry, dict)
+            else ("params.yaml", [entry])
+        )
+        assert all(key.split(".")[0] in config_tree.read_yaml(file) for key in keys)
+
+
+def test_plain_repro_reaches_every_stage():
+    made = {}
+    for name, spec in STAGES.items():
+        for out in spec["outs"]:
+            # A matrix stage's outputs by the folder that holds all of them.
+            made[(out if isinstance(out, str) else next(iter(out))).split("/${item")[0] + "/"] = name
+    reached, waiting = set(), ["overview"]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            # data is what make_data makes
+            needs = ["build/data/" if need == "data" else f"{need}/" for need in STAGES[name]["deps"]]
+            waiting += [made[out] for out in made for need in needs if out.startswith(need) or need.startswith(out)]
+    assert reached == set(STAGES)
+
+
+def test_no_study_reads_anothers_code():
+    for study in config.studies():
+        for path in Path("studies", study, "code").glob("*.py"):
+            foreign = {
+                name for name in sources.imports(".".join(path.with_suffix("").parts)) if name.startswith("studies.")
+            }
+            assert all(name.startswith(f"studies.{study}.") for name in foreign)
+
+
+def test_the_library_names_no_study():
+    for path in Path("lib").rglob("*.py"):
+        assert not re.search(r"\bstudies\.\w", path.read_text()), path
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if re.match(r"(\w+/)?train", name)])
 def test_training_is_cached_and_tied_to_threads_and_seed(name):
     assert all(isinstance(out, str) for out in STAGES[name]["outs"]), "a cache: false output turns the run cache off"
     if name != "train_text":
-        assert {"seed", "threads"} <= set(STAGES[name]["params"])
+        assert {"seed", "threads"} <= set(stage.parameters(STAGES[name]))
 
 
 def test_git_holds_results_and_nothing_else():
@@ -63,9 +127,11 @@ def test_git_holds_results_and_nothing_else():
 
 
 def test_every_stage_module_is_in_the_pipeline():
-    helpers = {"__init__", "__main__", "stage", "tuning", "pin", "summary"}
-    modules = {path.stem for path in Path("lib/pipeline").glob("*.py")} - helpers
-    assert modules == {name for name, spec in STAGES.items() if "lib.pipeline" in spec["cmd"]}
+    runs = re.compile(r"^def run\(params", re.MULTILINE)
+    programs = [*Path("lib/pipeline").glob("*.py"), *Path("studies").glob("*/code/*.py")]
+    assert {path for path in programs if runs.search(path.read_text())} == {
+        program for name in OTHERS if (program := program_of(name)).suffix == ".py"
+    }
 
 
 @pytest.mark.parametrize(
@@ -119,6 +185,8 @@ def project(tmp_path, monkeypatch):
         "errors": "",
         "pipeline/a": "from lib.a import y\n",
     }
+    stages = {"a": {"cmd": "python -m lib.pipeline a"}, "n": {"cmd": "python -m lib.run notebooks/n.ipynb"}}
+    Path("dvc.yaml").write_text(json.dumps({"stages": stages}))
     for name, text in modules.items():
         path = Path("lib") / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,8 +202,8 @@ def project(tmp_path, monkeypatch):
 
 def listed():
     sources._tree.cache_clear()
-    sources.run(None)
-    return {path.stem: path.read_text() for path in Path("build/sources").iterdir()}
+    sources.run("")
+    return {path.stem: path.read_text() for path in Path("build/sources/bench").iterdir()}
 
 
 def test_imports_follow_all_forms(project):
@@ -144,23 +212,55 @@ def test_imports_follow_all_forms(project):
 
 def test_a_list_of_sources_has_the_modules_of_a_stage_with_their_hashes(project):
     lists = listed()
-    assert set(lists) == {"a", "n"}
+    assert set(lists) == {"a", "n.ipynb"}
     names = {name: [line.split("  ")[1] for line in text.splitlines()] for name, text in lists.items()}
     modules = ["lib/a.py", "lib/b.py", "lib/c.py", "lib/inner/d.py", "lib/pipeline/a.py"]
-    assert names == {"a": [*modules, "requirements.lock"], "n": ["lib/c.py", "requirements.lock"]}
+    assert names == {"a": [*modules, "requirements.lock"], "n.ipynb": ["lib/c.py", "requirements.lock"]}
     lock = hashlib.sha256(b"x==1\n").hexdigest()
-    assert lists["n"].endswith(f"\n{lock}  requirements.lock\n")
+    assert lists["n.ipynb"].endswith(f"\n{lock}  requirements.lock\n")
 
 
 @pytest.mark.parametrize(
-    ("edited", "stale"), [("lib/b.py", {"a"}), ("lib/c.py", {"a", "n"}), ("lib/errors.py", set()), ("README", set())]
+    ("edited", "stale"),
+    [("lib/b.py", {"a"}), ("lib/c.py", {"a", "n.ipynb"}), ("lib/errors.py", set()), ("README", set())],
 )
 def test_an_edit_changes_the_lists_of_the_stages_that_need_it(project, edited, stale):
     before = listed()
     with open(edited, "a") as file:
-        file.write("# edited\n")
+        file.write("# a comment\n")
+    assert listed() == before
+    with open(edited, "a") as file:
+        file.write("edited = 1\n")
     after = listed()
     assert {name for name in before if before[name] != after[name]} == stale
+
+
+SAME = """
+def f(a):
+    return a + 1
+class A:
+    x = "# no comment"
+"""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        '"""A module."""\n' + SAME,
+        SAME.replace("(a):", '(a):  # why\n    """Adds one.\n\n    More.\n    """'),
+        SAME.replace("class A:", "# above\n\n\nclass A:\n    'a class'\n"),
+        SAME.replace("return a + 1", "return a + 1   \n\n"),
+    ],
+)
+def test_comments_docstrings_and_blank_lines_are_not_of_the_essence(other):
+    assert other != SAME and sources.essence(other) == sources.essence(SAME)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("a + 1", "a + 2"), ("# no", "# a"), ("class A", "class B"), ("    return", "    a\n    return")]
+)
+def test_code_is_of_the_essence(old, new):
+    assert sources.essence(SAME.replace(old, new)) != sources.essence(SAME)
 
 
 def test_fingerprint_follows_parameters_code_and_data(tmp_path, monkeypatch):
@@ -171,7 +271,7 @@ def test_fingerprint_follows_parameters_code_and_data(tmp_path, monkeypatch):
     tree = config_tree.read_yaml(REPOSITORY / "params.yaml")
 
     def fingerprint():
-        return stage.training("t", config.build(tree, "test")).fingerprint
+        return stage.training("t", config.build({"": tree}, "", "test")).fingerprint
 
     with pytest.raises(EaselError, match="data is missing or empty"):
         fingerprint()

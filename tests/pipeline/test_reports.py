@@ -1,4 +1,4 @@
-"""Tables, the README's block and pins, from small made-up measurements."""
+"""Tables and pins, from small made-up measurements."""
 
 import json
 import shutil
@@ -12,6 +12,9 @@ from lib.data.store import write_json
 from lib.errors import EaselError
 from lib.evidence import provenance
 from lib.pipeline import pin, stage, tables
+from studies.dalle_mini.code import tables as dalle_mini_tables
+from studies.glu.code import tables as glu_tables
+from studies.sjd2.code import tables as sjd2_tables
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -81,19 +84,10 @@ def trained():
 @pytest.fixture(params=[True, False], ids=["scenes", "real pictures"])
 def params(request, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("requirements.lock", "dvc.yaml", "params.yaml"):
-        shutil.copy(REPOSITORY / name, tmp_path)
-    Path("lib/pipeline").mkdir(parents=True)
-    Path("lib/evidence").mkdir()
-    for module in (
-        "pipeline/tables",
-        "pipeline/pin",
-        "evidence/glu_tables",
-        "evidence/sjd2_answers",
-        "evidence/sjd2_rows",
-        "evidence/sjd2_tables",
-    ):
-        shutil.copy(REPOSITORY / "lib" / f"{module}.py", f"lib/{module}.py")
+    for name in ("requirements.lock", "dvc.yaml", "params.yaml", "lib/pipeline/tables.py", "lib/pipeline/pin.py"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, name)
+    shutil.copytree(REPOSITORY / "studies", "studies")
     found = config.load()
     found.results.mkdir(parents=True)
     attributes = {name: entry(0.98) for name in (*tables.ATTRIBUTES, "precision", "recall", "picture")}
@@ -122,10 +116,13 @@ def params(request, tmp_path, monkeypatch):
 def test_tables_leave_out_what_does_not_apply(params):
     found, applicable = params
     tables.run(found)
+    for of_study in (dalle_mini_tables, glu_tables, sjd2_tables):
+        of_study.run(found)
     out = found.results / "tables"
     provenance.check(out)
-    assert (out / "reader.md").exists() == applicable
-    assert len((out / "tokenizer.csv").read_text().splitlines()) == (4 if applicable else 3)
+    assert (out / "bench/reader.md").exists() == applicable
+    assert len((out / "bench/tokenizer.csv").read_text().splitlines()) == (4 if applicable else 3)
+    out = found.results / "tables/dalle_mini"
     text = (out / "dalle_mini.md").read_text()
     assert ("counting" in text) == applicable and "20.0 [20.0, 20.0]" in text and "s = 3" in text
     assert (out / "dalle_mini_ranking.md").exists() == applicable
@@ -134,15 +131,16 @@ def test_tables_leave_out_what_does_not_apply(params):
         assert "0.41" in first and "0.015" not in first and "0.015" in last
     assert "0.1 " in (out / "dalle_mini_search.md").read_text()
     assert "0.0400" in (out / "dalle_mini_training.md").read_text()
-    assert "Jacobi, shared noise" in (out / "sjd2_exactness.md").read_text() and not (out / "sjd2_quality.md").exists()
+    assert (
+        "Jacobi, shared noise" in (out / "../sjd2/sjd2_exactness.md").read_text()
+        and not (out / "../sjd2/sjd2_quality.md").exists()
+    )
 
 
-def test_pinned_costs_and_the_readme_come_from_the_run(params):
-    found, applicable = params
+def test_pinned_costs_come_from_the_run(params):
+    _, applicable = params
     if not applicable:
         pytest.skip("authors pin the drawn data set")
-    tables.run(found)
-    Path("README.md").write_text(f"before\n{pin.BEGIN}\nold\n{pin.END}\nafter\n")
     with pytest.raises(EaselError, match="stage sources has not run here"):
         pin.write_runtimes("laptop")
     for name in stage.all_names():
@@ -153,12 +151,9 @@ def test_pinned_costs_and_the_readme_come_from_the_run(params):
     assert "train_tokenizer" in costs and "all" in costs
     frame = pd.read_csv("results/runtimes.csv", index_col="stage")
     blocks = frame[frame.index.str.startswith("glu/train_variants@")]
-    assert len(blocks) == 8 and frame.loc["GLU, the eight blocks", "asked, at most (min)"] == 30
-    assert frame.loc["GLU, the eight blocks", "disk (MB)"] == pytest.approx(blocks["disk (MB)"].sum())
-    pin.write_readme(found.results / "tables")
-    readme = Path("README.md").read_text()
-    assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "\nold\n" not in readme
-    assert costs in readme and (found.results / "tables" / "tokenizer.md").read_text() in readme
+    assert len(blocks) == 8
+    own = frame[frame.index.str.startswith("glu/")]
+    assert frame.loc["glu", "disk (MB)"] == pytest.approx(own["disk (MB)"].sum())
 
 
 def test_records_hold_time_memory_and_disk(tmp_path, monkeypatch):
@@ -169,10 +164,3 @@ def test_records_hold_time_memory_and_disk(tmp_path, monkeypatch):
         pass
     found = json.loads((stage.RECORDS / "s.json").read_text())
     assert found["disk_mb"] == 2.0 and found["peak_memory_gb"] > 0.01 and found["minutes"] < 1
-
-
-def test_the_readme_quotes_the_committed_results():
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    for name in pin.QUOTED:
-        assert (REPOSITORY / "results/laptop/tables" / f"{name}.md").read_text(encoding="utf-8") in readme
-    assert (REPOSITORY / "results/runtimes.md").read_text(encoding="utf-8") in readme

@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> None:
     """Measures both sizes and writes the table."""
     if arguments:
         raise EaselError("usage: python -m studies.dalle_mini.code.benchmark")
-    params = config.load()
+    params = config.load("dalle_mini")
     use_cores(params.threads)
     use_jax_devices(params.threads)
     measured = {size: measure(size, REPETITIONS, STEP_SECONDS) for size in sizes(params)}

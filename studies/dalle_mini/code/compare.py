@@ -1,7 +1,7 @@
 """Stage dalle_mini/compare: DALL·E Mini against DALL·E, and what its training cost → results/<profile>/comparison/.
 
 Nothing is trained or measured: every number follows from configurations and published facts
-(`studies.dalle_mini.code.dalle`, `lib.models.dalle_mini_original`, `studies.dalle_mini.code.costs`), so it is the same in every profile.
+(dalle.py and costs.py beside this file, `lib.models.dalle_mini_original`), so it is the same in every profile.
 """
 
 import shutil
@@ -156,7 +156,7 @@ def comparison(found: dict[str, Any]) -> list[dict]:
 
 COSTS = {
     "caption": "What training DALL·E Mini took in July 2021, as arithmetic, and what DALL·E took.",
-    "source": "Source: studies/dalle_mini/code/costs.py and studies/dalle_mini/code/dalle.py, which name where every fact is from.",
+    "source": "Source: costs.py and dalle.py in studies/dalle_mini/code, which name where every fact is from.",
     "text_widths": {"quantity": 8.0, "unit": 2.5},
     "notes": [
         "'to' is empty where the quantity is known or follows from known ones. Operations are those of the model "

@@ -3,15 +3,13 @@
 Losses are held-out log-perplexities (nats a token); lists have one value per seed, in the same order for every block.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lib.errors import EaselError
-from lib.evidence.statistics import differences, paired_interval, sign_flip_p, spearman
+from lib.evidence.statistics import differences, paired, spearman
 
 BASELINE, FAVOURITE = "relu", "geglu"
 PAIRS = {"relu": "reglu", "gelu": "geglu", "swish": "swiglu"}  # the same activation without and with a gate
@@ -58,15 +56,6 @@ def compared(nats: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Any]]:
         if block != BASELINE:
             found[block]["difference"] = paired(nats[BASELINE], values, block)
     return found
-
-
-def paired(baseline: Sequence[float], treatment: Sequence[float], name: str) -> dict[str, float]:
-    """Mean of treatment − baseline with its 95 % interval, p as of `compared`; `name` seeds the resampling."""
-    values = differences(baseline, treatment)
-    generator = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
-    interval = paired_interval(values, generator)
-    p = sign_flip_p(values, "greater" if interval.value >= 0 else "less", generator)
-    return asdict(interval) | {"p": p}
 
 
 def certain(difference: Mapping[str, float]) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lib.data.store import write_json
 from lib.evidence.results import read
+from lib.evidence.statistics import paired
 from lib.models.glu import FFN, GLU
 from lib.models.layout import BLOCKS, Layout, matched_width
 from studies.glu.code import comparison
@@ -145,6 +146,6 @@ def compare_switches(switches: dict[str, Any]) -> dict[str, Any]:
     """The report's findings beside ours."""
     found = {}
     for name, entry in switches["switches"].items():
-        difference = comparison.paired(entry["baseline"]["nats"], entry["treatment"]["nats"], name)
+        difference = paired(entry["baseline"]["nats"], entry["treatment"]["nats"], name)
         found[name] = entry | {"difference": difference, "verdict": comparison.agreement(difference, entry["expected"])}
     return switches | {"switches": found}

@@ -16,12 +16,12 @@ import numpy as np
 from lib.data.store import Split, read_prompts, write_json
 from lib.decoding import decoders
 from lib.evidence.results import read
+from lib.evidence.statistics import estimate, paired, ratios
 from lib.evidence.strips import write_strip
 from lib.metrics import clip_score, image_distance, scene_accuracy
 from lib.metrics.exact_scene import exactly
 from lib.metrics.judges import load_judges
 from lib.models import reader, vqgan
-from studies.glu.code.comparison import paired
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.settings import Params
 
@@ -120,11 +120,11 @@ def cost(name: str, entry: Mapping[str, Any], length: int) -> dict[str, Any]:
         "seconds": seconds / passes.shape[1],  # a picture
         "overhead": 1 - inside / seconds,  # share of the time that is not the networks'
     }
-    found |= {key: measures.estimate(values, f"{name} {key}") for key, values in measured.items()}
+    found |= {key: estimate(values, f"{name} {key}") for key, values in measured.items()}
     if entry["steps"] and found["options"]["accept"] != "any" and (passes > entry["steps"]).all():
         # Until as many passes are done as there are steps, no slot is clean: nothing can be fixed.
         settled = measures.step_compression(passes - entry["steps"], length)
-        found["settled_compression"] = measures.estimate(settled, f"{name} settled")
+        found["settled_compression"] = estimate(settled, f"{name} settled")
     found["accepted"] = measures.accepted_lengths(entry["accepted"])
     if "trace" in entry:
         every = entry["trace"]["changes"]  # [S][slots]
@@ -132,7 +132,7 @@ def cost(name: str, entry: Mapping[str, Any], length: int) -> dict[str, Any]:
         slots = [slot for slot in range(PLACES) if all(seed[slot] is not None for seed in every)]
         found["changes"] = {"slots": slots, "by_seed": [[seed[slot] for slot in slots] for seed in every]}
         if found["options"]["trace_slots"] == found["options"]["window"]:
-            found["changes_a_token"] = measures.estimate(entry["trace"]["a_token"], f"{name} changes")
+            found["changes_a_token"] = estimate(entry["trace"]["a_token"], f"{name} changes")
     return found
 
 
@@ -153,9 +153,9 @@ def same_sampling(runs: Mapping[str, Any], found: Mapping[str, Any]) -> str | No
 
 def against(plain: Mapping[str, Any], found: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A run compared with autoregressive decoding, seed by seed."""
-    times = measures.ratios(plain["seconds"]["by_seed"], found["seconds"]["by_seed"])
+    times = ratios(plain["seconds"]["by_seed"], found["seconds"]["by_seed"])
     compared = {
-        "latency": measures.estimate(times, f"{name} latency"),
+        "latency": estimate(times, f"{name} latency"),
         "flops": found["flops_per_token"] / plain["flops_per_token"],
     }
     for key in ("nats", "exact", "accuracy", "clip_score"):
@@ -316,7 +316,7 @@ def initial(decoded: Mapping[str, Any], judge: Judge) -> dict[str, Any]:
             starts[start] = measures.by_kind(np.asarray(entry["passes"]), kinds, group["length"])
             counts[start] = {kind: int((kinds == kind).sum()) for kind in starts[start]}
     compression = {
-        start: {kind: measures.estimate(values, f"initial {start} {kind}") for kind, values in kinds.items()}
+        start: {kind: estimate(values, f"initial {start} {kind}") for kind, values in kinds.items()}
         for start, kinds in starts.items()
     }
     return {"compression": compression, "pictures": counts, "gains": measures.neighbour_gains(starts)}
@@ -343,13 +343,13 @@ def control(groups: Mapping[str, Any]) -> dict[str, Any]:
             if "sjd2" not in passes:
                 return None
             shares = measures.left_over(passes[slow], passes["shared"], passes["sjd2"])
-            return shares and measures.estimate(shares, f"left {network} {slow}")
+            return shares and estimate(shares, f"left {network} {slow}")
 
         found[network] = {
             "group": group,
             "compression": {role: run["compression"] for role, run in runs.items()},
             "shared_over": {  # passes of shared noise over those of the others
-                role: measures.estimate(measures.ratios(passes["shared"], own), f"control {network} {role}")
+                role: estimate(ratios(passes["shared"], own), f"control {network} {role}")
                 for role, own in passes.items()
                 if role != "shared"
             },

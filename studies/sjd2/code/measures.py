@@ -4,16 +4,15 @@ left of SJD2's gain over shared noise.
 Step compression S is tokens over passes. Lists have one value per sampling seed, in the same order for every run.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lib.errors import EaselError
-from lib.evidence.statistics import paired_interval, spearman
+from lib.evidence.statistics import spearman
 
 # Differences up to these count as none, decided before anything was measured. Exact accuracy: the paper speaks of
 # quality kept where GenEval falls from 0.52 to 0.49 (Table 2, Emu3). Nats a token: one part in twenty of a likelihood.
@@ -51,17 +50,6 @@ def step_compression(passes: np.ndarray, length: int) -> list[float]:
     """S of every seed from passes int [S, R]: all tokens over all passes."""
     passes = np.asarray(passes)
     return (length * passes.shape[1] / passes.sum(axis=1)).tolist()
-
-
-def estimate(values: Sequence[float], name: str) -> dict[str, Any]:
-    """Mean over seeds with its 95 % interval (BCa), and the values; `name` seeds the resampling."""
-    generator = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
-    return asdict(paired_interval(values, generator)) | {"by_seed": [float(value) for value in values]}
-
-
-def ratios(baseline: Sequence[float], treatment: Sequence[float]) -> list[float]:
-    """How many times less the treatment takes than the baseline, seed by seed."""
-    return [slow / fast for slow, fast in zip(baseline, treatment, strict=True)]
 
 
 def accepted_lengths(histogram: Sequence[int]) -> dict[str, Any]:

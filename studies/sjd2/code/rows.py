@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lib.evidence.statistics import estimate
 from lib.evidence.tables import Number
 from studies.sjd2.code import measures
 from studies.sjd2.code.claims import CONTROL, FIRST, NETWORKS, OTHERWISE_TUNED, Run, together
@@ -296,7 +297,7 @@ def stability_rows(report: Mapping[str, Any]) -> Rows:
         row = {"decoder": run["decoder"], "options": described(run), "S": number(run["compression"])}
         columns = dict(zip(run["changes"]["slots"], zip(*run["changes"]["by_seed"], strict=True), strict=True))
         for slot in sorted({slot for other in runs for slot in other["changes"]["slots"]}):
-            found = measures.estimate(columns[slot], f"{run['decoder']} {slot}") if slot in columns else None
+            found = estimate(columns[slot], f"{run['decoder']} {slot}") if slot in columns else None
             row[f"slot {slot + 1}"] = number(found, 3)
         rows.append(row | {"a token": number(run.get("changes_a_token"))})
     return rows

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import config
 from lib.metering.flops import forward_flops, training_flops
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig, Layout
 from lib.text import TextTokenizer
 from lib.training.dalle_mini import mean_loss
 from studies.dalle_mini.code import benchmark as bench
+from tests import house
 
 TINY = DalleMiniConfig(
     text_vocabulary=9,
@@ -58,14 +58,14 @@ def test_operations_agree_with_xla():
 
 
 def test_sizes_follow_the_configuration():
-    params = config.load()
+    params = house.params("dalle_mini")
     own, wide = bench.sizes(params)
     assert own.config.width == params.dalle_mini.width and own.batch == params.dalle_mini.batch_size
     assert wide.config.width == 512 and wide.config.layout == own.config.layout
 
 
 def test_the_trained_tokenizer_sets_the_vocabulary(tmp_path, monkeypatch):
-    params = config.load()
+    params = house.params("dalle_mini")
     monkeypatch.setattr(bench, "TEXT", tmp_path / "tokenizer.json")
     assert bench.vocabulary(params)[0] == bench.sizes(params)[0].config.text_vocabulary == params.text.vocabulary
     text = TextTokenizer.train(["a red star", "a red circle"], params.text.vocabulary)

@@ -60,7 +60,7 @@ def test_the_last_committed_script_cannot_be_the_run_of_three_days(folder):
 
 
 def test_the_ledger_says_no_more_than_arithmetic_can(folder):
-    claims = [claim for claim in ledger.load(REPOSITORY / "claims.yaml").claims if claim.id in compare.CLAIMS]
+    claims = [claim for claim in ledger.load_all().claims if claim.id in compare.CLAIMS]
     judged = {item.claim.id: item for item in verdicts.judge(claims, folder)}
     assert list(judged) == compare.CLAIMS
     assert [judged[name].verdict for name in ("D1", "D4")] == [verdicts.PAPER_SCALE] * 2

@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-from lib import config, config_tree
 from lib.models.dalle_mini_original import count_parameters, original_config, read_config
 from studies.dalle_mini.code.train import model_config
+from tests import house
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
 
 def test_the_paper_profile_has_the_size_of_mini_glu():
-    base, over = (config_tree.read_yaml(REPOSITORY / name) for name in ("params.yaml", "profiles/paper.yaml"))
-    paper = config.build(config_tree.overlay(base, over, "paper"), "paper")
+    paper = house.params("dalle_mini", "paper")
     ours = model_config(paper, vocabulary=50264, padding=1, image_length=256)
     theirs = read_config(original_config("mini_glu"))
     # theirs pads its vocabulary beyond the codes and BOS, so that matrices divide between devices

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import config
 from lib.data.prompts import first_of_each_category
 from studies.dalle_mini.code.sample import plan
+from tests import house
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -32,7 +32,7 @@ def test_what_is_compared_shares_its_random_keys(tmp_path, monkeypatch):
     (tmp_path / "data/test/captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in captions))
     np.save(tmp_path / "data/test/images_64.npy", np.zeros((3, 64, 64, 3), np.uint8))
     settings = dataclasses.replace(
-        config.load(REPOSITORY / "params.yaml").sampling, prompts=2, ranked_prompts=1, candidates=3, captions=2
+        house.params("dalle_mini").sampling, prompts=2, ranked_prompts=1, candidates=3, captions=2
     )
     draws = {draw.name: draw for draw in plan(settings, 7, [])}
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lib.errors import EaselError
+from lib.evidence.statistics import paired
 from lib.models.layout import BLOCKS
 from studies.glu.code import comparison
 
@@ -94,4 +95,4 @@ def test_trouble_is_averaged_over_placements_and_rates():
     ],
 )
 def test_a_finding_is_judged_by_interval_and_sign_flips(values, expected, verdict):
-    assert comparison.agreement(comparison.paired(np.zeros(5), values, "x"), expected) == verdict
+    assert comparison.agreement(paired(np.zeros(5), values, "x"), expected) == verdict

@@ -21,6 +21,7 @@ from lib.text import MINIMUM, TextTokenizer
 from lib.weights.torch_state import generator
 from studies.sjd2.code import decode
 from studies.sjd2.code.settings import DecodingGroupParams, DecodingParams
+from tests import house
 from tests.models.tiny_autoregressive import NETWORK, shaken
 
 CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square"]
@@ -68,8 +69,9 @@ def folder(tmp_path_factory):
     tokenizer = VQGAN(8, 6, 4, 0.9, 4, generator(0))
     tokenizer.quantizer.codebook.copy_(torch.randn(6, 4, generator=generator(0)))
     vqgan.save(tokenizer, path / "build/tokenizer/fine")
-    spec = "{cmd: x, deps: [build/sjd2], params: [decoding, seed]}"
-    (path / "dvc.yaml").write_text(f"stages: {{decode_pictures: {spec}}}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        house.write_pipeline("sjd2", decode={"cmd": "x", "deps": ["build/sjd2"], "params": ["decoding", "seed"]})
     return path
 
 
@@ -232,7 +234,7 @@ def test_an_interrupted_stage_goes_on_with_what_is_not_finished(workplace, monke
     assert calls == [*done, ("autoregressive", second), ("autoregressive", second), ("sjd2", second)]
     for name in FEW:
         np.testing.assert_array_equal(tokens[name], expected[name])
-    assert len(list((workplace / "others/decode_pictures@g").iterdir())) == 4
+    assert len(list((workplace / "others/sjd2/decode@g").iterdir())) == 4
 
 
 @pytest.mark.parametrize(

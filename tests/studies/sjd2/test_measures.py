@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lib.errors import EaselError
+from lib.evidence.statistics import estimate, ratios
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.measures import ROLES, Role
 
@@ -28,10 +29,10 @@ def test_step_compression_weighs_rows_by_their_passes():
 
 
 def test_an_estimate_keeps_its_seeds_and_covers_them():
-    found = measures.estimate([1.0, 2.0, 3.0, 4.0, 5.0], "x")
+    found = estimate([1.0, 2.0, 3.0, 4.0, 5.0], "x")
     assert found["by_seed"] == [1, 2, 3, 4, 5] and found["value"] == 3
     assert 1.5 < found["low"] < 2.2 and 3.8 < found["high"] < 4.5
-    assert measures.estimate([1.0, 2.0, 3.0, 4.0, 5.0], "x") == found
+    assert estimate([1.0, 2.0, 3.0, 4.0, 5.0], "x") == found
 
 
 def test_the_papers_ratios_are_those_of_its_tables():
@@ -44,7 +45,7 @@ def test_the_papers_ratios_are_those_of_its_tables():
 
 
 def test_ratios_and_what_is_left_of_a_gain():
-    assert measures.ratios([10.0, 9.0], [5.0, 3.0]) == [2, 3]
+    assert ratios([10.0, 9.0], [5.0, 3.0]) == [2, 3]
     assert measures.left_over(slow=[52, 50], shared=[36, 38], best=[32, 26]) == pytest.approx([0.2, 0.5])
     assert measures.left_over([50], [32], [32]) == [0] and measures.left_over([50], [50], [30]) == [1]
     assert measures.left_over([50], [20], [30]) == pytest.approx([-0.5])  # shared noise saves more

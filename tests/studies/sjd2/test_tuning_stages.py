@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from lib import config, config_tree
 from lib.data import store
 from lib.errors import EaselError
 from lib.models import autoregressive, drafters
@@ -17,16 +16,18 @@ from lib.text import MINIMUM, TextTokenizer
 from lib.weights.torch_state import generator
 from studies.sjd2.code import train_drafters, tune, tune_on_drafts, tuning
 from studies.sjd2.code.train import pictures_of
+from tests import house
 from tests.models.tiny_autoregressive import NETWORK, shaken
 
-PARAMETERS = Path(__file__).parents[2] / "params.yaml"
 CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square", "a star"]
-DVC = """
-stages:
-  tune: {cmd: x, deps: [build/autoregressive], params: ["sjd2.variants.${item.item}", seed]}
-  tune_on_drafts: {cmd: x, deps: [build/autoregressive], params: ["draft_tuning.variants.${item.item}", seed]}
-  train_drafters: {cmd: x, deps: [build/autoregressive], params: [drafters, seed]}
-"""
+STAGES = {
+    name: {"cmd": "x", "deps": ["build/autoregressive"], "params": [section, "seed"]}
+    for name, section in (
+        ("tune", "sjd2.variants.${item.item}"),
+        ("tune_on_drafts", "draft_tuning.variants.${item.item}"),
+        ("train_drafters", "drafters"),
+    )
+}
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def workplace(tmp_path, monkeypatch):
     TextTokenizer.train(CAPTIONS, MINIMUM).save("build/text/tokenizer.json")
     # Shaken, since an initial network predicts the same for all pictures.
     autoregressive.save(shaken(Autoregressive(NETWORK, generator(0))), Path("build/autoregressive/small"))
-    Path("dvc.yaml").write_text(DVC)
+    house.write_pipeline("sjd2", **STAGES)
     short = {"training": {"steps": 3, "batch_size": 4, "warmup": 1}}
     changes = {
         "text": {"length": 8},
@@ -55,7 +56,7 @@ def workplace(tmp_path, monkeypatch):
         "draft_tuning": {"variants": {"long": short}},
         "drafters": short | {"heads": 2},
     }
-    return config.build(config_tree.overlay(config_tree.read_yaml(PARAMETERS), changes, "test"), "test")
+    return house.params("sjd2", changes=changes)
 
 
 def metrics(folder):
@@ -120,7 +121,6 @@ def test_both_drafters_are_trained_and_measured(workplace):
     ],
 )
 def test_a_network_that_there_is_not_is_named_before_any_work(workplace, section, run):
-    tree = config_tree.overlay(config_tree.read_yaml(PARAMETERS), section, "test")
     with pytest.raises(EaselError, match=r"model is 'huge', must be one of small, large, wide"):
-        run(config.build(tree, "test"))
+        run(house.params("sjd2", changes=section))
     assert not any(stage.OUT.exists() for stage in (tune, tune_on_drafts, train_drafters))

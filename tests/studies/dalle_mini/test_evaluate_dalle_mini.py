@@ -61,7 +61,7 @@ def test_claims_are_judged_by_what_is_measured(judges, tmp_path):
     lost = judges.measure(pictures(np.zeros_like(good)), about())
     found = stage.claims(guided, {"both": {"en": guided, "zh": guided}, "english": {"en": guided, "zh": lost}})
     stage.write_json(tmp_path / "dalle_mini.json", {"claims": found})
-    claims = [claim for claim in ledger.load(ROOT / "claims.yaml").claims if claim.id in ("D30", "D31", "D32", "D33")]
+    claims = [claim for claim in ledger.load_all().claims if claim.id in ("D30", "D31", "D32", "D33")]
     assert [results.find({"claims": found}, claim.metric.key)["baseline"] for claim in claims] == [[1.0] * 5] * 3 + [
         pytest.approx([0.4] * 5)
     ]
