@@ -59,11 +59,10 @@ def load(folder: Path) -> tuple[DalleMini, dict]:
     stacks = {f"{layer}s" for layer in STACKS.values()}
     config = _with_scan(config, any(stacks.intersection(name) for name in arrays))
     _check(str(folder / WEIGHTS_FILE), arrays, config)
-    checkpoint.require_finite(folder / WEIGHTS_FILE, {"/".join(name): array for name, array in arrays.items()})
     # In the file's order, so that saving gives its bytes back.
-    return DalleMini(config), {
-        "params": unflatten_dict({name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()})
-    }
+    weights = {name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}
+    checkpoint.require_finite(folder / WEIGHTS_FILE, {"/".join(name): array for name, array in weights.items()})
+    return DalleMini(config), {"params": unflatten_dict(weights)}
 
 
 def save(folder: Path, model: DalleMini, params: dict) -> None:
