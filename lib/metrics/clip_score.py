@@ -19,6 +19,7 @@ from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
 from lib.models.clip import PAD, Clip, as_input
 from lib.text import TextTokenizer
+from lib.weights.checkpoint import require_finite
 
 Processor = Callable[..., dict[str, Tensor]]
 
@@ -68,12 +69,13 @@ def pretrained_judge(folder: Path | str) -> Judge:
     """A CLIP in a local folder, as the transformers library saves it; most read English only.
 
     Raises:
-        EaselError: see `check_pretrained_clip`.
+        EaselError: see `check_pretrained_clip`; or a weight is not finite.
     """
     check_pretrained_clip(folder)
     from transformers import CLIPModel, CLIPProcessor
 
     model = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
+    require_finite(Path(folder), {name: value.float().numpy() for name, value in model.state_dict().items()})
     processor = CLIPProcessor.from_pretrained(folder, local_files_only=True)
 
     def vectors(output: Any) -> Tensor:

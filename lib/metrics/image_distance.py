@@ -5,6 +5,8 @@ Numbers are comparable only within one extractor and one number of pictures; bot
 
 import warnings
 from dataclasses import asdict
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ SUBSET = 1000  # pictures a KID estimate compares at once, as in its paper
 MOST_RESAMPLES = 50  # FID needs the eigenvalues of a matrix for each
 MOST_WIDE_RESAMPLES = 5  # the same in more than WIDE features, where one takes seconds
 WIDE = 512
+# SHA-256 of inception-2015-12-05.pt, which NVIDIA published with StyleGAN2-ADA: the network that FID was defined with.
+INCEPTION = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 
 
 class ClipFeatures(nn.Module):
@@ -34,37 +38,29 @@ class ClipFeatures(nn.Module):
 
 
 class InceptionFeatures(nn.Module):
-    """A pretrained Inception as a TorchScript file: uint8 [B, 3, S, S] → float [B, num_features].
+    """The Inception of StyleGAN's evaluation: uint8 [B, 3, S, S] → float [B, num_features].
 
-    Such files (the one of StyleGAN's evaluation, say) resize and scale by themselves, and give features instead of
-    class scores when asked with `return_features`.
+    It resizes and scales by itself. The file is TorchScript, so a program: one of unknown origin is not even opened.
 
     Raises:
-        EaselError: the file is missing, is not TorchScript, or does not map pictures to vectors.
+        EaselError: there is no such file, or it is another one than `INCEPTION`.
     """
 
     def __init__(self, path: Path | str):
         super().__init__()
         if not Path(path).is_file():
             raise EaselError(f'evaluation.inception names {path}, which is not a file; name one, or set it to "".')
-        try:
-            self.network = torch.jit.load(str(path), map_location="cpu").eval()
-        except RuntimeError as error:
-            raise EaselError(f"evaluation.inception: {path} is not a TorchScript file ({error}).") from error
-        names = {argument.name for argument in self.network.forward.schema.arguments}
-        self.options = {"return_features": True} if "return_features" in names else {}
-        try:
-            probe = self(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
-        except RuntimeError as error:
+        content = Path(path).read_bytes()
+        if sha256(content).hexdigest() != INCEPTION:
             raise EaselError(
-                f"evaluation.inception: {path} does not take uint8 pictures [B, 3, S, S]: {error}"
-            ) from error
-        if probe.ndim != 2:
-            raise EaselError(f"evaluation.inception: {path} gives {list(probe.shape)}; expected features [B, D].")
-        self.num_features = probe.shape[1]
+                f"evaluation.inception names {path}, which is not the inception-2015-12-05.pt of StyleGAN's evaluation "
+                f"(SHA-256 {INCEPTION}); other files of this kind are programs of unknown origin and are not run."
+            )
+        self.network = torch.jit.load(BytesIO(content), map_location="cpu").eval()
+        self.num_features = self(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)).shape[1]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network(images, **self.options)
+        return self.network(images, return_features=True)  # instead of class scores
 
 
 class _Given(nn.Module):

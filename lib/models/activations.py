@@ -29,6 +29,11 @@ def gelu_tanh(x: jax.Array) -> jax.Array:
     return jax.nn.gelu(x, approximate=True)
 
 
+def quick_gelu(x: jax.Array) -> jax.Array:
+    """The approximation x σ(1.702 x) of `gelu` (arXiv:1606.08415)."""
+    return x * jax.nn.sigmoid(1.702 * x)
+
+
 def swish(x: jax.Array) -> jax.Array:
     """x σ(x) (arXiv:1710.05941 with β = 1)."""
     return x * jax.nn.sigmoid(x)
@@ -68,5 +73,6 @@ def _smelu_original_jvp(primals, tangents):
 
 
 ACTIVATIONS: dict[Activation, Callable[[jax.Array], jax.Array]] = {
-    function.__name__: function for function in (relu, gelu, gelu_tanh, swish, sigmoid, identity, smelu, smelu_original)
+    function.__name__: function
+    for function in (relu, gelu, gelu_tanh, quick_gelu, swish, sigmoid, identity, smelu, smelu_original)
 }

@@ -276,7 +276,7 @@ def load(folder: Path) -> Autoregressive:
     Raises:
         EaselError: the file is missing or damaged.
     """
-    arrays, meta = checkpoint.load(Path(folder) / "model.safetensors")
+    arrays, meta = checkpoint.load_network(folder)
     model = Autoregressive(AutoregressiveConfig(**meta["config"]), torch.Generator())
     load_module(model, arrays)
     return model.eval().requires_grad_(False)

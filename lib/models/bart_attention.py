@@ -104,7 +104,8 @@ class FlaxBartAttention(nn.Module):
             table = self.rel_bias(positions).reshape(len(positions), -1, self.config.heads)  # [Q, K_max, H]
             scores = scores + table[:, : keys.shape[2]].transpose(2, 0, 1)  # [H, Q, K]
         if self.side == "encoder" and layout.sinkhorn_iterations > 1:
-            weights = sinkhorn(scores, mask & mask.swapaxes(-1, -2), layout.sinkhorn_iterations)
+            read = mask if layout.sinkhorn_padding else mask & mask.swapaxes(-1, -2)
+            weights = sinkhorn(scores, read, layout.sinkhorn_iterations)
             return self._sum(weights, values, deterministic)
         # Softmax, with the division left to the end, where there are D numbers a query instead of K.
         scores = jnp.where(mask, scores, NEVER)
@@ -121,15 +122,17 @@ class FlaxBartAttention(nn.Module):
 
 
 def unit(x: jax.Array) -> jax.Array:
-    """Vectors along the last axis at length 1; a zero vector stays zero and has a finite gradient."""
-    return x * jax.lax.rsqrt(jnp.square(x).sum(axis=-1, keepdims=True) + 1e-12)
+    """x / (|x| + 1e-8) along the last axis, as in the original; a zero vector stays zero, with a finite gradient."""
+    squares = jnp.square(x).sum(axis=-1, keepdims=True)
+    length = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)  # √ has no gradient at 0
+    return x / (length + 1e-8)
 
 
 def sinkhorn(scores: jax.Array, mask: jax.Array, iterations: int) -> jax.Array:
     """Attention weights whose rows and columns have been normalised in turn, rows first (arXiv:2110.11773).
 
-    Positions outside the square `mask`, queries as well as keys, get weight 0: without that, the rows of padding
-    would take their share of every column (as they did in the original).
+    What lies outside `mask` gets weight 0. A mask of keys alone leaves rows to padding, which take their share of every
+    column; so it is in the original. In a mask of queries as well, words share the columns among themselves.
 
     Args:
         scores: float32 [B, H, T, T].

@@ -215,7 +215,7 @@ def load(folder: Path) -> Clip:
     Raises:
         EaselError: the file is missing or damaged.
     """
-    arrays, meta = checkpoint.load(Path(folder) / "model.safetensors")
+    arrays, meta = checkpoint.load_network(folder)
     clip = Clip(ClipConfig(**meta["config"]), torch.Generator())
     load_module(clip, arrays)
     return clip.eval().requires_grad_(False)

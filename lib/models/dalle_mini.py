@@ -8,6 +8,7 @@ Modules carry the names of the original's parameter tree (`model/encoder/layers/
 `scan` `model/encoder/layers/FlaxBartEncoderLayers/...`). Parameters and softmax are float32.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,8 @@ class Stack(nn.Module):
     def embed(self, ids: jax.Array, positions: jax.Array, deterministic: bool = True) -> jax.Array:
         """Ids [..., T] at `positions` int [T] → [..., T, width]."""
         x = self.embed_tokens(ids)
+        if self.config.layout.scale_embedding:
+            x = x * math.sqrt(self.config.width)
         if self.config.layout.absolute_positions:
             x = x + self.embed_positions(positions)
         return self.dropout(self.layernorm_embedding(x), deterministic)
@@ -216,6 +219,6 @@ def load(folder: Path) -> tuple[DalleMini, dict]:
     Raises:
         EaselError: no such file, or names or shapes that do not belong to its configuration.
     """
-    arrays, meta = checkpoint.load(Path(folder) / "model.safetensors")
+    arrays, meta = checkpoint.load_network(folder)
     config = DalleMiniConfig.from_dict(meta["config"])
     return DalleMini(config), jax_state.restore(shapes(config), arrays)

@@ -23,6 +23,7 @@ from lib.models import dalle_mini
 from lib.models.dalle_mini import DalleMini
 from lib.models.dalle_mini_original_config import CONFIG_FILE, original_config, read_config, shortened, write_config
 from lib.models.layout import DalleMiniConfig
+from lib.weights import checkpoint
 
 __all__ = [
     "count_parameters",
@@ -49,18 +50,19 @@ def load(folder: Path) -> tuple[DalleMini, dict]:
 
     Raises:
         EaselError: a file is missing or damaged, the configuration has settings that this model cannot follow, or
-            parameters are missing, unexpected or of another shape (all are listed, up to 20 of each kind).
+            parameters are missing, unexpected or of another shape (all are listed, up to 20 of each kind), or not
+            finite.
     """
     folder = Path(folder)
     config = read_config(folder)
-    arrays = flatten_dict(_read_weights(folder / WEIGHTS_FILE))
+    arrays = _read_weights(folder / WEIGHTS_FILE)
     stacks = {f"{layer}s" for layer in STACKS.values()}
     config = _with_scan(config, any(stacks.intersection(name) for name in arrays))
     _check(str(folder / WEIGHTS_FILE), arrays, config)
     # In the file's order, so that saving gives its bytes back.
-    return DalleMini(config), {
-        "params": unflatten_dict({name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()})
-    }
+    weights = {name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}
+    checkpoint.require_finite(folder / WEIGHTS_FILE, {"/".join(name): array for name, array in weights.items()})
+    return DalleMini(config), {"params": unflatten_dict(weights)}
 
 
 def save(folder: Path, model: DalleMini, params: dict) -> None:
@@ -174,16 +176,19 @@ def _check(source: str, arrays: dict[Name, Any], config: DalleMiniConfig) -> Non
         )
 
 
-def _read_weights(path: Path) -> dict[str, Any]:
+def _read_weights(path: Path) -> dict[Name, Any]:
     try:
         tree = serialization.msgpack_restore(path.read_bytes())
+        arrays = flatten_dict(tree) if isinstance(tree, dict) else None
     except OSError as error:
         raise EaselError(f"{path} cannot be read ({error.strerror}); it holds the original's parameters.") from error
     except Exception as error:  # msgpack, numpy and flax raise many kinds for damaged bytes
         raise EaselError(f"{path} is not a Flax checkpoint, or is damaged ({error}); fetch it again.") from error
-    if not isinstance(tree, dict):
+    if arrays is None:
         raise EaselError(f"{path} holds no tree of parameters; fetch the original's {WEIGHTS_FILE}.")
-    return tree
+    for key in (key for name in arrays for key in name if not isinstance(key, str)):
+        raise EaselError(f"{path} has {key!r} where a name should be; fetch the original's {WEIGHTS_FILE}.")
+    return arrays
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -34,6 +34,7 @@ DEFAULTS = {
     "attention_dropout": 0.0,
     "activation_dropout": 0.0,
     "init_std": 0.02,
+    "scale_embedding": False,
     "gradient_checkpointing": True,
     "use_scan": True,  # but False for ln_positions "swinv2"
     "decoder_start_token_id": 16384,  # which is image_vocab_size
@@ -74,6 +75,7 @@ LAYOUT_KEYS = {
     "sinkhorn_iterations": "sinkhorn_iters",
     "swin_positions": "use_swin_position_embeddings",
     "absolute_positions": "use_absolute_position_embeddings",
+    "scale_embedding": "scale_embedding",
     "dropout": "dropout",
     "attention_dropout": "attention_dropout",
     "activation_dropout": "activation_dropout",
@@ -85,6 +87,7 @@ LAYOUT_KEYS = {
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
     "relu": "relu",
     "silu": "swish",
     "swish": "swish",
@@ -101,7 +104,6 @@ ONLY = {
     "pruned_heads": {},
     "tie_encoder_decoder": False,
     "tie_word_embeddings": False,
-    "scale_embedding": False,
     "use_alibi": False,
     "encoder_layerdrop": 0.0,
     "decoder_layerdrop": 0.0,
@@ -196,6 +198,7 @@ def read_config(source: Path | str | dict[str, Any]) -> DalleMiniConfig:
         layout=Layout(
             activation=ACTIVATIONS[settings["activation_function"]],
             scan=settings["use_scan"],
+            sinkhorn_padding=settings["sinkhorn_iters"] > 1,
             **{field: settings[key] for field, key in LAYOUT_KEYS.items()},
         ),
         padded_codes=settings["image_vocab_size"] - codes,
@@ -208,7 +211,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise EaselError(f"{path} cannot be read ({error.strerror}); it is the original's {CONFIG_FILE}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EaselError(f"{path} is not JSON ({error}); fetch the original's {CONFIG_FILE} again.") from error
     if not isinstance(content, dict):
         raise EaselError(f"{path} is JSON, but not a set of named settings; fetch the original's {CONFIG_FILE} again.")
@@ -267,7 +270,7 @@ def write_config(config: DalleMiniConfig) -> dict[str, Any]:
     `compute_dtype` is not part of it: the original takes it as an argument.
 
     Raises:
-        EaselError: an activation that the original does not have.
+        EaselError: an activation or a Sinkhorn attention that the original does not have.
     """
     layout = config.layout
     activations = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
@@ -275,6 +278,11 @@ def write_config(config: DalleMiniConfig) -> dict[str, Any]:
         raise EaselError(
             f"the original DALL·E Mini has no activation {layout.activation!r}, only {', '.join(activations)}; "
             "this model cannot be saved in its format."
+        )
+    if layout.sinkhorn_iterations > 1 and not layout.sinkhorn_padding:
+        raise EaselError(
+            "the original's Sinkhorn attention normalises columns over padding too, and this network's does not "
+            "(sinkhorn_padding false); this model cannot be saved in its format."
         )
     settings = {
         "model_type": "dallebart",

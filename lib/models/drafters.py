@@ -151,7 +151,7 @@ def load(folder: Path) -> Eagle | Medusa:
     Raises:
         EaselError: the file is missing or damaged.
     """
-    arrays, meta = checkpoint.load(Path(folder) / "model.safetensors")
+    arrays, meta = checkpoint.load_network(folder)
     config = AutoregressiveConfig(**meta["config"])
     network = Medusa(config, meta["heads"]) if "heads" in meta else Eagle(config, torch.Generator())
     load_module(network, arrays)

@@ -11,7 +11,9 @@ from typing import Any, Literal, get_args
 
 from lib.errors import EaselError
 
-Activation = Literal["relu", "gelu", "gelu_tanh", "swish", "sigmoid", "identity", "smelu", "smelu_original"]
+Activation = Literal[
+    "relu", "gelu", "gelu_tanh", "quick_gelu", "swish", "sigmoid", "identity", "smelu", "smelu_original"
+]
 Norm = Literal["layernorm", "rmsnorm"]
 NormPlacement = Literal["normformer", "preln", "postln", "cogview", "subln", "swinv2"]
 ComputeDtype = Literal["float32", "bfloat16"]
@@ -81,9 +83,12 @@ class Layout:
         subln_init: initial weights scaled with depth as in Magneto.
         sinkhorn_iterations: row and column normalisations, in turn, of the encoder's attention weights (Sinkformers,
             arXiv:2110.11773); 1 is the softmax.
+        sinkhorn_padding: whether the rows of padding take part in the normalisation of columns, as they do in the
+            original, so that the words of a short caption get less than their share; ours leaves them out.
         swin_positions: a learned score for every pair of query and key position in each head (the original's
             `use_swin_position_embeddings`).
         absolute_positions: learned embeddings of positions.
+        scale_embedding: embeddings of tokens, not of positions, multiplied by √width.
         dropout: of embeddings and of every sub-layer's output; `attention_dropout`: of attention weights;
             `activation_dropout`: of the feed-forward block's inner values. Shares in [0, 1).
         init_std: standard deviation of every initial matrix and embedding.
@@ -110,8 +115,10 @@ class Layout:
     deepnet_scaling: bool = False
     subln_init: bool = False
     sinkhorn_iterations: int = 1
+    sinkhorn_padding: bool = False
     swin_positions: bool = False
     absolute_positions: bool = True
+    scale_embedding: bool = False
     dropout: float = 0.0
     attention_dropout: float = 0.0
     activation_dropout: float = 0.0
@@ -135,6 +142,10 @@ class Layout:
         for name in ("tau_init", "init_std"):
             _require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}, must be above 0")
         _require(self.sinkhorn_iterations >= 1, f"sinkhorn_iterations is {self.sinkhorn_iterations}, must be 1 or more")
+        _require(
+            self.sinkhorn_iterations > 1 or not self.sinkhorn_padding,
+            "sinkhorn_padding needs sinkhorn_iterations above 1: a softmax normalises no columns",
+        )
         _require(
             not (self.scan and self.norm_placement == "swinv2"),
             "scan needs layers that are all alike, but swinv2 adds a norm to every sixth; switch scan off",

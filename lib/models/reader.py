@@ -201,7 +201,7 @@ def load(folder: Path) -> Reader:
     Raises:
         EaselError: the file is missing or damaged.
     """
-    arrays, meta = checkpoint.load(Path(folder) / "model.safetensors")
+    arrays, meta = checkpoint.load_network(folder)
     reader = Reader(ReaderConfig(**meta["config"]), torch.Generator())
     load_module(reader, arrays)
     return reader.eval().requires_grad_(False)

@@ -180,7 +180,7 @@ def load(folder: Path | str) -> VQGAN:
     Raises:
         EaselError: there is none, or the file is damaged.
     """
-    arrays, meta = checkpoint.load(Path(folder) / "model.safetensors")
+    arrays, meta = checkpoint.load_network(folder)
     model = VQGAN(**meta["config"])
     load_module(model, arrays)
     return model.eval().requires_grad_(False)

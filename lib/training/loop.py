@@ -47,7 +47,8 @@ def fit(
         name: for the progress lines.
         steps: updates in all.
         order: which items each update sees.
-        checkpoint: file to write every `save_every` seconds and at the end.
+        checkpoint: file to write after the first update, so that a disk too small for it is known at once, then every
+            `save_every` seconds, and at the end.
         fingerprint: of configuration, code and data; a checkpoint with another one is refused.
         points: about how many entries the history gets.
         first: whether this process, of those that train together, is the one that writes and reports.
@@ -60,7 +61,7 @@ def fit(
     Raises:
         EaselError: the checkpoint belongs to another fingerprint, a number became NaN or infinite, the disk is full.
     """
-    done, history, sums = 0, [], {}
+    done, history, sums, unsaved = 0, [], {}, True
     if checkpoint.exists():
         arrays, meta = checkpoints.load(checkpoint)
         if meta["fingerprint"] != fingerprint:
@@ -93,7 +94,7 @@ def fit(
             sums = {}
         if first:
             progress.update(done, **numbers)
-        if done == steps or agree(time.monotonic() - saved > save_every):
+        if unsaved or done == steps or agree(time.monotonic() - saved > save_every):
             save()
-            saved = time.monotonic()
+            saved, unsaved = time.monotonic(), False
     return history

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -50,5 +51,32 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     try:
         with safe_open(path, framework="numpy") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["meta"])  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise EaselError(f"{path} is damaged ({error}); delete it and run the same command again.") from error
+
+
+def load_network(folder: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """The weights of the network in `folder`/model.safetensors, and their metadata.
+
+    Raises:
+        EaselError: as of `load`, or a weight is NaN or infinite.
+    """
+    path = Path(folder) / "model.safetensors"
+    arrays, meta = load(path)
+    require_finite(path, arrays)
+    return arrays, meta
+
+
+def require_finite(source: Path, weights: Mapping[str, np.ndarray]) -> None:
+    """Refuses weights, read from `source`, of which one is NaN or infinite: whatever is computed with them is too.
+
+    Raises:
+        EaselError: names the file and the arrays, up to three of them.
+    """
+    wrong = [name for name, array in weights.items() if not np.isfinite(array).all()]
+    if wrong:
+        rest = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise EaselError(
+            f"{source} holds weights that are NaN or infinite, in {', '.join(wrong[:3])}{rest}: its training diverged, "
+            "or the file is damaged. Make it again, or fetch it again."
+        )

@@ -129,9 +129,8 @@ def test_killed_training_resumes_to_the_same_result(longer, stage, folder):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
-    while not list(checkpoints.glob("*.safetensors")):
-        assert running.poll() is None and time.monotonic() < deadline, "no checkpoint before the stage ended"
+    while not list(checkpoints.glob("*.safetensors")):  # written after the first of many steps
+        assert running.poll() is None, "no checkpoint before the stage ended"
         time.sleep(0.05)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()

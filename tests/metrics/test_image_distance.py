@@ -1,4 +1,5 @@
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 
 from lib.config import EvaluationParams
 from lib.errors import EaselError
+from lib.metrics import image_distance
 from lib.metrics.image_distance import (
     ClipFeatures,
     InceptionFeatures,
@@ -132,9 +134,10 @@ class Script(torch.nn.Module):
         return torch.cat([pooled, pooled], 1) if return_features else pooled
 
 
-def test_a_torchscript_file_serves_as_inception(tmp_path):
+def test_the_one_known_torchscript_file_serves_as_inception(tmp_path, monkeypatch):
     path = tmp_path / "inception.pt"
     torch.jit.script(Script()).save(str(path))
+    monkeypatch.setattr(image_distance, "INCEPTION", sha256(path.read_bytes()).hexdigest())
     network = InceptionFeatures(path)
     assert network.num_features == 6  # features, not class scores
     check_pretrained(replace(NOTHING, inception=str(path)))
@@ -145,9 +148,19 @@ def test_unusable_inception_files_are_refused(tmp_path):
     check_pretrained(NOTHING)
     with pytest.raises(EaselError, match=r"evaluation\.inception names .*nowhere.pt, which does not exist"):
         check_pretrained(replace(NOTHING, inception=str(tmp_path / "nowhere.pt")))
+
+
+def test_torchscript_of_unknown_origin_is_not_opened(tmp_path, monkeypatch):
+    def opened(*_, **__):
+        raise AssertionError("it was opened")
+
+    monkeypatch.setattr(torch.jit, "load", opened)
+    torch.jit.script(Script()).save(str(tmp_path / "script.pt"))
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "weights.pt")
     (tmp_path / "bad.pt").write_bytes(b"not a network")
-    with pytest.raises(EaselError, match="is not a TorchScript file"):
-        check_pretrained(replace(NOTHING, inception=str(tmp_path / "bad.pt")))
+    for path in tmp_path.iterdir():
+        with pytest.raises(EaselError, match=f"{path.name}, which is not the inception-2015-12-05.pt .* are not run"):
+            check_pretrained(replace(NOTHING, inception=str(path)))
 
 
 def test_unusable_clip_folders_are_refused(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ CLOSED_FORMS = {
     "relu": lambda x: np.maximum(x, 0),
     "gelu": lambda x: x * (1 + erf(x / np.sqrt(2))) / 2,
     "gelu_tanh": lambda x: x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "quick_gelu": lambda x: x * sigmoid(1.702 * x),
     "swish": lambda x: x * sigmoid(x),
     "sigmoid": sigmoid,
     "identity": lambda x: x,

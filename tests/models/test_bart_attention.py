@@ -1,4 +1,4 @@
-"""Causal attention by blocks against the plain form with an explicit mask."""
+"""Causal attention by blocks against the plain form with an explicit mask; the length of vectors."""
 
 import dataclasses
 from functools import partial
@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from lib.models.bart_attention import BLOCK, FlaxBartAttention
+from lib.models.bart_attention import BLOCK, FlaxBartAttention, unit
 from lib.models.layout import DalleMiniConfig, Layout
 
 LENGTH = 2 * BLOCK + 7  # three blocks, the last one short
@@ -52,3 +52,13 @@ def test_blocks_of_causal_attention_change_nothing(changes):
     changed, _ = blocks_and_plain(params, later)
     np.testing.assert_array_equal(changed[:, : BLOCK + 3], blocks[:, : BLOCK + 3])
     assert not np.allclose(changed[:, BLOCK + 3], blocks[:, BLOCK + 3])
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-12, 1e-9, 1e-8, 1e-7, 1e-3, 1.0, 1e9])
+def test_vectors_of_any_length_have_a_direction_and_a_finite_gradient(length):
+    x = np.random.default_rng(0).normal(size=(3, 5))
+    x = (length * x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    wanted = x.astype(np.float64) / (np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True) + 1e-8)
+    found, gradients = jax.jit(lambda x: (unit(x), jax.jacobian(unit)(x)))(x)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+    assert np.isfinite(gradients).all()

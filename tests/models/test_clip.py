@@ -48,6 +48,18 @@ def test_a_caption_shared_by_two_pictures_is_drawn_to_both_equally():
     torch.testing.assert_close(text.grad, torch.zeros(3), atol=1e-6, rtol=0)  # halfway between both is the best place
 
 
+@pytest.mark.parametrize("log_scale", [-1.0, 0.0, np.log(99.0), np.log(101.0), 9.0, 80.0])
+def test_the_scale_is_the_exponential_and_at_most_100(model, log_scale):
+    """From there on it stands still: a gradient that would raise it further is none."""
+    with torch.no_grad():
+        model.log_scale.fill_(log_scale)
+    scale = model.scale
+    scale.backward()
+    expected = min(np.exp(log_scale), 100.0)
+    assert scale.item() == pytest.approx(expected, rel=1e-5)
+    assert model.log_scale.grad.item() == pytest.approx(expected if log_scale < np.log(100.0) else 0, rel=1e-5)
+
+
 def test_padding_does_not_change_a_caption(model):
     short = torch.tensor([[1, 5, 6, 2]])
     padded = torch.tensor([[1, 5, 6, 2, 0, 0, 0, 0]])

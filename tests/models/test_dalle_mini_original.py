@@ -1,5 +1,6 @@
 """Checkpoints of the original are written here by hand, name by name, apart from the code that reads them."""
 
+import dataclasses
 import json
 import tempfile
 from functools import cache
@@ -28,6 +29,7 @@ from lib.models.dalle_mini_original import (
     write_config,
 )
 from lib.models.dalle_mini_original_config import DEFAULTS, LAYOUT_KEYS
+from lib.models.layout import Layout
 
 WIDTH, INNER, TEXT, IMAGE, WORDS, CODES, PADDED = 8, 12, 4, 4, 15, 10, 3
 CONFIG = {
@@ -325,6 +327,7 @@ def test_a_configuration_survives_being_written():
         "init_std": 0.01,
         "gradient_checkpointing": True,
         "activation_function": "smelu",
+        "scale_embedding": True,
         "text_padding": 0,
     }
     config = read_config(CONFIG | other)
@@ -344,16 +347,77 @@ def test_what_config_json_leaves_out_has_the_originals_defaults():
     assert read_config({"image_vocab_size": 100}).codes == 100
 
 
+# Another value than the default for every setting of the original's configuration class, dalle-mini 0.1.5.
+OTHER_VALUES = {
+    "encoder_vocab_size": 21,
+    "image_vocab_size": 77,
+    "image_length": 9,
+    "max_text_length": 5,
+    "encoder_layers": 3,
+    "encoder_ffn_dim": 24,
+    "encoder_attention_heads": 4,
+    "decoder_layers": 3,
+    "decoder_ffn_dim": 24,
+    "decoder_attention_heads": 4,
+    "activation_function": "quick_gelu",
+    "d_model": 64,
+    "dropout": 0.3,
+    "attention_dropout": 0.3,
+    "activation_dropout": 0.3,
+    "init_std": 0.5,
+    "scale_embedding": True,
+    "gradient_checkpointing": False,
+    "use_scan": False,
+    "is_encoder_decoder": False,
+    "tie_word_embeddings": True,
+    "use_bias": True,
+    "ln_type": "rmsnorm",
+    "ln_positions": "cogview",
+    "use_head_scale": True,
+    "use_cosine_attention": True,
+    "tau_init": 0.3,
+    "use_absolute_position_embeddings": False,
+    "use_swin_position_embeddings": True,
+    "use_deepnet_scaling": True,
+    "use_subln_init": True,
+    "use_glu": False,
+    "use_alibi": True,
+    "sinkhorn_iters": 3,
+    "use_final_ln_encoder": False,
+    "use_final_ln_decoder": False,
+    "force_ln_scale": True,
+}
+NOT_THE_NETWORK = {"normalize_text": True, "use_cache": False, "forced_eos_token_id": 3, "do_sample": False}
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_no_setting_of_the_original_is_passed_over(name):
+    """Each of them gives another network, or is refused by its name."""
+    try:
+        config = read_config({name: OTHER_VALUES[name]})
+    except EaselError as error:
+        assert name in str(error)
+    else:
+        assert config != read_config({})
+        assert read_config(write_config(config)) == config
+
+
+def test_settings_that_are_not_the_networks_are_passed_over():
+    assert read_config(NOT_THE_NETWORK) == read_config({})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"use_alibi": True}, "use_alibi is True, only False is supported"),
         ({"tie_word_embeddings": True}, "tie_word_embeddings is True"),
-        ({"scale_embedding": True}, "scale_embedding is True"),
+        ({"scale_embedding": 2}, "scale_embedding is 2, must be true or false"),
         ({"model_type": "bart"}, "model_type is 'bart', only 'dallebart'"),
         ({"decoder_ffn_dim": 24}, "encoder_ffn_dim is 12 but decoder_ffn_dim 24"),
         ({"decoder_attention_heads": 4}, "encoder_attention_heads is 2 but decoder_attention_heads 4"),
-        ({"activation_function": "quick_gelu"}, "activation_function is 'quick_gelu', must be one of gelu, gelu_new"),
+        ({"activation_function": "tanh"}, "activation_function is 'tanh', must be one of gelu, gelu_new, quick_gelu"),
+        ({"sinkhorn_iters": 0}, "sinkhorn_iters is 0, must be a whole number above 0"),
+        ({"head_scale": True}, "unknown settings: head_scale"),  # of a version before 0.1
         ({"decoder_start_token_id": CODES + PADDED + 1}, "decoder_start_token_id is 14, must lie in 1 to 13"),
         ({"d_model": "8"}, "d_model is '8', must be a whole number above 0"),
         ({"decoder_layers": 0}, "decoder_layers is 0, must be a whole number above 0"),
@@ -368,8 +432,19 @@ def test_settings_that_cannot_be_followed_are_named(change, message):
         read_config(CONFIG | change)
 
 
-def test_activations_that_the_original_lacks_cannot_be_written():
-    config = read_config(CONFIG)
-    layout = dalle_mini.Layout(activation="smelu")
-    with pytest.raises(EaselError, match="no activation 'smelu', only"):
-        write_config(dalle_mini.DalleMiniConfig(**vars(config) | {"layout": layout}))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"activation": "smelu"}, "no activation 'smelu', only"),
+        ({"sinkhorn_iterations": 3}, "normalises columns over padding too, and this network's does not"),
+    ],
+)
+def test_what_the_original_lacks_cannot_be_written(changes, message):
+    config = dataclasses.replace(read_config(CONFIG), layout=Layout(**changes))
+    with pytest.raises(EaselError, match=message):
+        write_config(config)
+
+
+def test_a_loaded_network_has_the_sinkhorn_attention_of_the_original():
+    assert read_config({"sinkhorn_iters": 3}).layout.sinkhorn_padding
+    assert not read_config({}).layout.sinkhorn_padding

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from lib.models import bart_attention, bart_layers, dalle_mini
+from lib.models import bart_attention, bart_layers, dalle_mini, glu
 from lib.models.dalle_mini import DalleMini, DalleMiniConfig
 from lib.models.layout import Layout
 from tests.models.tiny_dalle_mini import NETWORK
@@ -37,8 +37,25 @@ LAYOUTS = {
     "forced norm scale": Layout(force_norm_scale=True),
     "no final norms": Layout(norm_placement="preln", final_norm_encoder=False, final_norm_decoder=False),
     "all of Swin v2": Layout(norm_placement="swinv2", cosine_attention=True, swin_positions=True, bias=True),
+    "scaled embeddings": Layout(scale_embedding=True),
+    **{
+        f"sinkhorn, {count}": Layout(sinkhorn_iterations=count, sinkhorn_padding=True, norm_placement="preln")
+        for count in (2, 3, 4)
+    },
+    "sinkhorn of cosines": Layout(
+        sinkhorn_iterations=5, sinkhorn_padding=True, cosine_attention=True, tau_init=0.15, swin_positions=True
+    ),
+    **{name: Layout(activation=name) for name in ("relu", "gelu_tanh", "quick_gelu", "swish", "smelu_original")},
 }
-UNIT = bart_attention.unit
+ACTIVATIONS = {
+    "gelu": lambda x: x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2,
+    "gelu_tanh": lambda x: x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2,
+    "quick_gelu": lambda x: x / (1 + np.exp(-1.702 * x)),
+    "relu": lambda x: np.where(x > 0, x, 0),
+    "swish": lambda x: x / (1 + np.exp(-x)),
+    "smelu_original": lambda x: np.where(x >= 1, x, (np.where(x <= -1, 0, x) + 1) ** 2 / 4),
+}
+UNIT, SINKHORN = bart_attention.unit, bart_attention.sinkhorn
 TOLERANCE = 1e-4  # of the logits' standard deviation
 
 
@@ -77,15 +94,17 @@ class Original:
         for head in range(self.config.heads):
             q, k, v = (product[:, head * size : (head + 1) * size] for product in (queries, keys, values))
             if self.layout.cosine_attention:
-                cosines = q @ k.T / np.outer(np.linalg.norm(q, axis=1), np.linalg.norm(k, axis=1))
-                scores = cosines / self.layout.tau_init
+                q, k = (x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-8) for x in (q, k))
+                scores = q @ k.T / self.layout.tau_init
             else:
                 scores = q @ k.T / math.sqrt(size)
             if self.layout.swin_positions:
                 table = self.leaf(f"{name}/rel_bias/embedding").reshape(*lengths, self.config.heads)
                 scores = scores + table[: len(x), : len(source), head]
-            weights = np.where(visible, np.exp(scores), 0)
-            weights = weights / weights.sum(axis=1, keepdims=True)
+            weights = np.where(visible, np.exp(scores), 0)  # rows of padding too: only keys are hidden
+            for iteration in range(self.layout.sinkhorn_iterations if "encoder" in name else 1):
+                totals = weights.sum(axis=1 - iteration % 2, keepdims=True)  # rows and columns by turns
+                weights = np.divide(weights, totals, out=np.zeros_like(weights), where=totals > 0)
             self.peaks.append(weights[-1].max())
             heads.append(weights @ v * (self.leaf(f"{name}/head_scale")[0, 0, head] if self.layout.head_scale else 1))
         out = np.concatenate(heads, axis=1)
@@ -99,7 +118,7 @@ class Original:
         if self.placement in ("preln", "normformer", "cogview", "subln"):
             x = self.norm(next(norms), x, scale=False)
         inner = self.dense(next(products), x)
-        inner = inner * (1 + np.vectorize(math.erf)(inner / math.sqrt(2))) / 2  # GELU
+        inner = ACTIVATIONS[self.layout.activation](inner)
         if self.layout.gated:
             inner = inner * self.dense(next(products), x)
         if self.placement in ("normformer", "subln"):
@@ -114,6 +133,8 @@ class Original:
             self.placement == "subln" and side == "encoder"
         )
         x = self.leaf(f"model/{side}/embed_tokens/embedding")[ids]
+        if self.layout.scale_embedding:
+            x = x * math.sqrt(self.config.width)
         if self.layout.absolute_positions:
             x = x + self.leaf(f"model/{side}/embed_positions/embedding")[: len(ids)]
         x = self.norm(f"model/{side}/layernorm_embedding", x)
@@ -157,12 +178,17 @@ def config_of(layout):
     return dataclasses.replace(CONFIG, encoder_layers=layers, layout=layout)
 
 
-def random_params(config):
-    """Far from any initialisation, so that attention is sharp and that every scale and bias matters."""
+def random_params(config, sharpness=1.0):
+    """Far from any initialisation, so that attention is sharp and that every scale and bias matters.
+
+    Queries and keys are multiplied by `sharpness`.
+    """
     generator = np.random.default_rng(0)
 
     def draw(path, leaf):
         noise = 0.5 * generator.standard_normal(leaf.shape, np.float32)
+        if path[-2].key in ("q_proj", "k_proj"):
+            noise *= sharpness
         return jnp.asarray(1 + noise if path[-1].key in ("scale", "head_scale") else noise)
 
     return jax.tree_util.tree_map_with_path(draw, dalle_mini.shapes(config))
@@ -176,10 +202,10 @@ def batch():
     return text, generator.integers(0, CONFIG.codes, (3, 9)).astype(np.int32)
 
 
-def compare(layout, text, image, jit=False):
+def compare(layout, text, image, jit=False, sharpness=1.0):
     """Largest error of the model's logits, as a share of their standard deviation, and the `Original` of the others."""
     config = config_of(layout)
-    model, params = DalleMini(config), random_params(config)
+    model, params = DalleMini(config), random_params(config, sharpness)
     original = Original(params, config)
     expected = np.stack([original.logits(*row) for row in zip(text, image, strict=True)])
     actual = (jax.jit(model.apply) if jit else model.apply)(params, text, image)[..., : CONFIG.codes]
@@ -192,6 +218,12 @@ def test_logits_are_those_of_the_original(layout):
     assert error < TOLERANCE
     assert not original.unread
     assert np.mean(original.peaks) > 0.5  # attention is far from uniform
+
+
+@pytest.mark.parametrize("length", [1e-9, 1e-8, 1e-7])
+def test_cosines_of_short_vectors_are_those_of_the_original(length):
+    """Around the 1e-8 that the original adds to the length, which is then all that makes attention sharp or not."""
+    assert compare(LAYOUTS["cosine attention"], *batch(), sharpness=length)[0] < TOLERANCE
 
 
 def test_short_captions_and_pictures_and_causal_attention_in_blocks_change_nothing(monkeypatch):
@@ -212,9 +244,39 @@ def read_one_token_ahead(self, queries, keys, values, positions, deterministic):
     return self._read(queries, keys, values, positions <= positions[:, None] + 1, positions, deterministic)
 
 
+def scale_the_positions_too(self, ids, positions, deterministic=True):
+    x = math.sqrt(self.config.width) * (self.embed_tokens(ids) + self.embed_positions(positions))
+    return self.dropout(self.layernorm_embedding(x), deterministic)
+
+
+def hide_the_rows_of_padding(scores, mask, count):
+    return SINKHORN(scores, mask & mask.swapaxes(-1, -2), count)
+
+
+def columns_first(scores, mask, count):
+    square = jnp.broadcast_to(mask, scores.shape)
+    return SINKHORN(scores.swapaxes(-1, -2), square.swapaxes(-1, -2), count).swapaxes(-1, -2)
+
+
+def unit_of_a_square_root(x):
+    return x * jax.lax.rsqrt(jnp.square(x).sum(axis=-1, keepdims=True) + 1e-12)
+
+
+def test_another_norm_of_short_vectors_is_found(monkeypatch):
+    monkeypatch.setattr(bart_attention, "unit", unit_of_a_square_root)
+    assert compare(LAYOUTS["cosine attention"], *batch())[0] < TOLERANCE  # of long vectors it is the same
+    assert compare(LAYOUTS["cosine attention"], *batch(), sharpness=1e-7)[0] > 100 * TOLERANCE
+
+
 @pytest.mark.parametrize(
     ("layout", "target", "name", "planted"),
     [
+        ("scaled embeddings", dalle_mini, "math", SimpleNamespace(sqrt=lambda width: 1.0)),
+        ("scaled embeddings", dalle_mini.Stack, "embed", scale_the_positions_too),
+        ("sinkhorn, 3", bart_attention, "sinkhorn", hide_the_rows_of_padding),
+        ("sinkhorn, 3", bart_attention, "sinkhorn", lambda scores, mask, count: SINKHORN(scores, mask, count + 1)),
+        ("sinkhorn, 3", bart_attention, "sinkhorn", columns_first),
+        ("quick_gelu", glu, "ACTIVATIONS", glu.ACTIVATIONS | {"quick_gelu": glu.ACTIVATIONS["gelu"]}),
         ("deepnet", bart_layers.Layer, "join", join_with_the_scale_on_the_wrong_term),
         ("deepnet", DalleMiniConfig, "residual_scale", lambda self, side: (3 * self.decoder_layers) ** 0.25),
         ("preln", bart_attention, "math", SimpleNamespace(sqrt=lambda size: 1.0)),
@@ -222,7 +284,20 @@ def read_one_token_ahead(self, queries, keys, values, positions, deterministic):
         ("cosine attention", bart_attention, "unit", lambda x: x),
         ("cosine attention", bart_attention, "unit", unit_for_a_temperature_that_multiplies),
     ],
-    ids=["residual scale", "encoder's scale", "head size", "causal mask", "cosine", "temperature"],
+    ids=[
+        "embedding scale",
+        "position scale",
+        "sinkhorn's padding",
+        "sinkhorn's count",
+        "sinkhorn's order",
+        "quick gelu",
+        "residual scale",
+        "encoder's scale",
+        "head size",
+        "causal mask",
+        "cosine",
+        "temperature",
+    ],
 )
 def test_planted_bugs_are_found(monkeypatch, layout, target, name, planted):
     monkeypatch.setattr(target, name, planted)

@@ -127,6 +127,64 @@ def test_training_lowers_the_loss_and_leaves_the_model_alone(kind):
         assert after.mean() > before.mean() + 0.1
 
 
+def log_softmax(logits):
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
+def numbers(tensor):
+    return tensor.detach().double().numpy()
+
+
+@pytest.mark.parametrize("discount", [0.3, 0.8, 1.0])
+def test_medusas_loss_is_the_discounted_sum_over_heads(discount):
+    network = shaken(new("medusa"))
+    who = DrafterTrainee(model(), network, captions(), TOKENS, replace(PARAMS, discount=discount), seed=3)
+    features = torch.randn(8, 12, 16, generator=generator(4))
+    tokens = torch.randint(8, (8, 12), generator=generator(5))
+    log_p, expected = log_softmax(numbers(network(features))), 0.0  # [B, N, heads, codes]
+    for head in range(PARAMS.heads):
+        ahead = [-log_p[row, slot, head, tokens[row, slot + 1 + head]] for row in range(8) for slot in range(11 - head)]
+        expected += discount**head * np.mean(ahead)
+    assert who.medusa(features, tokens, 0).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.5])
+def test_eagle_reads_features_under_uniform_noise_of_the_stated_width(noise, monkeypatch):
+    who = DrafterTrainee(model(), new("eagle"), captions(), TOKENS, replace(PARAMS, feature_noise=noise), seed=3)
+    features = torch.randn(8, 12, 16, generator=generator(4))
+    tokens, read, extrapolate = torch.from_numpy(TOKENS.astype(np.int64)), [], who.network.extrapolate
+    monkeypatch.setattr(
+        who.network, "extrapolate", lambda inputs, vectors: extrapolate(read.append(inputs) or inputs, vectors)
+    )
+    for step in (0, 0, 1):
+        who.eagle(features, tokens, step)
+    moved = numbers(read[0] - features[:, :-1])
+    assert np.abs(moved).max() <= noise * (1 + 1e-4) + 1e-6
+    np.testing.assert_allclose(
+        np.quantile(moved, [0.01, 0.5, 0.99]), [-0.98 * noise, 0, 0.98 * noise], atol=0.1 * noise + 1e-6
+    )
+    assert moved.std() == pytest.approx(noise / np.sqrt(3), rel=0.05, abs=1e-6)
+    assert torch.equal(read[0], read[1])  # it follows from seed and step
+    assert torch.equal(read[0], read[2]) == (noise == 0)
+
+
+@pytest.mark.parametrize(("regression", "classification"), [(1.0, 0.1), (0.0, 1.0), (2.0, 0.0)])
+def test_eagles_loss_is_the_weighted_sum_of_its_papers_two(regression, classification):
+    changes = {"feature_noise": 0.0, "regression": regression, "classification": classification}
+    network = shaken(new("eagle"))
+    who = DrafterTrainee(model(), network, captions(), TOKENS, replace(PARAMS, **changes), seed=3)
+    features = torch.randn(8, 12, 16, generator=generator(4))
+    tokens = torch.from_numpy(TOKENS.astype(np.int64))
+    found = network.extrapolate(features[:, :-1], model().scale * model().image_tokens(tokens[:, :-1]))
+    apart = np.abs(numbers(found) - numbers(features[:, 1:]))
+    distance = np.where(apart < 1, apart**2 / 2, apart - 0.5).mean()
+    wanted = np.exp(log_softmax(numbers(model().head(features[:, 1:]))))
+    entropy = -(wanted * log_softmax(numbers(model().head(found)))).sum(axis=-1).mean()
+    expected = regression * distance + classification * entropy
+    assert who.eagle(features, tokens, 0).item() == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["eagle", "medusa"])
 def test_interrupted_training_ends_in_the_same_state_bit_for_bit(kind, tmp_path):
     def run(folder, stop=None):

@@ -48,6 +48,14 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, stop):
     np.testing.assert_array_equal(resumed.position, whole.position)
 
 
+def test_there_is_a_checkpoint_from_the_first_update_on(tmp_path):
+    for stop, found in ((0, None), (1, 1), (9, 1)):
+        path = tmp_path / f"{stop}"
+        with pytest.raises(KeyboardInterrupt):
+            train(Walk(stop_at=stop), path, save_every=np.inf)
+        assert (checkpoint.load(path)[1]["step"] if path.exists() else None) == found
+
+
 def test_history_holds_the_mean_since_the_entry_before(tmp_path):
     walk, seen = Walk(), []
     step = walk.step

@@ -3,11 +3,11 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import flax.linen as nn
@@ -116,8 +116,9 @@ def on_four_devices(folder):
     return report
 
 
-def as_one_of_two_processes(folder, port, process):
-    jax.distributed.initialize(f"localhost:{port}", 2, process)
+def as_one_of_two_processes(folder, process):
+    address = f"unix:{folder}/meeting"  # not a port, which another program may take
+    jax.distributed.initialize(address, 2, process, coordinator_bind_address=address)
     report = {}
     for data, model in [(2, 1), (1, 2)]:
         on = mesh.make_mesh(data, model)
@@ -142,11 +143,7 @@ def as_one_of_two_processes(folder, port, process):
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     jax.config.update("jax_num_cpu_devices", 4 if len(sys.argv) == 2 else 1)
-    print(
-        json.dumps(
-            as_one_of_two_processes(folder, *map(int, sys.argv[2:])) if sys.argv[2:] else on_four_devices(folder)
-        )
-    )
+    print(json.dumps(as_one_of_two_processes(folder, int(sys.argv[2])) if sys.argv[2:] else on_four_devices(folder)))
     sys.exit()
 
 
@@ -163,19 +160,20 @@ def start(*arguments):
 
 
 def finish(process):
-    out, error = process.communicate(timeout=150)
+    out, error = process.communicate()
     assert process.returncode == 0, error
     return json.loads(out.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs():
     """The reports of all processes; their arrays by name; the same on this process's one device as "alone"."""
-    folder = tmp_path_factory.mktemp("runs")
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    processes = [start(folder), start(folder, port, 0), start(folder, port, 1)]
+    with TemporaryDirectory(prefix="mesh") as folder:  # a short path: a socket's has at most 107 letters
+        yield ran(Path(folder))
+
+
+def ran(folder):
+    processes = [start(folder), start(folder, 0), start(folder, 1)]
     try:
         who = trainee("toy", mesh.make_mesh())
         arrays = {"alone": {"losses": train(who), "measured": measured(who), **who.state()}}

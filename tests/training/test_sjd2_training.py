@@ -9,6 +9,7 @@ from lib.data.captions import Captions
 from lib.decoding import noise_levels
 from lib.errors import EaselError
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
+from lib.training import sjd2
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.settings import DescentParams, Sjd2Params
@@ -100,6 +101,25 @@ def test_jumps_begin_at_any_level():
 def test_more_levels_than_tokens_skip_some():
     found = levels(replace(PARAMS, noisy_run=(4, 4)), steps=50)
     assert found.max() <= 50 and len(np.unique(found)) == 51
+
+
+def test_the_loss_is_the_mean_over_all_positions_clean_ones_too(monkeypatch):
+    drawn, losses = [], 9 * torch.rand(8, 12, generator=generator(4))
+    losses.requires_grad_(True)
+
+    def known(model, text_ids, tokens, levels, times, noise):
+        drawn.append(levels.numpy())
+        return losses
+
+    monkeypatch.setattr(sjd2, "losses_under_noise", known)
+    loss, parts = trainee().loss(0, np.arange(8))
+    loss.backward()
+    values, noisy = losses.detach().numpy(), drawn[0] > 0
+    assert 0.2 < noisy.mean() < 0.8
+    assert loss.item() == pytest.approx(values.mean(), rel=1e-6)
+    np.testing.assert_allclose(losses.grad, 1 / values.size, rtol=1e-6)  # every position weighs as much
+    assert parts["noisy"].item() == pytest.approx(values[noisy].mean(), rel=1e-6)
+    assert parts["clean"].item() == pytest.approx(values[~noisy].mean(), rel=1e-6)
 
 
 def test_it_learns_to_look_through_the_noise():
