@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -13,7 +14,7 @@ MOST_PIXELS = 100_000_000  # of a picture in memory, where each takes four bytes
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode a picture file to RGB: upright (EXIF), transparent parts on white. Very large JPEG files are halved.
+    """Decode a picture file to RGB: upright (EXIF), transparent parts on white. Very large JPEG files are decoded smaller.
 
     Raises:
         ValueError: the bytes are no picture, or one that breaks off, is too large, or does not say what white is. The
@@ -21,10 +22,10 @@ def decode(data: bytes) -> Image.Image:
     """
     try:
         image = Image.open(io.BytesIO(data))
-        while image.width * image.height > MOST_PIXELS:
-            before = image.size
-            image.draft(None, (before[0] // 2, before[1] // 2))
-            if image.size == before:
+        if (pixels := image.width * image.height) > MOST_PIXELS:
+            shrink = 2 ** math.ceil(math.log2(pixels / MOST_PIXELS) / 2)
+            image.draft(None, (image.width // shrink, image.height // shrink))  # only decoders of JPEG can
+            if image.width * image.height > MOST_PIXELS:
                 raise ValueError(HUGE_PICTURE)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
