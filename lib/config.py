@@ -21,6 +21,7 @@ from lib.config_sjd2 import (
 from lib.config_tree import convert, read_yaml
 from lib.errors import require
 from lib.models.layout import Layout
+from lib.ownership import check_is_no_output
 from lib.scenes.vocabulary import BACKGROUNDS
 
 
@@ -39,6 +40,8 @@ class DataParams:
         require(
             self.source == "scenes" or self.path, "data.path", "names no folder; set it to the shards or COCO folder"
         )
+        if self.source != "scenes":
+            check_is_no_output(self.path)
         require(64 in self.image_sizes, "data.image_sizes", "must hold 64, the size everything downstream reads")
         for name in ("val_share", "test_share", "max_bad_share"):
             require(0 < getattr(self, name) < 0.5, f"data.{name}", "must lie between 0 and 0.5")

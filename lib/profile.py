@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from lib import config, config_tree
 from lib.errors import EaselError, command_line
+from lib.ownership import check_outputs_are_ours
 
 PROFILES = Path("profiles")
 COPIED = ("lib", "notebooks", "results/reference", "data.dvc", "claims.yaml", "requirements.lock", ".dvcignore")
@@ -48,9 +49,11 @@ def prepare(profile: str, settings: list[str]) -> Path:
             tree[section][key] = str(Path(tree[section][key]).expanduser().absolute())
     config.build(tree, f"profile {profile}")
     if profile == default and not settings:
+        check_outputs_are_ours(Path("."), profile)
         return Path(".")
     suffix = "-" + hashlib.sha256(" ".join(sorted(settings)).encode()).hexdigest()[:6] if settings else ""
     shadow = Path("runs") / f"{profile}{suffix}"
+    check_outputs_are_ours(shadow, profile)
     _synchronise(shadow, tree)
     return shadow
 

@@ -14,7 +14,7 @@ MOST_PIXELS = 100_000_000  # of a picture in memory, where each takes four bytes
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode a picture file to RGB: upright (EXIF), transparent parts on white. Very large JPEG files are decoded smaller.
+    """Decode a picture file to RGB: upright (EXIF), transparent parts on white. Huge JPEG files are decoded smaller.
 
     Raises:
         ValueError: the bytes are no picture, or one that breaks off, is too large, or does not say what white is. The

@@ -3,7 +3,6 @@
 What is collected is listed here; nothing is globbed, so a leftover of an older run can never slip in.
 """
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from lib.config import Params
 from lib.data.store import Split, read_meta, write_json
 from lib.evidence.results import read
 from lib.evidence.strips import write_strip
+from lib.ownership import fresh
 
 DATA = Path("data")
 REPORTS = {
@@ -32,8 +32,7 @@ PICTURES = Path("build/evaluation/pictures")
 def run(params: Params) -> None:
     """Copies the reports and turns the picture arrays into PNG strips."""
     out = params.results
-    shutil.rmtree(out / "pictures", ignore_errors=True)
-    (out / "pictures").mkdir(parents=True)
+    fresh(out / "pictures")
     write_json(out / "data.json", describe_data() | {"check": read("build/data_check.json")})
     for name, report in REPORTS.items():
         write_json(out / f"{name}.json", read(report))

@@ -4,7 +4,6 @@ Nothing is trained or measured: every number follows from configurations and pub
 (`lib.models.dalle`, `lib.models.dalle_mini_original`, `lib.evidence.costs`), so it is the same in every profile.
 """
 
-import shutil
 from typing import Any
 
 from lib.config import Params
@@ -13,6 +12,7 @@ from lib.evidence import costs
 from lib.evidence.costs import TPU_V3_8, Range, known
 from lib.evidence.tables import Number, write
 from lib.models import dalle, dalle_mini_original
+from lib.ownership import fresh
 
 CLAIMS = ["D1", "D2", "D3", "D4"]
 COLUMNS = {
@@ -27,8 +27,7 @@ def run(params: Params) -> None:
     """Writes results/<profile>/compare_dalle.json and two tables of it."""
     out = params.results
     folder = out / "comparison"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    fresh(folder)
     found = {"models": models(), "costs": training_costs()}
     found["times_fewer"] = times_fewer(found["models"])
     write_json(out / "compare_dalle.json", found)

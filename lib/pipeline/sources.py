@@ -9,25 +9,24 @@ hashes: this stage runs after every edit, which takes a second, and then those r
 import ast
 import hashlib
 import json
-import shutil
 from functools import cache
 from pathlib import Path
 
 from lib.config import Params
+from lib.ownership import fresh
 
 PIPELINE, NOTEBOOKS, OUT = Path("lib/pipeline"), Path("notebooks"), Path("build/sources")
 # Modules that cannot change a result: they read configuration (whose values are tracked), print, or start things.
 PLUMBING = {
     *("lib.config", "lib.config_glu", "lib.config_sjd2", "lib.config_tree", "lib.errors", "lib.hardware"),
-    *("lib.pipeline.stage", "lib.run", "lib.training.progress"),
+    *("lib.ownership", "lib.pipeline.stage", "lib.run", "lib.training.progress"),
 }
 LOCK = Path("requirements.lock")
 
 
 def run(params: Params) -> None:
     """Writes the list of every program that a stage can run."""
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
+    fresh(OUT)
     for path in [*sorted(PIPELINE.glob("[a-z]*.py")), *sorted(NOTEBOOKS.glob("*.ipynb"))]:
         lines = [f"{hashlib.sha256(source.read_bytes()).hexdigest()}  {source}\n" for source in needed(path)]
         (OUT / f"{path.stem}.txt").write_text("".join(lines), encoding="utf-8")

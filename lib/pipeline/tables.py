@@ -1,11 +1,10 @@
 """Stage tables: the measured numbers as tables (.csv, .md, .tex) → results/<profile>/tables/."""
 
-import shutil
-
 from lib.config import Params
 from lib.evidence import glu_tables, provenance, sjd2_answers, sjd2_tables
 from lib.evidence.results import read
 from lib.evidence.tables import Number, write
+from lib.ownership import fresh
 
 SOURCES = [
     "lib/pipeline/tables.py",
@@ -17,8 +16,7 @@ ATTRIBUTES = ("shape", "colour", "size", "texture", "count", "relation", "backgr
 def run(params: Params) -> None:
     """Writes one table per question; a table whose numbers do not apply to this data source is left out."""
     measured, out = params.results, params.results / "tables"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    fresh(out)
     origin = {"stage": "tables", "sources": SOURCES}
     tokenizers = read(measured / "tokenizer.json"), read(measured / "coarse_tokenizer.json")
     drawn = read(measured / "dalle_mini.json")

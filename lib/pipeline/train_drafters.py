@@ -1,6 +1,5 @@
 """Stage train_drafters: drafters for an autoregressive model, weights and metrics → build/drafters/<name>/."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive, drafters
 from lib.models.autoregressive import Autoregressive
 from lib.models.drafters import Eagle, Medusa
+from lib.ownership import fresh
 from lib.pipeline.stage import training
 from lib.pipeline.train_autoregressive import TEXT, pictures_of
 from lib.text import TextTokenizer
@@ -72,6 +72,6 @@ def _train(
         "history": history,
     }
     out = OUT / name
-    shutil.rmtree(out, ignore_errors=True)
+    fresh(out)
     drafters.save(network, out)
     write_json(out / "metrics.json", metrics)

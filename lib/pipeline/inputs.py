@@ -1,0 +1,33 @@
+"""Stage inputs: what lies in the folder of somebody's data, by name, size and time → build/inputs.txt.
+
+DVC knows of the repository's own files only. This stage runs every time; when the list has changed, make_data runs
+again. It comes before anything that replaces data/, so it also looks whether what lies there is ours to replace.
+"""
+
+from pathlib import Path
+
+from lib.config import Params
+from lib.data.files import entries_below, printable
+from lib.ownership import check_outputs_are_ours
+
+OUT = Path("build/inputs.txt")
+
+
+def run(params: Params) -> None:
+    """Writes one line a file: size in bytes, time of its last change in ns, path.
+
+    Raises:
+        EaselError: there is no such folder, or files that are not ours lie in an output.
+    """
+    check_outputs_are_ours(Path("."), params.profile)
+    lines = [] if params.data.source == "scenes" else listing(Path(params.data.path))
+    OUT.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def listing(folder: Path) -> list[str]:
+    """All files below `folder`, behind links too."""
+    lines = []
+    for path in entries_below(folder):
+        known = path.stat() if path.exists() else path.lstat()  # of a broken link, what there is
+        lines.append(f"{known.st_size} {known.st_mtime_ns} {printable(path.relative_to(folder).as_posix())}")
+    return lines
