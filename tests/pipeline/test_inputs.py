@@ -9,7 +9,7 @@ import pytest
 from dvc.repo import Repo
 
 from lib.errors import EaselError
-from lib.pipeline import inputs
+from lib.pipeline import inputs, make_data
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +62,14 @@ def test_files_of_the_users_in_data_stop_the_run():
     Path("data/mine.tar").touch()
     with pytest.raises(EaselError, match=r"data holds files that this repository did not make .*mine\.tar"):
         listed("scenes", "")
+
+
+def test_nor_are_they_deleted_when_the_data_are_made_by_hand():
+    Path("data").mkdir()
+    Path("data/mine.tar").touch()
+    with pytest.raises(EaselError, match=r"data holds files that this repository did not make .*mine\.tar"):
+        make_data.run(SimpleNamespace(data=SimpleNamespace(source="scenes"), scenes=None))
+    assert not make_data.OUT.exists()
 
 
 def test_dvc_runs_what_depends_on_the_list_when_it_changes_and_only_then():
