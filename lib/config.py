@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from lib.config_tree import convert, read_yaml
 from lib.errors import EaselError, require
+from lib.ownership import check_is_no_output
 from lib.scenes.vocabulary import BACKGROUNDS
 
 
@@ -31,6 +32,8 @@ class DataParams:
         require(
             self.source == "scenes" or self.path, "data.path", "names no folder; set it to the shards or COCO folder"
         )
+        if self.source != "scenes":
+            check_is_no_output(self.path)
         require(64 in self.image_sizes, "data.image_sizes", "must hold 64, the size everything downstream reads")
         for name in ("val_share", "test_share", "max_bad_share"):
             require(0 < getattr(self, name) < 0.5, f"data.{name}", "must lie between 0 and 0.5")
@@ -191,9 +194,14 @@ def folder(study: str) -> Path:
     return STUDIES / study if study else Path(".")
 
 
+def package(study: str) -> str:
+    """The package of a study's code."""
+    return f"{STUDIES}.{study}.code"
+
+
 def kind(study: str) -> type[Params]:
     """The class of a study's parameters; its code/settings.py defines it."""
-    return importlib.import_module(f"studies.{study}.code.settings").Params if study else Params
+    return importlib.import_module(f"{package(study)}.settings").Params if study else Params
 
 
 def parameters_file(study: str = "") -> Path:

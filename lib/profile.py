@@ -18,11 +18,11 @@ from ruamel.yaml import YAML
 
 from lib import config, config_tree
 from lib.errors import EaselError, command_line
+from lib.ownership import check_outputs_are_ours
 
 PROFILES = Path("profiles")
 COPIED = (
     "lib",
-    "studies",
     "notebooks",
     "results/reference",
     "data.dvc",
@@ -64,9 +64,11 @@ def prepare(profile: str, settings: list[str]) -> Path:
     for study in trees:
         config.build(trees, study, f"profile {profile}")
     if profile == default and not settings:
+        check_outputs_are_ours(Path("."), profile)
         return Path(".")
     suffix = "-" + hashlib.sha256(" ".join(sorted(settings)).encode()).hexdigest()[:6] if settings else ""
     shadow = Path("runs") / f"{profile}{suffix}"
+    check_outputs_are_ours(shadow, profile)
     _synchronise(shadow, trees)
     return shadow
 

@@ -118,6 +118,25 @@ def test_mistakes_are_said_before_anything_is_written(name, settings, message):
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [("laptop", "data"), ("laptop", "build/data"), ("smoke", "runs/smoke/data"), ("smoke", "runs/smoke/build/data")],
+)
+def test_files_that_a_run_would_delete_stop_it(name, where):
+    Path(where).mkdir(parents=True)
+    Path(where, "mine.tar").write_text("mine")
+    with pytest.raises(EaselError, match=rf"{where} holds files that this repository did not make .*: mine\.tar"):
+        profile.prepare(name, [])
+    assert Path(where, "mine.tar").read_text() == "mine"
+
+
+@pytest.mark.parametrize("path", ["data", "build/data/x", "runs", "results/mine", ".", "paper_figs"])
+def test_data_of_ones_own_are_not_read_from_an_output(path):
+    with pytest.raises(EaselError, match=r"data\.path is .*, which is, holds or lies in"):
+        profile.prepare("smoke", ["data.source=webdataset", f"data.path={path}"])
+    assert not Path("runs").exists()
+
+
 def test_command_line(capsys):
     assert profile.main(["smok"]) == 2
     captured = capsys.readouterr()

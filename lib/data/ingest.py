@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.data import picture, store
 from lib.data.coco_source import CocoSource
+from lib.data.files import printable
 from lib.data.manifest import write_manifest
-from lib.data.sample import UNREADABLE_PICTURE, Sample
+from lib.data.sample import REMEDIES, Sample
 from lib.data.webdataset_source import WebDatasetSource
 from lib.errors import EaselError
 
@@ -32,7 +33,8 @@ def ingest(folder_out: Path, data: DataParams) -> dict[str, Any]:
 
     Every readable picture with a caption is cropped, resized and put into a split by the hash of its file, so that
     the splits do not depend on order and identical files never stand on two sides. Bad samples are skipped and
-    counted; the counts are printed and written to report.json.
+    counted; the counts are printed and written to report.json. Of every shard or captions file, all pictures that were
+    found at first must have been kept or skipped in the end.
 
     Args:
         folder_out: the data folder to write.
@@ -42,19 +44,18 @@ def ingest(folder_out: Path, data: DataParams) -> dict[str, Any]:
         The report: numbers of samples read and kept, bad ones by reason with the first names, and so on.
 
     Raises:
-        EaselError: the source is missing or empty (before anything is written), more than max_bad_share of its
-            samples are bad (as soon as that is certain), or a split comes out empty.
+        EaselError: the source is missing, empty or not whole (before anything is written), more than max_bad_share of
+            its samples are bad (as soon as that is certain), it changed meanwhile, or a split comes out empty.
     """
     if data.source not in SOURCES:
         raise EaselError(f"Unknown data.source '{data.source}'; known: {', '.join(SOURCES)}.")
     source = SOURCES[data.source](Path(data.path))
     store.clear(folder_out)
-    count = Count(data.source, data.path, source.total, data.max_bad_share)
+    count = Count(data.source, printable(data.path), source.found, data.max_bad_share)
     captions = _write_pictures(folder_out, source, data, count)
+    count.balance()
 
     entries = [entry for name in SPLITS for entry in captions[name]]
-    if not entries:
-        raise EaselError(f"No readable sample in {data.path}: see the layouts in lib/data/{data.source}_source.py.")
     empty = [name for name in SPLITS if not captions[name]]
     if empty:
         raise EaselError(
@@ -77,35 +78,62 @@ def ingest(folder_out: Path, data: DataParams) -> dict[str, Any]:
     print(f"{count.kept} of {count.read} samples kept ({lengths}); languages: {', '.join(languages)}", flush=True)
     if count.bad:
         print(f"skipped {count.bad.total()}: {count.bad_listing()}", flush=True)
+    for note in (*count.notes(), *source.notes):
+        print(f"note: {note}", flush=True)
     return report
 
 
 class Count:
-    """What was read, kept and skipped; says when too much is bad."""
+    """What was found, kept and skipped; says when too much is bad, and when the books do not balance.
 
-    def __init__(self, source: str, path: str, total: int, max_bad_share: float):
-        self.source, self.path, self.total, self.max_bad_share = source, path, total, max_bad_share
-        self.read = self.kept = self.identical = 0
+    Args:
+        source, path: of the data, for messages.
+        found: pictures by part, a shard or a captions file.
+        max_bad_share: more bad samples than this share of all are an error.
+    """
+
+    def __init__(self, source: str, path: str, found: Mapping[str, int], max_bad_share: float):
+        self.source, self.path, self.found, self.max_bad_share = source, path, found, max_bad_share
+        self.total = sum(found.values())
+        self.kept = self.identical = self.marked = 0
         self.bad: Counter[str] = Counter()
+        self._read: Counter[str] = Counter()
         self._names: dict[str, list[str]] = {}
         self._digests: set[bytes] = set()
 
-    def good(self, digest: bytes) -> None:
+    @property
+    def read(self) -> int:
+        return self._read.total()
+
+    def good(self, sample: Sample, digest: bytes) -> None:
         """One more good sample, whose picture file has this hash."""
-        self.read, self.kept = self.read + 1, self.kept + 1
+        self._read[sample.part] += 1
+        self.kept += 1
+        self.marked += sample.marked
         self.identical += digest in self._digests
         self._digests.add(digest)
 
     def skip(self, sample: Sample, reason: str) -> None:
         """One more bad sample. Raises EaselError when the bad share of the whole is certain to exceed the limit."""
-        self.read += sample.number
+        self._read[sample.part] += sample.number
         self.bad[reason] += sample.number
-        self._names.setdefault(reason, []).append(sample.name)
-        if self.bad.total() > self.max_bad_share * max(self.total, self.read):
+        names = self._names.setdefault(reason, [])
+        if len(names) <= _NAMED:
+            names.append(sample.name)
+        if self.bad.total() > self.max_bad_share * self.total:
             raise EaselError(
                 f"Too many bad samples in {self.path}: {self.bad.total()} among the first {self.read} of {self.total}, "
                 f"more than data.max_bad_share = {self.max_bad_share} allows for the whole: {self.bad_listing()}. "
-                "Repair the data, or raise data.max_bad_share."
+                f"Repair the data{self._remedies()}, or raise data.max_bad_share."
+            )
+
+    def balance(self) -> None:
+        """Raises EaselError unless all pictures found were kept or skipped, of each part and so in all."""
+        parts = [part for part in sorted(self.found | self._read) if self.found.get(part, 0) != self._read[part]]
+        if parts or self.kept + self.bad.total() != self.total:
+            raise EaselError(
+                f"{self.path} changed while it was read: of {self.total} pictures found, {self.kept} were kept and "
+                f"{self.bad.total()} skipped; the first part that differs: {parts[0] if parts else 'none'}. Run again."
             )
 
     def bad_listing(self) -> str:
@@ -116,6 +144,19 @@ class Count:
             parts.append(f"{number} {reason} ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})")
         return "; ".join(parts)
 
+    def _remedies(self) -> str:
+        known = [REMEDIES[reason] for reason in sorted(self.bad) if reason in REMEDIES]
+        return f" ({'; '.join(known)})" if known else ""
+
+    def notes(self) -> list[str]:
+        """What was changed, or is odd, in the data that were kept."""
+        found = []
+        if self.marked:
+            found.append(f"{self.marked} captions held byte-order marks, control or invisible characters; taken out")
+        if self.identical:
+            found.append(f"{self.identical} pictures are copies of others, byte for byte; kept, in the same split")
+        return found
+
     def report(self) -> dict[str, Any]:
         return {
             "source": self.source,
@@ -125,6 +166,7 @@ class Count:
             "bad_share": self.bad.total() / self.read,
             "bad_names": {reason: names[:_NAMED] for reason, names in self._names.items()},
             "identical_pictures": self.identical,  # kept: their captions may differ
+            "captions_with_marks": self.marked,
         }
 
 
@@ -150,15 +192,15 @@ def _write_pictures(
                 continue
             try:
                 image = picture.decode(sample.picture)
-            except ValueError:
-                count.skip(sample, UNREADABLE_PICTURE)
+            except ValueError as error:
+                count.skip(sample, str(error))
                 continue
             digest = hashlib.sha256(sample.picture).digest()
             name = split_of(digest, data.val_share, data.test_share)
             for size in data.image_sizes:
                 writers[name, size].append(picture.square(image, size))
             captions[name].append(dict(sample.captions))
-            count.good(digest)
+            count.good(sample, digest)
             progress.update(count.read, bad=count.bad.total())
     return captions
 

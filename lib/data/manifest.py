@@ -16,8 +16,8 @@ from typing import Any
 
 from lib.data.store import REBUILD
 from lib.errors import EaselError
+from lib.ownership import MANIFEST
 
-MANIFEST = "MANIFEST.sha256"
 _SHOWN = 5  # differing files named in a message
 _BLOCK = 1 << 20  # bytes read at a time
 
@@ -52,7 +52,9 @@ def write_manifest(folder: Path | str) -> dict[str, str]:
     """
     hashes = folder_hashes(folder)
     text = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
-    (Path(folder) / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
+    partial = Path(folder) / f"{MANIFEST}.tmp"
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(Path(folder) / MANIFEST)  # whole or not there: it says which files are ours
     return hashes
 
 

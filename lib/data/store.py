@@ -13,7 +13,6 @@ Same input, same bytes: JSON with sorted keys and "\\n" line ends on every platf
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from lib.errors import EaselError
+from lib.ownership import MANIFEST
 
 META, PROMPTS, CAPTIONS, SCENES = "meta.json", "prompts.jsonl", "captions.jsonl", "scenes.jsonl"
 REBUILD = "Draw the data again: `dvc repro make_data`, or `make repro` for everything."
@@ -243,11 +243,13 @@ def clear(folder: Path | str) -> None:
     """Make `folder` ready for a new data set: create it, and remove what an earlier one left there (nothing else)."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and ((path / CAPTIONS).exists() or _image_files(path)):
-            shutil.rmtree(path)
-        elif path.name in (META, PROMPTS, "MANIFEST.sha256", "report.json"):
-            path.unlink()
+    written = [folder / name for name in (META, PROMPTS, MANIFEST, "report.json")]
+    for split in [path for path in folder.iterdir() if path.is_dir()]:
+        written += [*_image_files(split).values(), split / CAPTIONS, split / SCENES]
+    for path in filter(Path.exists, written):
+        path.unlink()
+        if path.parent != folder and not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
 
 class PictureWriter:

@@ -199,7 +199,10 @@ def ratios(baseline: Sequence[float], treatment: Sequence[float]) -> list[float]
 
 
 def paired(baseline: Sequence[float], treatment: Sequence[float], name: str) -> dict[str, float]:
-    """Mean of treatment − baseline with its 95 % interval, and the one-sided sign-flip p on the side of its mean; `name` seeds the resampling."""
+    """Mean of treatment − baseline with its 95 % interval, and the one-sided sign-flip p on the side of its mean.
+
+    `name` seeds the resampling.
+    """
     values = differences(baseline, treatment)
     generator = generator_of(name)
     interval = paired_interval(values, generator)

@@ -6,7 +6,6 @@ The bytes depend on the content only, so a re-run that changes nothing leaves Gi
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 
 from lib.errors import EaselError
 from lib.evidence import provenance
+from lib.ownership import fresh
 
 MISSING = "–"
 
@@ -87,7 +87,7 @@ def write_all(
     out: Path, tables: Iterable[tuple[str, Sequence[Mapping[str, Any]], Mapping[str, Any]]], profile: str, **origin: Any
 ) -> None:
     """Writes (name, rows, options of `write`) of every table that has rows into a new folder."""
-    shutil.rmtree(out, ignore_errors=True)
+    fresh(out)
     for name, rows, options in tables:
         if rows:
             write(out / name, rows, **({"source": f"Profile {profile}."} | dict(options)), **origin)

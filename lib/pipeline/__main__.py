@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
     # Of processes that train together (lib/training/mesh.py) the first writes outputs; it knows when they are whole.
     first = os.environ.get("JAX_PROCESS_ID", "0") == "0"
     with stage.record(full_name, filled) if first else nullcontext():
-        importlib.import_module(f"studies.{study}.code.{program}" if study else f"lib.pipeline.{name}").run(
+        importlib.import_module(f"{config.package(study)}.{program}" if study else f"lib.pipeline.{name}").run(
             params, *arguments[1:]
         )
     if first:

@@ -1,6 +1,5 @@
 """Stage encode: turns every picture of every split into the tokens of each tokenizer, once → build/tokens/<name>/."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from lib.config import Params
 from lib.data.store import Split, read_meta, write_json
 from lib.models import vqgan
 from lib.models.quantizer import usage
+from lib.ownership import fresh
 from lib.progress import Progress
 
 DATA, TOKENIZER, OUT = Path("data"), Path("build/tokenizer"), Path("build/tokens")
@@ -29,8 +29,7 @@ def _encode(most: int, name: str) -> None:
     model = vqgan.load(TOKENIZER / name).to("cuda" if torch.cuda.is_available() else "cpu")
     codes = model.config["codes"]
     progress = Progress(f"encode {name}", sum(min(most, count) for split in splits for count in split.lengths.values()))
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    fresh(out)
     report, before = {"codes": codes, "arrays": {}}, 0
     for split in splits:
         for size in split.lengths:

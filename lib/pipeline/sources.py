@@ -12,7 +12,6 @@ import ast
 import hashlib
 import io
 import json
-import shutil
 import sys
 import tokenize
 from functools import cache
@@ -20,19 +19,21 @@ from pathlib import Path
 
 from lib.config import folder
 from lib.errors import command_line
+from lib.ownership import fresh
 from lib.pipeline.stage import pipeline_file
 
 PIPELINE, OUT = Path("lib/pipeline"), Path("build/sources")
 # Modules that cannot change a result: they read configuration (whose values are tracked), print, or start things.
-PLUMBING = {"lib.config", "lib.config_tree", "lib.errors", "lib.pipeline.stage", "lib.progress", "lib.run"}
+PLUMBING = {
+    *("lib.config", "lib.config_tree", "lib.errors", "lib.ownership", "lib.pipeline.stage", "lib.progress", "lib.run"),
+}
 LOCK = Path("requirements.lock")
 
 
 def run(study: str) -> None:
     """Writes the list of every program that the stages of a study run; of the bench's, if it is ""."""
     out = OUT / (study or "bench")
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    fresh(out)
     commands = [spec["cmd"].split() for spec in pipeline_file(folder(study) / "dvc.yaml")["stages"].values()]
     notebooks = [Path(words[-1]) for words in commands if "lib.run" in words]
     for program in [*(folder(study) / "code" if study else PIPELINE).glob("[a-z]*.py"), *notebooks]:

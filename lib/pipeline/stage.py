@@ -14,9 +14,9 @@ from typing import Any
 from lib import config, config_tree
 from lib.errors import EaselError
 from lib.hardware import machine
+from lib.ownership import RECORDS, begin, finish
 
 CHECKPOINTS = Path("build/checkpoints")
-RECORDS = Path("build/records")  # what each stage cost; not an output, since it differs from run to run
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,14 @@ def _content(path: Path) -> str:
 
 @contextmanager
 def record(name: str, outs: list[str]) -> Iterator[None]:
-    """Measures the enclosed work and writes build/records/<name>.json: minutes, peak memory, disk, machine."""
+    """Measures the enclosed work and writes build/records/<name>.json: minutes, peak memory, disk, machine.
+
+    Beside it stands <name>.files, the files that the stage has written (see lib/ownership.py).
+    """
     started = time.monotonic()
+    begin(name, outs)
     yield
+    finish(name, outs)
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     disk = sum(file.stat().st_size for out in outs for file in _files(Path(out)))
     path = RECORDS / f"{name}.json"

@@ -1,6 +1,5 @@
 """Stage train_clip: trains the small CLIP on any captioned data folder → build/clip/."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from lib.data.store import Split, read_meta, write_json
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import clip as clips
 from lib.models.clip import Clip, ClipConfig
+from lib.ownership import fresh
 from lib.pipeline import stage
 from lib.text import TextTokenizer
 from lib.training.loop import fit
@@ -155,6 +155,6 @@ def run(params: Params) -> None:
     held_out = measure(
         model, test.images(64), Captions(test.captions, languages, encode), params.evaluation.bootstrap, params.seed
     )
-    shutil.rmtree(OUT, ignore_errors=True)
+    fresh(OUT)
     clips.save(model, OUT)
     write_json(OUT / "metrics.json", {"retrieval": held_out, "history": history})

@@ -1,6 +1,5 @@
 """Stage train_reader: trains the scene reader and measures it on real held-out pictures → build/reader/."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from lib.data.store import Split, read_meta, to_float, write_json
 from lib.metrics.scene_accuracy import reader_quality
 from lib.models import reader as readers
 from lib.models.reader import Reader, ReaderConfig
+from lib.ownership import fresh
 from lib.pipeline import stage
 from lib.scenes.draw import draw
 from lib.scenes.scene import Scene
@@ -57,8 +57,7 @@ def run(params: Params) -> None:
     Data whose true scenes are not known cannot teach a reader: then metrics.json says so and there is no model.
     """
     meta = read_meta(DATA)
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
+    fresh(OUT)
     if not meta["has_truth"]:
         reason = "the data folder does not say what its pictures show (no scenes.jsonl)"
         write_json(OUT / "metrics.json", {"applicable": False, "reason": reason})

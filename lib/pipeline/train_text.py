@@ -21,10 +21,17 @@ def run(params: Params) -> None:
     report = {"vocabulary": tokenizer.vocabulary, "length": params.text.length, "languages": {}}
     for language, texts in sorted(captions_of(Split.open(DATA, "test")).items()):
         used = (tokenizer.encode(texts, params.text.length) != tokenizer.pad_id).sum(axis=1)  # [N]
+        cut = tokenizer.count_truncated(texts, params.text.length)
+        if cut:
+            print(
+                f"note: {cut} of {len(texts)} captions of the test split ({language}) are longer than text.length = "
+                f"{params.text.length} tokens and cut off there, in training as well. Raise text.length to keep them.",
+                flush=True,
+            )
         report["languages"][language] = {
             "captions": len(texts),
             "tokens_a_caption": float(used.mean()),
-            "cut_off": tokenizer.count_truncated(texts, params.text.length),
+            "cut_off": cut,
         }
     (OUT / "report.json").write_text(json.dumps(report, indent=1) + "\n")
 

@@ -1,6 +1,5 @@
 """Stage train_tokenizer: trains the image tokenizer on any data folder and measures it → build/tokenizer/<name>/."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from lib.metrics.reconstruction import reconstruction
 from lib.models import clip, vqgan
 from lib.models.quantizer import usage
 from lib.models.vqgan import VQGAN
+from lib.ownership import fresh
 from lib.pipeline import stage
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
@@ -84,6 +84,6 @@ def run(params: Params, name: str) -> None:
             split = "test" if size == 64 else f"test_{size}"
             report[split] = measure(model, images, backgrounds, features, params.evaluation, random)
     out = OUT / name
-    shutil.rmtree(out, ignore_errors=True)
+    fresh(out)
     vqgan.save(model.to("cpu"), out)
     write_json(out / "metrics.json", report)

@@ -1,10 +1,10 @@
 """Stage verify: claims × results → verdicts; this run against the pinned reference → results/<profile>/verdicts/."""
 
-import shutil
 from pathlib import Path
 
 from lib.config import Params
 from lib.evidence import drift, ledger, verdicts
+from lib.ownership import fresh
 
 REFERENCE = Path("results/reference")
 
@@ -16,7 +16,7 @@ def run(params: Params) -> None:
         EaselError: a number drifted further from the pinned reference than its tolerance; the report is written.
     """
     measured, out = params.results, params.results / "verdicts"
-    shutil.rmtree(out, ignore_errors=True)
+    fresh(out)
     book = ledger.load_all()
     judgements = verdicts.judge(book.claims, measured)
     verdicts.write(judgements, verdicts.judge_bench(book.bench, measured), out)

@@ -38,11 +38,20 @@ def sample(index: int, **replaced: bytes | None) -> dict[str, bytes]:
 
 
 def write_shard(path: Path, samples: list[dict[str, bytes]], first: int = 0) -> None:
+    files = [(f"{index:04d}", files) for index, files in enumerate(samples, start=first)]
+    write_tar(path, [(f"{stem}.{ending}", data) for stem, files in files for ending, data in files.items()])
+
+
+def write_tar(path: Path, files: list[tuple[str, bytes | str]]) -> None:
+    """A tar file of (name, content) in that order; content that is text is the target of a symbolic link."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
-        for index, files in enumerate(samples, start=first):
-            for ending, data in files.items():
-                info = tarfile.TarInfo(f"{index:04d}.{ending}")
+        for name, data in files:
+            info = tarfile.TarInfo(name)
+            if isinstance(data, str):
+                info.type, info.linkname = tarfile.SYMTYPE, data
+                tar.addfile(info)
+            else:
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
 

@@ -71,8 +71,12 @@ def test_clear_removes_the_data_set_and_nothing_else(folder):
     (folder / ".gitignore").write_text("/train")
     (folder / "notes").mkdir()
     (folder / "report.json").write_text("{}")
+    (folder / "val").mkdir(exist_ok=True)
+    (folder / "val" / "captions.jsonl").write_text("")
+    (folder / "val" / "mine.txt").write_text("")
     store.clear(folder)
-    assert sorted(path.name for path in folder.iterdir()) == [".gitignore", "notes"]
+    left = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    assert left == [".gitignore", "notes", "val", "val/mine.txt"]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ def slowness():
     return max(1.0, min(seconds) / QUIET_SECONDS)
 
 
+def ran(printed):
+    """The stages that `dvc repro` says it ran, but for `inputs`, which looks outside every time."""
+    return [name for name in re.findall(r"Running stage '(.+?)'", printed) if name != "inputs"]
+
+
 def git_status():
     return call("git", "status", "--porcelain", cwd=REPOSITORY).stdout
 
@@ -89,7 +94,7 @@ def test_second_run_does_nothing(smoke):
         started = time.monotonic()
         answer = call("dvc", "repro")
         seconds.append(time.monotonic() - started)
-        assert "Running stage" not in answer.stdout and "up to date" in answer.stdout
+        assert not ran(answer.stdout) and "didn't change, skipping" in answer.stdout
     allowed = 3.0 * slowness()
     print(f"second dvc repro: {min(seconds):.1f} s, allowed {allowed:.1f}")
     assert min(seconds) <= allowed
@@ -138,7 +143,7 @@ def test_killed_training_resumes_to_the_same_result(longer, stage, folder):
     printed = call("dvc", "repro", "--no-run-cache", "dalle_mini/train@both", cwd=longer).stdout
     resumed = re.search(rf"\[{stage.split('@')[0]}\] resumes at step (\d+) of (\d+)", printed)
     assert resumed and 0 < int(resumed[1]) < int(resumed[2]), "not killed in the middle"
-    assert printed.count("Running stage") == 1, "stages after it saw another result"
+    assert len(ran(printed)) == 1, "stages after it saw another result"
     assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
     assert not checkpoints.exists()
 
@@ -164,7 +169,7 @@ def test_edited_data_are_refused(smoke):
         captions.unlink()
         call("dvc", "checkout", "--force", "data.dvc")
     assert captions.read_bytes() == original
-    assert "Running stage" not in call("dvc", "repro").stdout
+    assert not ran(call("dvc", "repro").stdout)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +194,7 @@ def test_missing_data_folder_stops_the_pipeline(tmp_path):
 
 def test_committed_results_are_those_of_the_committed_code():
     answer = call("dvc", "repro", "--dry", "--allow-missing", cwd=REPOSITORY)
-    assert "Running stage" not in answer.stdout, answer.stdout
+    assert not ran(answer.stdout), answer.stdout
 
 
 def test_figures_are_redrawn_without_data_or_models(tmp_path):

@@ -3,7 +3,6 @@
 What is collected is listed here; nothing is globbed, so a leftover of an older run can never slip in.
 """
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from lib.data.store import write_json
 from lib.evidence.results import read
 from lib.evidence.strips import write_strip
+from lib.ownership import fresh
 from studies.dalle_mini.code.settings import Params
 
 TRAININGS, NAMES = Path("build/dalle_mini"), ("both", "english")
@@ -20,8 +20,7 @@ SEARCH, EVALUATION = Path("build/dalle_mini_search/metrics.json"), Path("build/e
 def run(params: Params) -> None:
     """Copies the reports and turns the picture arrays into PNG strips."""
     out, pictures = params.results, params.results / "pictures"
-    shutil.rmtree(pictures, ignore_errors=True)
-    pictures.mkdir(parents=True)
+    fresh(pictures)
     write_json(out / "dalle_mini_training.json", {name: read(TRAININGS / name / "metrics.json") for name in NAMES})
     write_json(out / "dalle_mini_search.json", read(SEARCH))
     write_json(out / "dalle_mini.json", read(EVALUATION / "metrics.json"))

@@ -4,12 +4,12 @@ Nothing is trained or measured: every number follows from configurations and pub
 (dalle.py and costs.py beside this file, `lib.models.dalle_mini_original`), so it is the same in every profile.
 """
 
-import shutil
 from typing import Any
 
 from lib.data.store import write_json
 from lib.evidence.tables import Number, write
 from lib.models import dalle_mini_original
+from lib.ownership import fresh
 from studies.dalle_mini.code import costs, dalle
 from studies.dalle_mini.code.costs import TPU_V3_8, Range, known
 from studies.dalle_mini.code.settings import Params
@@ -27,8 +27,7 @@ def run(params: Params) -> None:
     """Writes results/<profile>/compare_dalle.json and two tables of it."""
     out = params.results
     folder = out / "comparison"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    fresh(folder)
     found = {"models": models(), "costs": training_costs()}
     found["times_fewer"] = times_fewer(found["models"])
     write_json(out / "compare_dalle.json", found)

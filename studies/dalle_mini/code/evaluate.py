@@ -1,6 +1,5 @@
 """Stage dalle_mini/evaluate: sampled tokens → pictures → the study's numbers → build/evaluation/."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lib.metrics.exact_scene import exactly
 from lib.metrics.judges import load_judges
 from lib.metrics.reranking import best_of
 from lib.models import reader, vqgan
+from lib.ownership import fresh
 from studies.dalle_mini.code.settings import Params
 
 DATA, TOKENIZER, SAMPLES = Path("data"), Path("build/tokenizer"), Path("build/samples")
@@ -29,7 +29,7 @@ ONE_MODEL = "sampling seeds of one trained model"
 def run(params: Params) -> None:
     """Measures all sets of samples alike, and keeps a few pictures of everything for the figures."""
     image_distance.check_pretrained(params.evaluation)
-    shutil.rmtree(OUT, ignore_errors=True)
+    fresh(OUT)
     (OUT / "pictures").mkdir(parents=True)
     sets = {entry["name"]: entry for entry in read(SAMPLES / "sets.json")}
     tokenizer = vqgan.load(TOKENIZER / params.dalle_mini.tokens)

@@ -4,7 +4,6 @@ What is compared differs in one thing only, and draws with the same random keys.
 """
 
 import dataclasses
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from lib.decoding.autoregressive_jax import row_keys
 from lib.errors import EaselError
 from lib.hardware import use_jax_devices
 from lib.models import dalle_mini
+from lib.ownership import fresh
 from lib.painter.dalle_mini import Sampler
 from lib.progress import Progress
 from lib.text import TextTokenizer
@@ -70,8 +70,7 @@ def run(params: Params) -> None:
     text = TextTokenizer.load(TEXT)
     draws = list(plan(settings, params.seed, getattr(params.tokenizer, params.dalle_mini.tokens).leave_out))
     empty = text.encode([""], params.text.length)[0]
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
+    fresh(OUT)
 
     progress, done = Progress("dalle_mini/sample", sum(draw.rows for draw in draws)), 0
     for model_name in dict.fromkeys(draw.model for draw in draws):

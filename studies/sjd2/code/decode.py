@@ -6,7 +6,6 @@ seed, so that whatever slows the machine for a while slows all of them.
 """
 
 import math
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from lib.hardware import machine
 from lib.models import autoregressive
 from lib.models.autoregressive import Autoregressive, nats
 from lib.models.autoregressive_predictor import Sampling
+from lib.ownership import fresh
 from lib.painter.autoregressive import Sampler, row_seeds
 from lib.pipeline.stage import training
 from lib.progress import Progress
@@ -195,8 +195,7 @@ def write(
 ) -> None:
     """Puts the parts of all runs together."""
     settings, config, out = params.decoding.groups[group], model.config, OUT / group
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    fresh(out)
     runs = {}
     for name, one in settings.single.items():
         loaded = [checkpoint.load(path) for (_, owner), path in parts.items() if owner == name]

@@ -6,7 +6,6 @@ What a profile leaves out is left out here.
 
 import inspect
 import math
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from lib.metrics import clip_score, image_distance, scene_accuracy
 from lib.metrics.exact_scene import exactly
 from lib.metrics.judges import load_judges
 from lib.models import reader, vqgan
+from lib.ownership import fresh
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.settings import Params
 
@@ -70,8 +70,7 @@ def run(params: Params) -> None:
     }
     report["claims"] = claims.claims(report)
     pictures = params.results / "sjd2_pictures"
-    shutil.rmtree(pictures, ignore_errors=True)
-    pictures.mkdir(parents=True)
+    fresh(pictures)
     write_json(params.results / "sjd2.json", report)
     keep_pictures(groups, decoded, judge, pictures)
 

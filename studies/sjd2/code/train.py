@@ -1,7 +1,6 @@
 """Stage sjd2/train: captions and fine image tokens → build/autoregressive/<name>/ (model.safetensors,
 metrics.json)."""
 
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from lib.data.store import write_json
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
+from lib.ownership import fresh
 from lib.pipeline.stage import training
 from lib.text import TextTokenizer
 from lib.training.autoregressive import AutoregressiveTrainee
@@ -65,7 +65,7 @@ def run(params: Params, name: str) -> None:
             for key, values in (("nats_per_token", found), ("caption_gain", others - found))
         }
     out = OUT / name
-    shutil.rmtree(out, ignore_errors=True)
+    fresh(out)
     autoregressive.save(model, out)
     write_json(out / "metrics.json", metrics)
 

@@ -1,6 +1,5 @@
 """Stage sjd2/train_drafters: drafters for an autoregressive model, weights and metrics → build/drafters/<name>/."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive, drafters
 from lib.models.autoregressive import Autoregressive
 from lib.models.drafters import Eagle, Medusa
+from lib.ownership import fresh
 from lib.pipeline.stage import training
 from lib.text import TextTokenizer
 from lib.training.drafters import DrafterTrainee, overlap
@@ -72,6 +72,6 @@ def _train(
         "history": history,
     }
     out = OUT / name
-    shutil.rmtree(out, ignore_errors=True)
+    fresh(out)
     drafters.save(network, out)
     write_json(out / "metrics.json", metrics)

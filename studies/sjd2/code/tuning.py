@@ -1,6 +1,5 @@
 """What all fine-tunings of an autoregressive model share: how they run and what they are measured by."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive
 from lib.models.autoregressive import Autoregressive, nats
+from lib.ownership import fresh
 from lib.pipeline.stage import training
 from lib.text import TextTokenizer
 from lib.training.autoregressive import AutoregressiveTrainee
@@ -85,6 +85,6 @@ def before_and_after(
 
 def keep(tuned: Autoregressive, metrics: Mapping[str, Any], out: Path) -> None:
     """Writes a tuned model and its metrics into a new folder."""
-    shutil.rmtree(out, ignore_errors=True)
+    fresh(out)
     autoregressive.save(tuned, out)
     write_json(out / "metrics.json", metrics)
