@@ -128,13 +128,13 @@ def test_what_a_stage_would_refuse_later_is_refused_at_once(train, test, batch, 
 def test_what_to_do_is_said():
     few = splits_of({"train": 3, "val": 1, "test": 1}, sizes=(64,), caption="a")
     with pytest.raises(EaselError, match=r"raise data\.val_share") as error:
-        check_data.check_size(PROFILES["laptop"], few)
+        check_data.check_size(pictures_of(needs_of("laptop")), house.params(), few)
     assert "dalle_mini.batch_size needs 96 pictures of 64×64 in train, there are 3" in str(error.value)
     assert "add 128 to data.image_sizes" in str(error.value) and "more. Add pictures" in str(error.value)
     enough = splits_of({"train": 200, "val": 9, "test": 60}, caption="a")
     with pytest.raises(EaselError, match=r"glu_text\.length needs 999 tokens of captions in test, there are 180"):
-        tree = config_tree.overlay(BASE, {"glu_text": {"length": 999}, "data": {"image_sizes": [64, 128]}}, "test")
-        check_data.check_size(config.build(tree, "test"), enough)
+        needs = pictures_of(needs_of("laptop", glu_text={"length": 999}))
+        check_data.check_size(needs, house.params(), enough)
 
 
 def test_pictures_that_are_not_encoded_are_not_seen():
