@@ -14,10 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from lib import config, config_tree
-from lib.errors import EaselError, command_line
+from lib.errors import EaselError, command_line, naming
 
 PROFILES = Path("profiles")
 COPIED = ("lib", "notebooks", "results/reference", "data.dvc", "claims.yaml", "requirements.lock", ".dvcignore")
@@ -37,15 +35,16 @@ def prepare(profile: str, settings: list[str]) -> Path:
     Raises:
         EaselError: unknown profile, unknown key, wrong type of value.
     """
-    tree = config_tree.read_yaml("params.yaml")
+    tree = config_tree.read_yaml("params.yaml", "profile")
     default = tree["profile"]
     if profile != default:
         tree = config_tree.overlay(tree, _profile_tree(profile, default), f"profiles/{profile}.yaml")
     for setting in settings:
         tree = config_tree.overlay(tree, _parse(setting), "SET")
     for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
-        if tree[section][key]:  # a shadow runs elsewhere
-            tree[section][key] = str(Path(tree[section][key]).expanduser().absolute())
+        inner = tree.get(section)
+        if isinstance(inner, dict) and inner.get(key) and isinstance(inner[key], str):  # a shadow runs elsewhere
+            inner[key] = str(Path(inner[key]).expanduser().absolute())
     config.build(tree, f"profile {profile}")
     if profile == default and not settings:
         return Path(".")
@@ -67,7 +66,8 @@ def _parse(setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise EaselError(f"'{setting}' is not of the form section.key=value.")
-    value = YAML(typ="safe", pure=True).load(text) if text else ""
+    with naming(f"SET {setting}", "YAML"):
+        value = config_tree.parse_yaml(text) if text else ""
     for part in reversed(key.split(".")):
         value = {part: value}
     return value
@@ -84,7 +84,7 @@ def _synchronise(shadow: Path, tree: dict) -> None:
     (shadow / ".dvc" / "config").write_text(SHADOW_DVC.format(cache=Path(".dvc/cache").absolute()))
     (shadow / "params.yaml").unlink(missing_ok=True)  # of a shadow from before: DVC refuses to read both
     _update(shadow / "params.json", json.dumps(tree, indent=1) + "\n")
-    stages = config_tree.read_yaml("dvc.yaml")["stages"]
+    stages = config_tree.read_yaml("dvc.yaml", "stages")["stages"]
     for spec in stages.values():
         if "params" in spec:
             spec["params"] = [{"params.json": spec["params"]}]

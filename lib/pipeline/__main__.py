@@ -20,10 +20,10 @@ def main(arguments: list[str]) -> None:
     specs = stage.pipeline_file()["stages"]
     if name not in specs:
         raise EaselError(f"no stage '{name}' in dvc.yaml; there are {', '.join(specs)}.")
+    params = config.load()
     items = stage.items_of(specs[name])
     if item not in (items or [""]):
         raise EaselError(f"stage {name} takes " + (f"one of {', '.join(items)}." if items else "no item."))
-    params = config.load()
     use_cores(params.threads)
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in specs[name].get("outs", [])]
     filled = [out.replace("${profile}", params.profile).replace("${item.item}", item) for out in outs]

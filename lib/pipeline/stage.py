@@ -87,7 +87,7 @@ def forget_checkpoints(name: str) -> None:
 
 def pipeline_file(path: str = "dvc.yaml") -> dict:
     """dvc.yaml as a dict."""
-    return config_tree.read_yaml(path)
+    return config_tree.read_yaml(path, "stages")
 
 
 def _content(path: Path) -> str:
