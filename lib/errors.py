@@ -32,6 +32,8 @@ REMEDIES = {
     errno.EPIPE: "What read this output ended before its end",
 }
 SHOWN = 300  # letters of another program's message
+# What JAX says where it looks for the devices of JAX_PLATFORMS: of some that are not there it says nothing.
+NO_DEVICES = re.compile(r"$|Unable to initialize backend")
 # How JAX and PyTorch, which have no exception of their own for it, say that memory ran out.
 OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|can't allocate memory|out of memory", re.IGNORECASE)
 
@@ -85,9 +87,20 @@ def explained(error: BaseException) -> str | None:
         return "interrupted; what was finished stays, and the same command goes on from there."
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))):
         return f"memory ran out. Close other programs, or ask for less. ({shortened(str(error)) or 'MemoryError'})"
+    if NO_DEVICES.match(str(error)) and _module(error) == "jax._src.xla_bridge":
+        reason, named = shortened(str(error)) or "they are not here", os.environ.get("JAX_PLATFORMS", "")
+        return f"JAX cannot use the devices of JAX_PLATFORMS='{named}': {reason}. Unset it."
     if isinstance(error, OSError) and error.errno is not None:
         return _of_system(error, "a file or stream")
     return None
+
+
+def _module(error: BaseException) -> str:
+    """The module that raised it."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return trace.tb_frame.f_globals["__name__"] if trace else ""
 
 
 def _of_system(error: OSError, what: str) -> str:
