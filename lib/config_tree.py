@@ -45,8 +45,9 @@ def read_yaml(path: str | Path, *needed: str) -> dict[str, Any]:
     if not path.is_file():
         absent = "is no file" if path.exists() else "does not exist"
         raise EaselError(f"{path} {absent}; run from the top of the repository.")
-    with naming(path, path.suffix[1:].upper()):
-        tree = parse_yaml(path.read_text(encoding="utf-8"), path.suffix == ".json")
+    as_json = path.suffix == ".json"
+    with naming(path, "JSON" if as_json else "YAML"):
+        tree = parse_yaml(path.read_text(encoding="utf-8"), as_json)
     if not isinstance(tree, dict):
         raise EaselError(f"{path}: the file must be a mapping of keys to values.")
     if missing := [key for key in needed if key not in tree]:

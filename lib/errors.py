@@ -27,7 +27,7 @@ REMEDIES = {
     errno.EISDIR: "Move that folder away, or name a file",
     errno.ENOTDIR: "Move the file away that stands in place of a folder, or name another path",
     errno.EEXIST: "Move away what stands there",
-    errno.ENOENT: "Is the path right, and does this run at the top of the repository",
+    errno.ENOENT: "Check the path, and that this runs at the top of the repository",
     errno.ENAMETOOLONG: "Choose a shorter name",
     errno.EPIPE: "What read this output ended before its end",
 }

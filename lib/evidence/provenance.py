@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.errors import EaselError, command_line, naming
+from lib.config_tree import read_yaml
+from lib.errors import EaselError, command_line
 
 # Marks a JSON file as a sidecar (results are JSON too) and gives its layout a number.
 FORMAT = "easel provenance 1"
@@ -166,18 +167,12 @@ def _chain(name: str, stages: dict[str, dict], visited: set[str], indent: str) -
 
 def _stages(lock: Path) -> dict[str, dict]:
     """Stage → {"cmd", "outs", "deps": path → md5} of dvc.lock and of the .dvc imports beside it."""
-    from ruamel.yaml import YAML
-
-    def read(path: Path) -> dict:
-        with naming(path, "YAML"):
-            return YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
-
     entries: dict[str, dict] = {}
     if lock.is_file():
-        entries |= read(lock).get("stages", {})
+        entries |= read_yaml(lock).get("stages", {})
     for path in sorted(lock.parent.glob("*.dvc")):
         if path.is_file():  # DVC's own folder is called .dvc
-            entries[path.name] = {"cmd": "import", **read(path)}
+            entries[path.name] = {"cmd": "import", **read_yaml(path)}
     return {
         name: {
             "cmd": entry.get("cmd", ""),

@@ -38,6 +38,8 @@ BEGIN, END = "<!-- results: written by `make pin` from results/; do not edit -->
 @command_line
 def main(arguments: list[str]) -> None:
     """`pin` pins data, numbers and run times; `pin data` the data alone."""
+    if arguments not in ([], ["data"]):
+        raise EaselError("usage: python -m lib.pipeline.pin [data]")
     params = config.load()
     PINNED.parent.mkdir(parents=True, exist_ok=True)
     write_json(PINNED, identity(params, check_manifest(DATA)))
@@ -111,8 +113,10 @@ def readme_block(tables_folder: Path) -> str:
 
 
 def write_readme(tables_folder: Path) -> None:
-    """Puts `readme_block` in its place in README.md."""
+    """Puts `readme_block` in its place in README.md. Raises EaselError if that is not marked there."""
     text = README.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.partition(BEGIN)[2].count(END) != 1:
+        raise EaselError(f"{README} must hold the line '{BEGIN}' once, and '{END}' once after it; put them back.")
     before, rest = text.split(BEGIN)
     README.write_text(before + readme_block(tables_folder) + rest.split(END)[1], encoding="utf-8")
 
