@@ -91,7 +91,7 @@ def explained(error: BaseException) -> str | None:
         reason, named = shortened(str(error)) or "they are not here", os.environ.get("JAX_PLATFORMS", "")
         return f"JAX cannot use the devices of JAX_PLATFORMS='{named}': {reason}. Unset it."
     if isinstance(error, OSError) and error.errno is not None:
-        return _of_system(error, "a file or stream")
+        return _of_system(error, "" if error.filename else "a file or stream")
     return None
 
 
@@ -104,9 +104,10 @@ def _module(error: BaseException) -> str:
 
 
 def _of_system(error: OSError, what: str) -> str:
-    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)] or [what]
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    named = " → ".join(name for name in names if name not in what)
     remedy = REMEDIES.get(error.errno, "Put that right and run the same command again")
-    return f"{' → '.join(names)}: {error.strerror or error}. {remedy}."
+    return ": ".join(filter(None, (what, named, error.strerror or str(error)))) + f". {remedy}."
 
 
 def command_line(main: Callable[[list[str]], int | None]) -> Callable[[list[str]], int]:
