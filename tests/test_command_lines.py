@@ -36,9 +36,7 @@ WRITTEN = [
     ("lib.doctor", [], "results/runtimes.csv"),
     ("lib.generate", ["a red star", "--folder", "."], TOKENIZER),
     ("lib.generate", ["a red star", "--folder", "."], f"{MODEL}/metrics.json"),
-    ("lib.painter.worker", [".", "1", "1"], TOKENIZER),
 ]
-REQUEST = '{"prompts": ["a red star"], "candidates": 1, "seed": 0, "settings": {}}'
 DAMAGE = {
     "empty": b"",
     "cut": b'{"cells": [{"a": "b',
@@ -81,7 +79,7 @@ def repository(sound, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(environment, "check", lambda: 0)
     monkeypatch.setattr(environment, "PYTHON", REPOSITORY / SETTINGS)  # some file
-    for module in ("lib.run", "lib.pipeline.__main__", "lib.bench.dalle_mini", "lib.painter.worker"):
+    for module in ("lib.run", "lib.pipeline.__main__", "lib.bench.dalle_mini"):
         monkeypatch.setattr(importlib.import_module(module), "use_cores", lambda count: None)
     monkeypatch.setattr("lib.models.clip.load", lambda folder: None)
 
@@ -112,8 +110,7 @@ def test_a_file_of_other_content_is_named(repository, module, arguments, file, c
 
 @pytest.mark.parametrize(("module", "arguments", "file"), WRITTEN)
 @pytest.mark.parametrize("content", ["empty", "cut", "Latin-1", "binary"])
-def test_a_damaged_result_is_named(repository, module, arguments, file, content, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", [REQUEST])
+def test_a_damaged_result_is_named(repository, module, arguments, file, content, capsys):
     Path(file).write_bytes(DAMAGE[content])
     refused(module, arguments, file, capsys)
 
@@ -131,7 +128,6 @@ STATES = [
 
 @pytest.mark.parametrize(("module", "arguments", "file", "state"), STATES)
 def test_a_file_that_cannot_be_read_is_named(repository, module, arguments, file, state, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", [REQUEST])
     if state == "unreadable":  # also for the superuser, whom no permissions stop
         read_text = Path.read_text
 
