@@ -212,7 +212,8 @@ def parameters_file(study: str = "") -> Path:
 
 def read_trees(file_of: Callable[[str], Path] = parameters_file) -> dict[str, dict]:
     """Study → what its file of parameters holds, unchecked; "" → the file at the top."""
-    return {study: read_yaml(file_of(study)) for study in ("", *studies())}
+    needed = {"": ("profile",)}
+    return {study: read_yaml(file_of(study), *needed.get(study, ())) for study in ("", *studies())}
 
 
 def load(study: str = "") -> Params:

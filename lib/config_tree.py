@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from lib.errors import EaselError
+from lib.errors import EaselError, naming
 
 
 class Table(Mapping):
@@ -33,17 +32,32 @@ class Table(Mapping):
         return len(self._entries)
 
 
-def read_yaml(path: str | Path) -> Any:
-    """One YAML 1.2 document, or a file of JSON, as plain dicts, lists and scalars."""
+def read_yaml(path: str | Path, *needed: str) -> dict[str, Any]:
+    """A mapping, as one YAML 1.2 document or a file of JSON, in plain dicts, lists and scalars.
+
+    Args:
+        needed: its keys that must be there.
+
+    Raises:
+        EaselError: no such file, unreadable, not valid, no mapping, or a key is missing.
+    """
     path = Path(path)
     if not path.is_file():
-        raise EaselError(f"{path} does not exist; run from the top of the repository.")
-    text = path.read_text(encoding="utf-8")
-    try:
-        # JSON is YAML but for Infinity, which Python and DVC read as a number.
-        return json.loads(text) if path.suffix == ".json" else YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, json.JSONDecodeError) as error:
-        raise EaselError(f"{path} is not valid {path.suffix[1:].upper()}: {error}") from error
+        absent = "is no file" if path.exists() else "does not exist"
+        raise EaselError(f"{path} {absent}; run from the top of the repository.")
+    as_json = path.suffix == ".json"
+    with naming(path, "JSON" if as_json else "YAML"):
+        tree = parse_yaml(path.read_text(encoding="utf-8"), as_json)
+    if not isinstance(tree, dict):
+        raise EaselError(f"{path}: the file must be a mapping of keys to values.")
+    if missing := [key for key in needed if key not in tree]:
+        raise EaselError(f"{path}: missing {', '.join(missing)}.")
+    return tree
+
+
+def parse_yaml(text: str, as_json: bool = False) -> Any:
+    """One YAML 1.2 document. JSON is YAML but for Infinity, which Python and DVC read as a number."""
+    return json.loads(text) if as_json else YAML(typ="safe", pure=True).load(text)
 
 
 def overlay(base: dict, over: dict, where: str, prefix: str = "") -> dict:
@@ -65,7 +79,8 @@ def overlay(base: dict, over: dict, where: str, prefix: str = "") -> dict:
 
 
 def _unknown(where: str, dotted: str, key: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(key), list(known), n=1)
+    known = [str(name) for name in known]
+    near = difflib.get_close_matches(str(key), known, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}."
     return f"{where}: unknown key '{dotted}'; {hint}"
 

@@ -2,30 +2,48 @@
 
 import csv
 import shutil
+import sys
 from pathlib import Path
 
-from lib import config, environment
+from lib import environment
+from lib.errors import EaselError, command_line, naming
 from lib.hardware import machine
 
 RUNTIMES = Path("results/runtimes.csv")
+SMOKE_MINUTES = 8  # at most, on two idle cores; tests/end_to_end holds it to that
+# GB of disk: README.md names their sum.
+ENVIRONMENT_GB, PROFILE_GB = 2, 4
+SLOW = "no: PyTorch trains in fp32, which takes up to twice as long; numbers differ a little from the pinned ones"
 
 
-def main() -> int:
-    """Prints the screen. Returns 1 if the environment itself is broken."""
+@command_line
+def main(arguments: list[str]) -> int:
+    """Prints the screen, first what needs no environment. Returns 1 if the environment itself is broken."""
+    if arguments:
+        raise EaselError("usage: python -m lib.doctor")
     here = machine()
     free = shutil.disk_usage(".").free / 1e9
+    need = PROFILE_GB + (0 if environment.PYTHON.exists() else ENVIRONMENT_GB)
     print(f"machine      {here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB, {free:.0f} GB of disk free")
-    print(f"             fast bf16: {'yes' if here['bf16'] else 'no'}   GPU: {here['gpu'] or 'none'}")
-    status = environment.check()
+    print(f"             GPU: {here['gpu'] or 'none'}")
+    print(f"fast bf16    {'yes' if here['bf16'] else SLOW}")
+    print(f"laptop       {verdict(here['memory_gb'] > 7 and here['cores'] >= 2, 'needs 2 cores and 8 GB')}{expected()}")
+    print(f"smoke        {verdict(here['memory_gb'] > 7, 'needs 8 GB')}; at most {SMOKE_MINUTES} minutes on 2 cores")
+    print(f"gpu          {verdict(here['gpu'], 'needs an NVIDIA GPU with CUDA builds of torch and jax')}")
+    enough = f"needs {need} GB free (environment {ENVIRONMENT_GB} GB, one profile {PROFILE_GB} GB)"
+    print(f"disk         {verdict(free > need, enough)}")
+    if not environment.PYTHON.exists():
+        raise EaselError(f"there is no environment here ({environment.VENV}); `make doctor` creates it.")
+    if environment.check():
+        return 1
+    # Only now: they need the environment.
+    from lib import config
+
     params = config.load()
     print(f"profile      {params.profile} is the default; others: {', '.join(others())}")
-    print(f"laptop       {verdict(here['memory_gb'] > 7 and here['cores'] >= 2, 'needs 2 cores and 8 GB')}{expected()}")
-    print(f"smoke        {verdict(here['memory_gb'] > 7, 'needs 8 GB')}")
-    print(f"gpu          {verdict(here['gpu'], 'needs an NVIDIA GPU with CUDA builds of torch and jax')}")
-    print(f"disk         {verdict(free > 4, 'needs 4 GB free for one profile')}")
     for name, path in (("inception", params.evaluation.inception), ("clip", params.evaluation.clip)):
         print(f"{name:12} {path or f'none named in params.yaml (evaluation.{name}): this repository’s own is used'}")
-    return status
+    return 0
 
 
 def others() -> list[str]:
@@ -39,13 +57,14 @@ def verdict(condition: object, otherwise: str) -> str:
 
 
 def expected() -> str:
-    """The time of the pinned run, from results/runtimes.csv."""
+    """The time of the pinned run, from results/runtimes.csv; nothing where there is none."""
     if not RUNTIMES.is_file():
         return ""
-    with open(RUNTIMES, encoding="utf-8") as file:
-        total = next(row for row in csv.DictReader(file) if row["stage"] == "all")
-    return f"; the pinned run took {float(total['time (min)']):.0f} minutes on 2 cores"
+    with naming(RUNTIMES, "CSV"):
+        rows = csv.DictReader(RUNTIMES.read_text(encoding="utf-8").splitlines())
+        minutes = next(float(row["time (min)"]) for row in rows if row["stage"] == "all")
+    return f"; the pinned run took {minutes:.0f} minutes on 2 cores"
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main(sys.argv[1:]))

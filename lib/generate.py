@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.errors import EaselError, command_line
-from lib.painter.painting import Painting, Paintings
+from lib.errors import EaselError, command_line, naming
+from lib.painter.painting import Painting, Paintings, check_path
 from lib.painter.worker import MODEL, TEXT, Worker, check_prompts
 from lib.text import TextTokenizer
 
@@ -57,7 +57,8 @@ class Painter:
 
         self.text = TextTokenizer.load(folder / TEXT)
         self.clip = clip.load(folder / "clip")
-        tokenizer = json.loads((folder / MODEL / "metrics.json").read_text())["tokenizer"]
+        with naming(folder / MODEL / "metrics.json", "JSON"):
+            tokenizer = json.loads((folder / MODEL / "metrics.json").read_text(encoding="utf-8"))["tokenizer"]
         self.vqgan = vqgan.load(folder / "tokenizer" / tokenizer)
         self.worker = Worker(folder, batch_size, cores or _cores())
 
@@ -142,11 +143,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--folder", type=Path, default=Path("build"), help="of the trained networks")
     given = vars(parser.parse_args(arguments))
     out, folder = given.pop("out"), given.pop("folder")
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise EaselError(f"--out {out}: name a .png or .jpg file.")
+    check_path(out, "--out")
     with Painter(folder) as painter:
         paintings = painter.paint_all(**given)
-    out.parent.mkdir(parents=True, exist_ok=True)
     paintings.save(out)
     for painting in paintings:
         print(f"{painting.prompt}: CLIP {', '.join(f'{score:.1f}' for score in painting.scores)}")

@@ -14,10 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from lib import config, config_tree
-from lib.errors import EaselError, command_line
+from lib.errors import EaselError, command_line, naming
 from lib.ownership import check_outputs_are_ours
 
 PROFILES = Path("profiles")
@@ -59,8 +57,9 @@ def prepare(profile: str, settings: list[str]) -> Path:
         study = _owner(trees, next(iter(over)))
         trees[study] = config_tree.overlay(trees[study], over, "SET")
     for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
-        if trees[""][section][key]:  # a shadow runs elsewhere
-            trees[""][section][key] = str(Path(trees[""][section][key]).expanduser().absolute())
+        inner = trees[""].get(section)
+        if isinstance(inner, dict) and inner.get(key) and isinstance(inner[key], str):  # a shadow runs elsewhere
+            inner[key] = str(Path(inner[key]).expanduser().absolute())
     for study in trees:
         config.build(trees, study, f"profile {profile}")
     if profile == default and not settings:
@@ -88,7 +87,8 @@ def _parse(setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise EaselError(f"'{setting}' is not of the form section.key=value.")
-    value = YAML(typ="safe", pure=True).load(text) if text else ""
+    with naming(f"SET {setting}", "YAML"):
+        value = config_tree.parse_yaml(text) if text else ""
     for part in reversed(key.split(".")):
         value = {part: value}
     return value
@@ -110,7 +110,7 @@ def _synchronise(shadow: Path, trees: dict[str, dict]) -> None:
         own, file = shadow / config.folder(study), config.folder(study) / "params.json"
         (own / "params.yaml").unlink(missing_ok=True)  # DVC refuses to read both
         _update(own / "params.json", json.dumps(tree, indent=1) + "\n")
-        pipeline = config_tree.read_yaml(config.folder(study) / "dvc.yaml")
+        pipeline = config_tree.read_yaml(config.folder(study) / "dvc.yaml", "stages")
         for spec in pipeline["stages"].values():
             entries = spec.get("params", [])
             top = [entry for entry in entries if isinstance(entry, str)]

@@ -6,23 +6,30 @@ results give equal bytes.
 """
 
 import ast
+import json
 import logging
 import os
 import re
+import shutil
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from lib import config, config_tree
-from lib.errors import EaselError, command_line
+from lib.errors import EaselError, command_line, naming, shortened
 from lib.hardware import use_cores
 from lib.pipeline.stage import record, specs
 from lib.progress import Progress
 
 EXECUTED = Path("build/notebooks")
 KERNEL = "python3"
+REMEDY = "If it stays so, delete .venv and run `make` again."
 # What papermill and the kernel leave in an executed notebook that differs from run to run.
 VOLATILE = ("papermill", "execution", "widgets")
 
@@ -30,18 +37,24 @@ VOLATILE = ("papermill", "execution", "widgets")
 def run(path: Path, params: config.Params) -> Path:
     """Executes the notebook and returns the path of the executed, normalised copy.
 
+    That copy and the notebook's figures replace the last ones when all cells have run, and only then.
+
     Raises:
-        EaselError: no such notebook, no or several `parameters` cells, unknown, missing or mistyped parameters, another
-            kernel than this environment's, or a failing cell (the message says which, and where the copy lies).
+        EaselError: no such notebook, one that cannot be read, no or several `parameters` cells, unknown, missing or
+            mistyped parameters, another kernel than this environment's or none that answers, or a failing cell (the
+            message says which, and where the copy lies).
     """
     parameters = check(path, params)
     check_kernel()
-    target = EXECUTED / path.name
+    target, unfinished = EXECUTED / path.name, EXECUTED / f"{path.stem}.unfinished.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
-    _execute(path, target, parameters)
-    notebook = nbformat.read(target, as_version=4)
-    normalise(notebook)
-    nbformat.write(notebook, target)
+    isolate()
+    with replaced(params.figures / path.stem):
+        _execute(path, unfinished, parameters)
+        notebook = nbformat.read(unfinished, as_version=4)
+        normalise(notebook)
+        nbformat.write(notebook, unfinished)
+    os.replace(unfinished, target)
     return target
 
 
@@ -58,12 +71,52 @@ def owner(name: str) -> str:
     return ""
 
 
+@contextmanager
+def replaced(folder: Path) -> Iterator[None]:
+    """Sets `folder` aside for the enclosed work to make anew, and puts it back if that fails.
+
+    If it was killed instead, the next one puts the folder back.
+    """
+    aside, done = (folder.with_name(f".{folder.name}.{state}") for state in ("aside", "done"))
+    if aside.is_dir():
+        shutil.rmtree(folder, ignore_errors=True)
+    elif folder.is_dir():
+        os.replace(folder, aside)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if aside.is_dir():
+            os.replace(aside, folder)
+        raise
+    shutil.rmtree(done, ignore_errors=True)
+    if aside.is_dir():
+        os.replace(aside, done)  # at once: a half-removed folder must not be put back
+        shutil.rmtree(done, ignore_errors=True)
+
+
+def isolate() -> None:
+    """Keeps what the user set up for IPython and matplotlib, and their folders in HOME, out of the notebook."""
+    # Absolute paths, since a kernel may change its folder.
+    os.environ["IPYTHONDIR"] = str(EXECUTED.absolute() / ".ipython")
+    os.environ["MATPLOTLIBRC"] = str(Path(find_spec("matplotlib").origin).with_name("mpl-data") / "matplotlibrc")
+    os.environ["MPLCONFIGDIR"] = str(EXECUTED.absolute() / ".matplotlib")
+    for name in ("MPLBACKEND", "PYTHONSTARTUP"):  # the kernel's own is the backend that shows figures in cells
+        os.environ.pop(name, None)
+    # The list of fonts is made here, once a clone: a slow machine would say so in a cell.
+    from matplotlib import font_manager  # noqa: F401
+
+
 def check(path: Path, params: config.Params) -> dict[str, Any]:
     """The parameters to run a notebook with, checked against its `parameters` cell."""
     if not path.is_file():
         known = ", ".join(str(found) for found in sorted(path.parent.glob("*.ipynb"))) or "none"
         raise EaselError(f"{path} does not exist; notebooks here: {known}.")
-    notebook = nbformat.read(path, as_version=4)
+    with naming(path, "JSON"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+    with naming(path, "as a notebook"):
+        notebook = nbformat.reads(json.dumps(content), as_version=4)
+        nbformat.validate(notebook)
     kernel = notebook.metadata.get("kernelspec", {}).get("name")
     if kernel != KERNEL:
         raise EaselError(f"{path} asks for the kernel '{kernel}'; set its metadata.kernelspec.name to '{KERNEL}'.")
@@ -87,7 +140,9 @@ def check(path: Path, params: config.Params) -> dict[str, Any]:
 def _defaults(source: str, path: Path) -> dict[str, Any]:
     """The values that a parameters cell assigns; anything derived belongs into the next cell."""
     found = {}
-    for statement in ast.parse(source).body:
+    with naming(f"{path}, the parameters cell", "Python"):
+        statements = ast.parse(source).body
+    for statement in statements:
         try:
             (target,) = statement.targets
             found[target.id] = ast.literal_eval(statement.value)
@@ -107,7 +162,7 @@ def check_kernel() -> None:
     try:
         spec = KernelSpecManager().get_kernel_spec(KERNEL)
     except NoSuchKernel as error:
-        raise EaselError("this environment has no notebook kernel; delete .venv and run `make` again.") from error
+        raise EaselError(f"this environment has no notebook kernel. {REMEDY}") from error
     # ipykernel's own spec says plain "python", which the client replaces by the running interpreter.
     interpreter = spec.argv[0]
     if interpreter not in (sys.executable, "python", "python3") or not spec.resource_dir.startswith(sys.prefix):
@@ -115,13 +170,23 @@ def check_kernel() -> None:
             f"the kernel '{KERNEL}' is {spec.resource_dir} ({interpreter}), not this environment's Python "
             f"({sys.executable}); remove it with `jupyter kernelspec uninstall {KERNEL}` or run through `make`."
         )
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=5).close()
+    except OSError as error:
+        raise EaselError(
+            f"notebooks talk to their kernel over this machine's own address, 127.0.0.1, which does not answer "
+            f"({error}); `ip link set lo up` brings it up."
+        ) from error
 
 
 def _execute(path: Path, target: Path, parameters: dict[str, Any]) -> None:
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     cells = sum(cell.cell_type == "code" for cell in nbformat.read(path, as_version=4).cells) + 1
+    copy = f"the executed copy up to there is {target}"
     handler = _CellLines(Progress(path.stem, cells))
     logger = logging.getLogger("papermill")
     logger.addHandler(handler)
@@ -130,8 +195,7 @@ def _execute(path: Path, target: Path, parameters: dict[str, Any]) -> None:
     os.environ["TQDM_DISABLE"] = "1"
     try:
         papermill.execute_notebook(
-            path,
-            target,
+            *(str(name).replace("{", "{{").replace("}", "}}") for name in (path, target)),  # else they are formatted
             parameters,
             kernel_name=KERNEL,
             language="python",
@@ -142,8 +206,17 @@ def _execute(path: Path, target: Path, parameters: dict[str, Any]) -> None:
     except PapermillExecutionError as error:
         raise EaselError(
             f"{path}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}\n"
-            f"  the executed copy up to there is {target}; open it to see the cell and the traceback."
+            f"  {copy}; open it to see the cell and the traceback."
         ) from error
+    except DeadKernelError as error:
+        raise EaselError(
+            f"{path}, cell {handler.cell}: its kernel ended there: the cell ended it, somebody killed it, or memory "
+            f"ran out; {copy}."
+        ) from error
+    except RuntimeError as error:  # what the client raises when no kernel answers
+        if "kernel" not in str(error).lower():
+            raise
+        raise EaselError(f"{path}: its kernel does not answer: {shortened(str(error))}. {REMEDY}") from error
     finally:
         logger.removeHandler(handler)
 
@@ -153,12 +226,13 @@ class _CellLines(logging.Handler):
 
     def __init__(self, progress: Progress):
         super().__init__()
-        self.progress = progress
+        self.progress, self.cell = progress, 0
 
     def emit(self, line: logging.LogRecord) -> None:
         text = line.getMessage()
         if started := re.match(r"Executing Cell (\d+)", text):
-            self.progress.update(min(int(started[1]), self.progress.total))
+            self.cell = int(started[1])
+            self.progress.update(min(self.cell, self.progress.total))
         elif not re.match(r"(Ending Cell|Working directory|Input Notebook|Output Notebook|Executing notebook)", text):
             print(text.rstrip(), flush=True)
 

@@ -13,6 +13,7 @@ from lib.errors import EaselError
 from lib.generate import Painter
 from lib.models import clip, dalle_mini, vqgan
 from lib.painter.painting import GAP, Painting
+from lib.painter.worker import Worker
 from lib.text import TextTokenizer
 from tests import house
 
@@ -138,6 +139,12 @@ def test_a_child_that_died_is_replaced_and_one_that_fails_says_why(painter, pain
     assert said[:2] == ["[paint] loading the model", "[paint] compiling, then drawing; later calls need not compile"]
     with pytest.raises(RuntimeError, match=r"(?s)ended with status 1.*TypeError.*unknown"):
         painter.worker.sample([ENGLISH], 2, 0, {"unknown": 1.0})
+
+
+def test_the_child_tells_its_caller_which_devices_are_not_there(folder, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(EaselError, match="cannot use the devices of JAX_PLATFORMS='cuda'"):
+        Worker(folder, 1, 1).sample([ENGLISH], 1, 0, {})
 
 
 @pytest.mark.parametrize("name", generate.NEEDED)

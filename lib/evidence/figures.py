@@ -89,12 +89,17 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The style of this repository for everything plotted inside the `with` block."""
+    """The style of this repository for everything plotted inside the `with` block.
+
+    It starts from the library's defaults: a matplotlibrc of the machine, or of whoever called, changes nothing.
+    """
     import matplotlib as mpl
     from cycler import cycler
 
     cycle = cycler(color=list(PALETTE.values())) + cycler(linestyle=LINES) + cycler(marker=MARKERS)
-    with mpl.rc_context({**SETTINGS, "axes.prop_cycle": cycle}):
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update({**SETTINGS, "axes.prop_cycle": cycle})
         yield
 
 
@@ -191,8 +196,6 @@ def save(
     Raises:
         EaselError: a bad name, nothing in `data`, or letters that would be cut off at the edge of the page.
     """
-    import matplotlib as mpl
-
     path = Path(path)
     if not _NAME.fullmatch(path.name):
         raise EaselError(f"Figure name {path.name!r}: lower case letters, digits, - and _ only, no suffix.")
@@ -203,11 +206,10 @@ def save(
     if not frames or any(frame.empty for frame in frames.values()):
         raise EaselError(f"Figure {path.name}: there is no plotted data to write beside it.")
 
-    _check_inside(figure, path.name)
-
     path.parent.mkdir(parents=True, exist_ok=True)
     pdf, png = path.with_name(f"{path.name}.pdf"), path.with_name(f"{path.name}.png")
-    with mpl.rc_context(SETTINGS):
+    with style():
+        _check_inside(figure, path.name)
         # Without this the PDF holds the time of its making.
         figure.savefig(pdf, metadata={"CreationDate": None}, dpi=DPI)
         figure.savefig(png, dpi=DPI)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lib import config
-from lib.errors import EaselError
+from lib.errors import EaselError, naming
 
 # Fewest paired seeds for a verdict on a direction: with four, the smallest one-sided sign-flip p is 1/16 > 0.05.
 MINIMUM_SEEDS = 5
@@ -127,15 +127,13 @@ def load(path: str | Path = "claims.yaml", study: str | None = None) -> Ledger:
     Raises:
         EaselError: no such file, no YAML, or an entry that breaks the rules; the message names the entry.
     """
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
 
     path = Path(path)
     if not path.is_file():
         raise EaselError(f"Claims ledger {path} not found; run from the repository root.")
-    try:
+    with naming(f"Claims ledger {path}", "YAML"):
         document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise EaselError(f"Claims ledger {path} is not valid YAML: {error}") from error
 
     _check_fields(document, {"claims": list}, {"bench": list, "drift": list}, str(path))
     claims = tuple(_claim(entry, index, study) for index, entry in enumerate(document["claims"], start=1))

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.errors import EaselError
+from lib.config_tree import read_yaml
+from lib.errors import EaselError, command_line
 
 # Marks a JSON file as a sidecar (results are JSON too) and gives its layout a number.
 FORMAT = "easel provenance 1"
@@ -166,15 +167,12 @@ def _chain(name: str, stages: dict[str, dict], visited: set[str], indent: str) -
 
 def _stages(lock: Path) -> dict[str, dict]:
     """Stage → {"cmd", "outs", "deps": path → md5} of dvc.lock and of the .dvc imports beside it."""
-    from ruamel.yaml import YAML
-
-    reader = YAML(typ="safe")
     entries: dict[str, dict] = {}
     if lock.is_file():
-        entries |= (reader.load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+        entries |= read_yaml(lock).get("stages", {})
     for path in sorted(lock.parent.glob("*.dvc")):
         if path.is_file():  # DVC's own folder is called .dvc
-            entries[path.name] = {"cmd": "import", **reader.load(path.read_text(encoding="utf-8"))}
+            entries[path.name] = {"cmd": "import", **read_yaml(path)}
     return {
         name: {
             "cmd": entry.get("cmd", ""),
@@ -206,11 +204,13 @@ def _relative(path: str | Path) -> str:
     return resolved.relative_to(root).as_posix()
 
 
+@command_line
+def main(arguments: list[str]) -> None:
+    """Command line; prints the chain."""
+    if len(arguments) != 1:
+        raise EaselError("usage: python -m lib.evidence.provenance <figure or table>")
+    print(whence(arguments[0]))
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m lib.evidence.provenance <figure or table>")
-    try:
-        print(whence(sys.argv[1]))
-    except EaselError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    sys.exit(main(sys.argv[1:]))

@@ -1,14 +1,19 @@
 """Ranked pictures of a prompt, and how a notebook shows them."""
 
 import io
+import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from lib.errors import EaselError, naming
+
 GAP = 2  # white pixels between pictures
 ENLARGED = 2  # times, on the screen: 64 pixels are small
+PROBE = 1 << 20  # bytes that must fit where a picture is to be written
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,8 @@ class Painting:
         return grid(self.pictures, min(columns, len(self.pictures)))
 
     def save(self, path: Path | str) -> None:
-        """Writes the grid as an image file."""
-        Image.fromarray(self.grid()).save(path)
+        """Writes the grid as an image file. Raises EaselError if that cannot be."""
+        save(self.grid(), path)
 
     def _repr_png_(self) -> bytes:
         return png(self.grid())
@@ -57,11 +62,35 @@ class Paintings(tuple[Painting, ...]):
         return np.concatenate([part for each in grids for part in (gap, each)][1:])
 
     def save(self, path: Path | str) -> None:
-        """Writes the grid as an image file."""
-        Image.fromarray(self.grid()).save(path)
+        """Writes the grid as an image file. Raises EaselError if that cannot be."""
+        save(self.grid(), path)
 
     def _repr_png_(self) -> bytes:
         return png(self.grid())
+
+
+def check_path(path: Path, option: str) -> None:
+    """Makes the folder of a picture that is to be written, and tries to write there.
+
+    Raises:
+        EaselError: names `option` and `path`.
+    """
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise EaselError(f"{option} {path}: name a .png or .jpg file.")
+    with naming(f"{option} {path}"):
+        if path.is_dir():
+            raise EaselError(f"{option} {path} is a folder; name a file.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not os.access(path, os.W_OK):
+            raise EaselError(f"{option} {path} may not be written; name another file.")
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.write(bytes(PROBE))
+
+
+def save(picture: np.ndarray, path: Path | str) -> None:
+    """Writes uint8 [H, W, 3] as an image file. Raises EaselError if that cannot be."""
+    with naming(path):
+        Image.fromarray(picture).save(path)
 
 
 def grid(pictures: np.ndarray, columns: int) -> np.ndarray:

@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 
 import lib
-from lib.errors import EaselError
+from lib.errors import EaselError, command_line, shortened
 from lib.hardware import use_cores, use_jax_devices
 from lib.text import TextTokenizer
 
 REPLY = "\x1e"  # begins the child's answers; ASCII's record separator, which nobody prints
+CHEAP = 1000  # letters that are split into tokens in no time
 MODEL, TEXT = "dalle_mini/both", "text/tokenizer.json"  # below the folder of trained networks
 
 
@@ -49,8 +50,8 @@ class Worker:
             settings: guidance, temperature, top_k and top_p.
 
         Raises:
-            EaselError: what the child has to say of the request.
-            RuntimeError: the child died; its last words are in the message.
+            EaselError: what the child has to say of the request, or of its surroundings, or that it was killed.
+            RuntimeError: the child died of an error of ours; its last words are in the message.
         """
         if self.process is None or self.process.poll() is not None:
             self.start()
@@ -97,10 +98,20 @@ class Worker:
             print(line, end="", flush=True)
         raise self._died()
 
-    def _died(self) -> RuntimeError:
+    def _died(self) -> Exception:
         status = self.process.wait()
         self.errors.seek(0)
-        return RuntimeError(f"the sampling process ended with status {status}:\n{self.errors.read()[-4000:]}")
+        said = self.errors.read()
+        if status == 2:  # see lib.errors.command_line
+            return EaselError(said.rpartition("error: ")[2].strip())
+        if status == -signal.SIGKILL:
+            return EaselError(
+                "the sampling process was killed; most often memory ran out. Close other programs, or ask for less."
+            )
+        if "XLA_FLAGS" in said and "XLA_FLAGS" in os.environ:
+            line = next(line for line in said.splitlines() if "XLA_FLAGS" in line)
+            return EaselError(f"JAX does not start: {shortened(line.rpartition('] ')[2])}. Unset XLA_FLAGS or mend it.")
+        return RuntimeError(f"the sampling process ended with status {status}:\n{said[-4000:]}")
 
 
 def _end(process: subprocess.Popen) -> None:
@@ -121,18 +132,32 @@ def check_prompts(text: TextTokenizer, prompts: list[str], length: int, reader: 
     Raises:
         EaselError: names the prompt.
     """
+    room = length - 2
     for prompt in prompts:
-        if not text.normalise(prompt):
+        if not (normal := text.normalise(prompt)):
             raise EaselError("a prompt is empty; say what to paint.")
-        if text.count_truncated([prompt], length):
-            needed = next(n for n in range(length + 1, 10**6) if not text.count_truncated([prompt], n))
-            raise EaselError(
-                f"the prompt {prompt!r} is too long: {needed - 2} tokens, and {reader} reads {length - 2}. Shorten it."
-            )
+        needed, unit = len(normal), "letters"
+        # A prompt so long that no tokens would make it fit is not split into any, which takes its time.
+        if needed <= CHEAP or needed <= room * (1 + max(map(len, text.decode(np.arange(text.vocabulary)[:, None])))):
+            # A token is at least a byte long.
+            ids = text.encode([prompt], len(normal.encode()) + 3)
+            needed, unit = int((ids != text.pad_id).sum()) - 2, "tokens"
+            if needed <= room:
+                continue
+        raise EaselError(
+            f"the prompt {shortened(prompt, 60)!r} is too long: {needed} {unit}, and {reader} reads {room} tokens. "
+            "Shorten it."
+        )
 
 
-def main(folder: str, batch_size: int, cores: int) -> None:
-    """The child: loads the model, then answers every line of its input."""
+@command_line
+def main(arguments: list[str]) -> None:
+    """The child: loads the model, then answers every line of its input.
+
+    Args:
+        arguments: those of `Worker`.
+    """
+    folder, batch_size, cores = arguments[0], int(arguments[1]), int(arguments[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller, which is interrupted too, ends this process
     use_cores(cores)
     use_jax_devices(cores)  # rows are split between them
@@ -171,4 +196,4 @@ def main(folder: str, batch_size: int, cores: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,6 @@ Reference numbers and run times are no stage's outputs: DVC would replace them w
 every run.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from lib.data.manifest import check_manifest
 from lib.data.store import write_json
 from lib.errors import EaselError, command_line
 from lib.evidence import drift, ledger, tables
+from lib.evidence.results import read
 from lib.evidence.tables import Number
 from lib.pipeline.check_data import DATA, PINNED, identity
 from lib.pipeline.stage import RECORDS, all_names
@@ -22,6 +22,8 @@ from lib.pipeline.verify import REFERENCE
 @command_line
 def main(arguments: list[str]) -> None:
     """`pin` pins data, numbers and run times; `pin data` the data alone."""
+    if arguments not in ([], ["data"]):
+        raise EaselError("usage: python -m lib.pipeline.pin [data]")
     params = config.load()
     PINNED.parent.mkdir(parents=True, exist_ok=True)
     write_json(PINNED, identity(params, check_manifest(DATA)))
@@ -44,7 +46,7 @@ def write_runtimes(profile: str) -> None:
         path = RECORDS / f"{name}.json"
         if not path.is_file():
             raise EaselError(f"{path} does not exist: stage {name} has not run here. `dvc repro -f -s {name}` runs it.")
-        entry = json.loads(path.read_text())
+        entry = read(path)
         rows.append(
             {
                 "stage": name,

@@ -100,7 +100,7 @@ def forget_checkpoints(name: str) -> None:
 
 def pipeline_file(path: str | Path = "dvc.yaml") -> dict:
     """A dvc.yaml as a dict."""
-    return config_tree.read_yaml(path)
+    return config_tree.read_yaml(path, "stages")
 
 
 def _content(path: Path) -> str:

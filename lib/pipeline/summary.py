@@ -1,13 +1,16 @@
 """Prints what a run of the pipeline found and where it lies: `python -m lib.pipeline.summary`."""
 
+import sys
 from collections import Counter
 from pathlib import Path
 
 from lib import config
+from lib.errors import command_line
 from lib.evidence.results import read
 
 
-def main() -> None:
+@command_line
+def main(arguments: list[str]) -> None:
     """A few lines for the end of `make repro`."""
     params = config.load()
     top = Path.cwd() / params.results
@@ -24,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

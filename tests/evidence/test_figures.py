@@ -68,6 +68,62 @@ def test_another_process_writes_identical_bytes_and_embeds_fonts(repository):
         assert b"CreationDate" not in written[0][name]
 
 
+HOSTILE = """
+axes.facecolor: yellow
+axes.edgecolor: red
+axes.formatter.use_locale: True
+axes.prop_cycle: cycler('color', ['r', 'g'])
+axes.titleweight: bold
+axes.unicode_minus: False
+figure.constrained_layout.h_pad: 0.5
+figure.facecolor: pink
+font.sans-serif: Comic Sans MS
+image.cmap: jet
+legend.loc: lower left
+lines.antialiased: False
+lines.linestyle: --
+mathtext.fontset: stix
+patch.edgecolor: green
+path.sketch: 1, 100, 2
+pdf.compression: 0
+savefig.bbox: tight
+savefig.dpi: 37
+savefig.facecolor: cyan
+savefig.transparent: True
+text.color: blue
+text.usetex: True
+xtick.direction: in
+ytick.labelsize: 20
+no.such.key: 1
+"""
+
+
+def test_settings_of_the_machine_change_no_figure(repository):
+    (repository / "matplotlibrc").write_text(HOSTILE)
+    draws = DRAW.replace(
+        "import sys", "import locale, os, sys\nos.umask(0o077)\nlocale.setlocale(locale.LC_ALL, '')", 1
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MATPLOTLIBRC": str(repository / "matplotlibrc")}
+    environment |= {"HOME": str(repository / "absent"), "LC_ALL": "C", "MPLBACKEND": "svg", "TZ": "Asia/Tokyo"}
+    environment |= {"MPLCONFIGDIR": matplotlib.get_configdir()}  # where the list of fonts is
+    written = []
+    for program, surroundings in ((draws, environment), (DRAW, {**os.environ, "PYTHONPATH": str(ROOT)})):
+        other = repository / str(len(written))
+        other.mkdir()
+        for name in ("requirements.lock", "made.py"):
+            (other / name).write_text("x")
+        subprocess.run([sys.executable, "-c", program], cwd=other, env=surroundings, check=True, timeout=300)
+        written.append({path.name: path.read_bytes() for path in (other / "out").iterdir()})
+    assert written[0] == written[1] and len(written[0]) == 8
+
+
+def test_the_style_ends_with_its_block(repository):
+    with matplotlib.rc_context({"axes.facecolor": "yellow"}):
+        with figures.style():
+            assert matplotlib.rcParams["axes.facecolor"] == "white"
+        assert matplotlib.rcParams["axes.facecolor"] == "yellow"
+
+
 def draw(width="single", **options):
     with figures.style():
         figure, axes = figures.axes(width, **options)

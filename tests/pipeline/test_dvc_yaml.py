@@ -121,9 +121,17 @@ def test_training_is_cached_and_tied_to_threads_and_seed(name):
 def test_git_holds_results_and_nothing_else():
     for name, spec in STAGES.items():
         for out in spec["outs"]:
-            path, tracked = (out, False) if isinstance(out, str) else (next(iter(out)), True)
+            path, options = (out, {}) if isinstance(out, str) else next(iter(out.items()))
+            tracked = options.get("cache") is False
             assert path.startswith(("results/", "paper_figs/")) == tracked, f"{name}: {path}"
             assert not path.startswith("results/reference"), "a stage would overwrite what it is compared with"
+
+
+def test_dvc_removes_no_figure_before_the_new_one_is_drawn():
+    for name, spec in STAGES.items():
+        if "lib.run" in spec["cmd"]:
+            options = [next(iter(out.values())) if isinstance(out, dict) else {} for out in spec["outs"]]
+            assert all(option.get("persist") for option in options), name
 
 
 def test_every_stage_module_is_in_the_pipeline():

@@ -1,0 +1,62 @@
+"""One screen, whatever is broken: what cannot be said is told in a sentence."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lib import doctor, environment
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(environment, "PYTHON", tmp_path / "params.yaml")  # some file
+    monkeypatch.setattr(environment, "check", lambda: print("environment: sound") or 0)
+
+
+def here(**given):
+    return {"cpu": "a", "cores": 2, "memory_gb": 8.0, "bf16": True, "gpu": None, **given}
+
+
+def test_it_fits_one_screen_and_says_what_follows(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "machine", lambda: here(bf16=False))
+    assert doctor.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 120
+    (slow,) = [line for line in lines if line.startswith("fast bf16")]
+    assert "fp32" in slow and "twice as long" in slow and "numbers differ" in slow
+    (smoke,) = [line for line in lines if line.startswith("smoke")]
+    assert f"{doctor.SMOKE_MINUTES} minutes" in smoke
+    monkeypatch.setattr(doctor, "machine", here)
+    doctor.main([])
+    assert "fp32" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("free", "stands", "enough"), [(7, False, True), (5, False, False), (5, True, True), (3, True, False)]
+)
+def test_disk_that_the_readme_names(free, stands, enough, capsys, monkeypatch):
+    assert f"about {doctor.ENVIRONMENT_GB + doctor.PROFILE_GB} GB of disk" in (REPOSITORY / "README.md").read_text()
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9e9, 0, free * 1e9))
+    if not stands:
+        monkeypatch.setattr(environment, "PYTHON", Path("absent"))
+    doctor.main([])
+    assert ("disk         runs here" in capsys.readouterr().out) is enough
+
+
+def test_what_needs_no_environment_is_said_without_one(capsys, monkeypatch):
+    monkeypatch.setattr(environment, "PYTHON", Path("absent"))
+    assert doctor.main([]) == 2
+    printed = capsys.readouterr()
+    assert "machine" in printed.out and "disk" in printed.out and "there is no environment here" in printed.err
+
+
+def test_a_broken_environment_ends_the_screen_with_its_status(capsys, monkeypatch):
+    monkeypatch.setattr(environment, "check", lambda: 1)
+    assert doctor.main([]) == 1
+    printed = capsys.readouterr()
+    assert "disk" in printed.out and "profile " not in printed.out and not printed.err
