@@ -3,85 +3,132 @@
 The profile that params.yaml itself describes runs at the top of the repository, where Git tracks its results. Any other
 one runs in a shadow copy, runs/<profile>/, with its own DVC state and the shared DVC cache: it never touches what Git
 tracks, and never overwrites another profile's results. `--set key=value` makes a further variation, with a shadow of
-its own.
+its own. `make repro` calls this by way of lib/repro.py, which also sees to it that no run is at work in the shadow.
 """
 
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from configobj import ConfigObj
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from lib import config, config_tree
 from lib.errors import EaselError, command_line
 
 PROFILES = Path("profiles")
-COPIED = ("lib", "notebooks", "results/reference", "data.dvc", "claims.yaml", "requirements.lock", ".dvcignore")
-SHADOW_DVC = """[core]
-    no_scm = true
-    analytics = false
-    check_update = false
-[cache]
-    dir = {cache}
-    type = "reflink,hardlink,copy"
-"""
+PRIVATE = ".dvc_site_cache/repo/.gitignore"  # keeps a folder which DVC would open to all users
+COPIED = ("lib", "notebooks", "results/reference", "claims.yaml", "requirements.lock", ".dvcignore", PRIVATE)
+SHADOW_DVC = {
+    "core": {
+        "no_scm": True,
+        "analytics": False,
+        "check_update": False,
+        "site_cache_dir": ".dvc_site_cache",  # see .dvc/config
+    },
+    "cache": {"type": "reflink,hardlink,copy"},
+}
+# A value ends where the line does or where the next key stands; one in quotation marks ends with them.
+SETTING = re.compile(
+    r"""\s*(?P<setting>
+        "(?P<double>[^"\s=]+=[^"]*)"(?=\s|$) | '(?P<single>[^'\s=]+=[^']*)'(?=\s|$) |
+        [^\s=]+=(?: "[^"]*"(?=\s|$) | '[^']*'(?=\s|$) | .*?(?=\s+[A-Za-z_][\w.]*= | \s*$) ) |
+        .+
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def split_settings(text: str) -> list[str]:
+    """SET as it was typed → settings "section.key=value".
+
+    No character of a value is special: it may hold spaces, quotation marks, $, # or brackets. Quotation marks around a
+    value, or around a whole setting, are needed only where a value itself holds " key=".
+    """
+    return [found["double"] or found["single"] or found["setting"] for found in SETTING.finditer(text.strip())]
 
 
 def prepare(profile: str, settings: list[str]) -> Path:
-    """The folder in which to run `dvc repro` for `profile` with `settings` ("section.key=value").
+    """Makes the folder in which to run `dvc repro` for `profile` with `settings` ("section.key=value") ready.
 
     Raises:
         EaselError: unknown profile, unknown key, wrong type of value.
     """
+    folder, tree = resolve(profile, settings)
+    synchronise(folder, tree)
+    return folder
+
+
+def resolve(profile: str, settings: list[str]) -> tuple[Path, dict]:
+    """The folder in which a profile runs, and its parameters; writes nothing. Raises as `prepare` does."""
     tree = config_tree.read_yaml("params.yaml")
     default = tree["profile"]
     if profile != default:
         tree = config_tree.overlay(tree, _profile_tree(profile, default), f"profiles/{profile}.yaml")
     for setting in settings:
-        tree = config_tree.overlay(tree, _parse(setting), "SET")
+        tree = config_tree.overlay(tree, _parse(setting, tree), "SET")
+    config.build(tree, f"profile {profile}")
     for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
         if tree[section][key]:  # a shadow runs elsewhere
             tree[section][key] = str(Path(tree[section][key]).expanduser().absolute())
-    config.build(tree, f"profile {profile}")
     if profile == default and not settings:
-        return Path(".")
+        return Path("."), tree
     suffix = "-" + hashlib.sha256(" ".join(sorted(settings)).encode()).hexdigest()[:6] if settings else ""
-    shadow = Path("runs") / f"{profile}{suffix}"
-    _synchronise(shadow, tree)
-    return shadow
+    return Path("runs") / f"{profile}{suffix}", tree
 
 
 def _profile_tree(profile: str, default: str) -> dict:
-    path = PROFILES / f"{profile}.yaml"
-    if not path.is_file():
-        known = [default, *sorted(file.stem for file in PROFILES.glob("*.yaml"))]
-        raise EaselError(f"unknown profile '{profile}'; there are {', '.join(known)}.")
-    return config_tree.read_yaml(path)
+    known = sorted(file.stem for file in PROFILES.glob("*.yaml"))
+    if profile not in known:
+        raise EaselError(f"unknown profile '{profile}'; there are {', '.join([default, *known])}.")
+    return config_tree.read_yaml(PROFILES / f"{profile}.yaml")
 
 
-def _parse(setting: str) -> dict[str, Any]:
+def _parse(setting: str, tree: dict) -> dict[str, Any]:
+    """One setting as an overlay for `tree`. Where that holds text, the value is text to the letter; else it is YAML."""
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise EaselError(f"'{setting}' is not of the form section.key=value.")
-    value = YAML(typ="safe", pure=True).load(text) if text else ""
-    for part in reversed(key.split(".")):
+    parts = key.split(".")
+    if isinstance(_value_at(tree, parts), str):
+        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+        value = text[1:-1] if quoted else text
+    else:
+        try:
+            value = YAML(typ="safe", pure=True).load(text)
+        except (YAMLError, ValueError) as error:
+            raise EaselError(f"SET: {key} is {text!r}, which is no value of YAML.") from error
+    for part in reversed(parts):
         value = {part: value}
     return value
 
 
-def _synchronise(shadow: Path, tree: dict) -> None:
-    """Copies code, notebooks and pipeline into the shadow; its outputs and its dvc.lock stay.
+def _value_at(tree: Any, parts: list[str]) -> Any:
+    for part in parts:
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+def synchronise(shadow: Path, tree: dict) -> None:
+    """Copies code, notebooks and pipeline into the shadow; its outputs and its dvc.lock stay. The top stays as it is.
 
     DVC reads the parameters once a stage. As JSON they cost it a sixth less of a `dvc repro` that has nothing to do.
     """
+    if shadow == Path("."):
+        return
     for name in COPIED:
         _mirror(Path(name), shadow / name)
+    _mirror_import(Path("data.dvc"), shadow / "data.dvc")
     (shadow / ".dvc").mkdir(parents=True, exist_ok=True)
-    (shadow / ".dvc" / "config").write_text(SHADOW_DVC.format(cache=Path(".dvc/cache").absolute()))
+    settings = ConfigObj(SHADOW_DVC, encoding="utf-8")  # quotes a path with # or quotation marks
+    settings["cache"]["dir"] = str(Path(".dvc/cache").absolute())
+    _update(shadow / ".dvc" / "config", "\n".join(settings.write()) + "\n")
     (shadow / "params.yaml").unlink(missing_ok=True)  # of a shadow from before: DVC refuses to read both
     _update(shadow / "params.json", json.dumps(tree, indent=1) + "\n")
     stages = config_tree.read_yaml("dvc.yaml")["stages"]
@@ -95,6 +142,21 @@ def _update(path: Path, text: str) -> None:
     """Writes `text` unless it is there already, so that DVC keeps its memory of the file."""
     if not (path.is_file() and path.read_text(encoding="utf-8") == text):
         path.write_text(text, encoding="utf-8")
+
+
+def _mirror_import(source: Path, target: Path) -> None:
+    """Copies a .dvc file, unless `target` imports the same and differs only in what it found: hashes of its own."""
+
+    def paths(text: str) -> list:
+        tree = YAML(typ="safe", pure=True).load(text)
+        return [[entry["path"] for entry in tree[kind]] for kind in ("deps", "outs")]
+
+    try:
+        same = paths(target.read_text(encoding="utf-8")) == paths(source.read_text(encoding="utf-8"))
+    except (OSError, YAMLError, TypeError, KeyError, UnicodeDecodeError):  # not there yet, or cut
+        same = False
+    if not same:
+        shutil.copyfile(source, target)
 
 
 def _mirror(source: Path, target: Path) -> None:
