@@ -137,11 +137,11 @@ def mended_text(text: str, copy: str, killed: bool) -> str:
     """What a lock file should say, from what it says and from its copy, both maybe empty; see `mend`."""
     old, new = entries(copy), entries(text)
     whole = is_whole(text)
-    if whole and not (killed and old.keys() - new.keys()):
+    if whole and not (killed and old):
         return text
-    if new:  # the entry in which the writing was stopped, which in a text that is whole may be so too
+    if new:  # the entry in which the writing was stopped; at the end of a line, that only shows beside the copy
         name, last = list(new.items())[-1]
-        if not whole or old.get(name, "").startswith(last):
+        if not whole or last.count("\n") < old.get(name, "").count("\n"):
             del new[name]
     mended = HEADER + "".join((old | new).values())
     return mended if is_whole(mended) else copy
@@ -166,7 +166,7 @@ def entries(text: str) -> dict[str, str]:
     if not text.startswith(HEADER):
         return {}
     blocks = ENTRY.split(text.removeprefix(HEADER))[1:]
-    return {block.partition("\n")[0]: f"  {block}" for block in blocks}
+    return {block.partition("\n")[0].removesuffix(":"): f"  {block}" for block in blocks}
 
 
 def lock_files(folder: Path) -> list[Path]:

@@ -184,8 +184,9 @@ def lock() -> int:
 
 
 def _install(environment: Path) -> bool:
-    pip = [environment / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    variables = {**os.environ, "VIRTUAL_ENV": str(environment.absolute()), **_uv_settings(pip)}
+    python = environment / "bin" / "python"
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    variables = {**os.environ, "VIRTUAL_ENV": str(environment.absolute()), **_uv_settings(python)}
     if _succeeds([*pip, "install", UV]):
         if _succeeds([environment / "bin" / "uv", *UV_INSTALL, LOCK], variables):
             return True
@@ -193,9 +194,9 @@ def _install(environment: Path) -> bool:
     return _succeeds([*pip, "install", "-r", LOCK])
 
 
-def _uv_settings(pip: "list" = (PYTHON, "-m", "pip")) -> "dict[str, str]":
+def _uv_settings(python: Path = PYTHON) -> "dict[str, str]":
     """What pip is told through its configuration files and variables, in uv's words; the user's own uv settings win."""
-    answer = subprocess.run([*pip, "config", "list"], capture_output=True, text=True)
+    answer = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True)
     found = {}
     for line in answer.stdout.splitlines():
         key, _, value = line.partition("=")

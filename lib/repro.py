@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -102,15 +103,17 @@ def call(arguments: list[str], folder: Path, variables: dict[str, str], lock: in
 
 
 @contextmanager
-def passing_on(process: subprocess.Popen):
-    """Stays until `process` ends. Ctrl-C reaches it from the terminal; SIGTERM is passed to it and all that it started,
-    which DVC would leave at work."""
+def passing_on(process: subprocess.Popen) -> Iterator[None]:
+    """While `process` runs, SIGTERM goes to all that it started, which DVC would leave at work, and to itself.
+
+    Ctrl-C reaches them from the terminal; this process then waits for them to end.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
-        with_children = psutil.Process(process.pid).children(recursive=True)
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.send_signal(number)
         process.send_signal(number)
-        for child in with_children:
-            child.send_signal(number)
 
     before = signal.signal(signal.SIGINT, lambda number, frame: None), signal.signal(signal.SIGTERM, end)
     try:
