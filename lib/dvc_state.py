@@ -135,6 +135,8 @@ def mend(folder: Path, killed: bool) -> None:
 
 def mended_text(text: str, copy: str, killed: bool) -> str:
     """What a lock file should say, from what it says and from its copy, both maybe empty; see `mend`."""
+    if text == copy:
+        return text
     old, new = entries(copy), entries(text)
     whole = is_whole(text)
     if whole and not (killed and old):
@@ -148,17 +150,18 @@ def mended_text(text: str, copy: str, killed: bool) -> str:
 
 
 def is_whole(text: str) -> bool:
-    """Whether a lock file, or a .dvc file, was written to its end as far as one can see."""
+    """Whether a lock file, or a .dvc file, was written to its end as far as one can see, and DVC will read it."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA, COMPILED_SINGLE_STAGE_SCHEMA  # takes a second
+    from voluptuous import Invalid
+
     if not text.endswith("\n"):
         return False
     try:
         tree = YAML(typ="safe").load(text)
-    except (YAMLError, ValueError):
+        (COMPILED_LOCKFILE_SCHEMA if "stages" in tree else COMPILED_SINGLE_STAGE_SCHEMA)(tree)
+    except (YAMLError, Invalid, ValueError, TypeError):
         return False
-    if not isinstance(tree, dict):
-        return False
-    stages = tree.get("stages", {} if "outs" in tree else None)
-    return isinstance(stages, dict) and all(isinstance(stage, dict) and "cmd" in stage for stage in stages.values())
+    return True
 
 
 def entries(text: str) -> dict[str, str]:

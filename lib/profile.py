@@ -126,7 +126,7 @@ def synchronise(shadow: Path, tree: dict) -> None:
         _mirror(Path(name), shadow / name)
     _mirror_import(Path("data.dvc"), shadow / "data.dvc")
     (shadow / ".dvc").mkdir(parents=True, exist_ok=True)
-    settings = ConfigObj(SHADOW_DVC, encoding="utf-8")  # quotes a path with # or quotation marks
+    settings = ConfigObj(SHADOW_DVC)  # quotes a path with # or quotation marks
     settings["cache"]["dir"] = str(Path(".dvc/cache").absolute())
     _update(shadow / ".dvc" / "config", "\n".join(settings.write()) + "\n")
     (shadow / "params.yaml").unlink(missing_ok=True)  # of a shadow from before: DVC refuses to read both
