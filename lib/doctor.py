@@ -1,17 +1,22 @@
 """One screen: what will and will not run here, and how long it takes: `make doctor`."""
 
 import csv
+import os
 import shutil
+import sys
 from pathlib import Path
 
 from lib import config, environment
-from lib.hardware import machine
+from lib.errors import command_line
+from lib.hardware import machine, switches
+from lib.repro import NEEDED_ELSE
 
 RUNTIMES = Path("results/runtimes.csv")
 
 
-def main() -> int:
-    """Prints the screen. Returns 1 if the environment itself is broken."""
+@command_line
+def main(arguments: list[str]) -> None:
+    """Prints the screen; ends with status 1 if the environment itself is broken."""
     here = machine()
     free = shutil.disk_usage(".").free / 1e9
     print(f"machine      {here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB, {free:.0f} GB of disk free")
@@ -22,10 +27,12 @@ def main() -> int:
     print(f"laptop       {verdict(here['memory_gb'] > 7 and here['cores'] >= 2, 'needs 2 cores and 8 GB')}{expected()}")
     print(f"smoke        {verdict(here['memory_gb'] > 7, 'needs 8 GB')}")
     print(f"gpu          {verdict(here['gpu'], 'needs an NVIDIA GPU with CUDA builds of torch and jax')}")
-    print(f"disk         {verdict(free > 4, 'needs 4 GB free for one profile')}")
+    print(f"disk         {verdict(free > NEEDED_ELSE, f'needs {NEEDED_ELSE:.0f} GB free for one profile')}")
+    print(f"variables    a run ignores {', '.join(switches(os.environ)) or 'none of yours'}")
     for name, path in (("inception", params.evaluation.inception), ("clip", params.evaluation.clip)):
         print(f"{name:12} {path or f'none named in params.yaml (evaluation.{name}): this repository’s own is used'}")
-    return status
+    if status:
+        raise SystemExit(status)
 
 
 def others() -> list[str]:
@@ -48,4 +55,4 @@ def expected() -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main(sys.argv[1:]))
