@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -93,7 +94,9 @@ def clone(tmp_path, monkeypatch):
     Path("requirements.lock").write_text("a==1\n")
     state = SimpleNamespace(broken=set(), built=[], difference="is no Python")
 
-    def create(place, **_):
+    def create(place, clear=False, **_):
+        if clear:
+            shutil.rmtree(place, ignore_errors=True)
         state.built.append(place)
         (place / "bin").mkdir(parents=True, exist_ok=True)
         (place / "bin" / "python").symlink_to(sys.executable)
