@@ -16,7 +16,7 @@ FAST_COMPILING = "--xla_backend_optimization_level=0"  # XLA_FLAGS of runs that 
 # How variables begin that change what the same program computes or draws. Which device computes is no such thing:
 # CUDA_VISIBLE_DEVICES says it, and what a measurement was made on is recorded beside it.
 SWITCHES = (
-    *("JAX_", "XLA_", "FLAX_", "TF_", "TORCH", "PYTORCH_", "ATEN_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_OVERRIDE"),
+    *("JAX_", "XLA_", "FLAX_", "TF_XLA_", "TF_FORCE_", "TORCH", "PYTORCH_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "OPENBLAS_", "GOTO_", "BLIS_", "VECLIB_", "NPY_"),
     *("NUMEXPR_", "MPL", "MATPLOTLIB", "SOURCE_DATE_EPOCH"),
 )

@@ -44,7 +44,8 @@ def run(name: str, settings: list[str], arguments: list[str]) -> int:
         try:
             check_disk(folder, NEEDED.get(name, NEEDED_ELSE))
             profile.synchronise(folder, tree)
-            without_git(folder)
+            if folder == Path("."):  # a shadow never asks Git
+                without_git()
             with dvc_state.kept(folder):
                 status = call(["-m", "dvc", "repro", *arguments], folder, variables, lock)
         except OSError as error:
@@ -80,12 +81,12 @@ def check_disk(folder: Path, needed: float) -> None:
         )
 
 
-def without_git(folder: Path) -> None:
+def without_git() -> None:
     """Tells DVC, in the file for settings of one machine, that there is no Git repository, if there is none."""
-    here = folder.absolute()
+    here = Path.cwd()
     if any((parent / ".git").exists() for parent in (here, *here.parents)):
         return
-    settings = ConfigObj(str(folder / ".dvc" / "config.local"), encoding="utf-8")
+    settings = ConfigObj(".dvc/config.local", encoding="utf-8")
     if settings.setdefault("core", {}).get("no_scm") != "true":
         settings["core"]["no_scm"] = "true"
         settings.write()
