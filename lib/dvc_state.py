@@ -124,13 +124,17 @@ def mend(folder: Path, killed: bool) -> None:
         mended = mended_text(text, _read(copy), killed)
         if re.search(r"^<<<<<<< ", text, re.MULTILINE):
             raise EaselError(f"{file} holds the marks of a merge conflict; settle it, or take one side as it is.")
-        if mended != text:
+        if mended != text or not text:  # DVC reads no empty file
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy.with_name(f"{copy.name}.cut"))
             _replace(file, mended)
-            print(f"{file} was cut when a run was stopped; it has its entries back.", flush=True)
+            print(f"{file} was cut when a run was stopped; {_restored(mended)}.", flush=True)
         if mended:
             _replace(copy, mended)
+
+
+def _restored(text: str) -> str:
+    return "what it had lost is back" if text else "it held nothing yet, and is gone"
 
 
 def mended_text(text: str, copy: str, killed: bool) -> str:

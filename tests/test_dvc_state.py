@@ -110,6 +110,15 @@ def test_what_is_no_lock_file_gives_way_to_the_copy(pipeline, text):
     assert dvc_state.mended_text(text, first, killed=False) == first
 
 
+@pytest.mark.parametrize("text", ["", "schema", dvc_state.HEADER, f"{dvc_state.HEADER}  draw:\n    cmd: x"])
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_file_cut_before_its_first_entry_goes(tmp_path, text, killed):
+    lock = tmp_path / "dvc.lock"
+    lock.write_text(text)
+    dvc_state.mend(tmp_path, killed)
+    assert not lock.exists()  # DVC takes none for a beginning, and refuses an empty one
+
+
 def test_a_whole_file_is_the_truth_unless_a_run_was_killed(pipeline):
     _, first, text = pipeline
     fewer = dvc_state.HEADER + "".join(list(dvc_state.entries(text).values())[:2])
