@@ -156,7 +156,7 @@ def _mirror_import(source: Path, target: Path) -> None:
     except (OSError, YAMLError, TypeError, KeyError, UnicodeDecodeError):  # not there yet, or cut
         same = False
     if not same:
-        shutil.copyfile(source, target)
+        _mirror(source, target)
 
 
 def _mirror(source: Path, target: Path) -> None:
