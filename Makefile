@@ -1,46 +1,49 @@
 # Everything a newcomer needs: `make repro` and `make test`. See README.md.
 PROFILE ?= laptop
 SET ?=
+STUDY ?=
 PYTHON ?= python3
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_WAIT_POLICY := PASSIVE
 export DVC_NO_ANALYTICS := 1
+export PYTHONUTF8 := 1
+# As they were typed, and past every shell: neither make nor a shell reads what is in them.
+unexport PROFILE SET STUDY
+export EASEL_PROFILE = $(value PROFILE)
+export EASEL_SET = $(value SET)
+export EASEL_STUDY = $(value STUDY)
+# With these, Python would not find lib/ here, or itself.
+unexport PYTHONSAFEPATH PYTHONHOME
 
-# The folder in which a profile runs: the top for the one in params.yaml, a shadow copy for the others.
-WHERE = $(shell PATH="$(PATH)" python -m lib.profile $(PROFILE) $(if $(SET),--set $(SET)) || echo failed)
+.PHONY: repro test figures lab doctor bench-dalle-mini pin lock environment
 
-# The smoke profile compiles much and computes little.
-COMPILING = $(if $(filter smoke,$(PROFILE)),XLA_FLAGS=--xla_backend_optimization_level=0)
+repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ..."
+	@python -m lib.repro
 
-.PHONY: repro test figures lab doctor bench-dalle-mini pin lock
-
-repro: .venv/ready  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, SET="section.key=value ..."
-	@where="$(WHERE)" && test "$$where" != failed && cd "$$where" && $(COMPILING) dvc repro && python -m lib.pipeline.summary
-
-test: .venv/ready  ## Style, unit tests, then the smoke profile end to end
+test: environment  ## Style, unit tests, then the smoke profile end to end
 	@ruff check . && ruff format --check .
 	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadgroup --ignore=tests/end_to_end
 	@python -m pytest -q tests/end_to_end
 
-figures: .venv/ready  ## Figures, tables and verdicts only; needs neither data nor models
-	@dvc repro sources
-	@dvc repro --allow-missing --single-item compare_dalle tables bench_figures dalle_mini_figures glu_variants_figures sjd2_figures verify
+figures: environment  ## Figures, tables and verdicts only; needs neither data nor models
+	@python -m lib.repro sources
+	@python -m lib.repro --allow-missing --single-item compare_dalle tables bench_figures dalle_mini_figures glu_variants_figures sjd2_figures verify
 
-lab: .venv/ready  ## The notebooks in JupyterLab
+lab: environment  ## The notebooks in JupyterLab
 	@jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
-doctor: .venv/ready  ## One screen: what will and will not run here, and how long it takes
+doctor: environment  ## One screen: what will and will not run here, and how long it takes
 	@python -m lib.doctor
 
-bench-dalle-mini: .venv/ready  ## Speed of DALL·E Mini on this machine, some minutes: results/benchmarks/dalle_mini.md
-	@python -m lib.bench.dalle_mini
+bench-dalle-mini: environment  ## Speed of DALL·E Mini on this machine, some minutes: results/benchmarks/dalle_mini.md
+	@python -m studies.dalle_mini.code.benchmark
 
-pin: .venv/ready  ## Authors: make the last run the reference that later runs are compared with
+pin: environment  ## Authors: make the last run the reference that later runs are compared with
 	@python -m lib.pipeline.pin
 
-lock: .venv/ready  ## Authors: choose versions anew from pyproject.toml
+lock: environment  ## Authors: choose versions anew from pyproject.toml
 	@python -m lib.environment --lock
 
-.venv/ready: requirements.lock lib/environment.py
-	@$(PYTHON) -m lib.environment && touch $@
+environment:  ## .venv, if it does not hold the versions of requirements.lock already
+	@$(PYTHON) -m lib.environment

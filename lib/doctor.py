@@ -1,13 +1,14 @@
 """One screen: what will and will not run here, and how long it takes: `make doctor`."""
 
 import csv
+import os
 import shutil
 import sys
 from pathlib import Path
 
 from lib import environment
 from lib.errors import EaselError, command_line, naming
-from lib.hardware import machine
+from lib.hardware import machine, switches
 
 RUNTIMES = Path("results/runtimes.csv")
 SMOKE_MINUTES = 8  # at most, on two idle cores; tests/end_to_end holds it to that
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     print(f"gpu          {verdict(here['gpu'], 'needs an NVIDIA GPU with CUDA builds of torch and jax')}")
     enough = f"needs {need} GB free (environment {ENVIRONMENT_GB} GB, one profile {PROFILE_GB} GB)"
     print(f"disk         {verdict(free > need, enough)}")
+    print(f"variables    a run ignores {', '.join(switches(os.environ)) or 'none of yours'}")
     if not environment.PYTHON.exists():
         raise EaselError(f"there is no environment here ({environment.VENV}); `make doctor` creates it.")
     if environment.check():

@@ -4,11 +4,56 @@ import ctypes
 import os
 import platform
 import shutil
+import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 SPINS = 5000  # of a waiting OpenMP thread, before it goes to sleep
+FAST_COMPILING = "--xla_backend_optimization_level=0"  # XLA_FLAGS of runs that compile much and compute little
+
+# How variables begin that change what the same program computes or draws. Which device computes is no such thing:
+# CUDA_VISIBLE_DEVICES says it, and what a measurement was made on is recorded beside it.
+SWITCHES = (
+    *("JAX_", "XLA_", "FLAX_", "TF_XLA_", "TF_FORCE_", "TORCH", "PYTORCH_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_"),
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "OPENBLAS_", "GOTO_", "BLIS_", "VECLIB_", "NPY_"),
+    *("NUMEXPR_", "MPL", "MATPLOTLIB", "SOURCE_DATE_EPOCH"),
+)
+# Of these, what several processes that train together need (lib/training/mesh.py), and shares of a GPU's memory.
+ALLOWED = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "XLA_PYTHON_CLIENT_", "MPLCONFIGDIR")
+# What this repository sets instead, in every process that computes.
+OURS = {
+    # Waiting threads that spin make everything several times slower as soon as another process wants a core. Threads
+    # that go to sleep at once slow small networks, whose operations are short.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": str(SPINS),
+    "TOKENIZERS_PARALLELISM": "false",
+    "MATPLOTLIBRC": os.devnull,  # matplotlib's own settings, and no user's
+}
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def switches(variables: Mapping[str, str]) -> list[str]:
+    """The variables among these that would change results, in order; not the ones that this repository sets itself."""
+    return sorted(
+        name
+        for name, value in variables.items()
+        if name.startswith(SWITCHES)
+        and not name.startswith(ALLOWED)
+        and OURS.get(name) != value
+        and (name, value) != ("XLA_FLAGS", FAST_COMPILING)
+    )
+
+
+def set_variables() -> None:
+    """Takes what would change results out of this process's variables, and sets what this repository needs."""
+    found = switches(os.environ)
+    for name in found:
+        del os.environ[name]
+    os.environ.update(OURS)
+    if said := [name for name in found if name not in (*THREADS, *OURS)]:
+        print(f"ignored, since a result must not depend on it: {', '.join(said)}", file=sys.stderr)
 
 
 def use_cores(count: int) -> None:
@@ -19,13 +64,9 @@ def use_cores(count: int) -> None:
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    set_variables()
+    for variable in THREADS:
         os.environ[variable] = str(count)
-    # Waiting threads that spin make everything several times slower as soon as another process wants a core. Threads
-    # that go to sleep at once slow small networks, whose operations are short.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def use_jax_devices(count: int) -> None:

@@ -3,47 +3,71 @@
 The profile that params.yaml itself describes runs at the top of the repository, where Git tracks its results. Any other
 one runs in a shadow copy, runs/<profile>/, with its own DVC state and the shared DVC cache: it never touches what Git
 tracks, and never overwrites another profile's results. `--set key=value` makes a further variation, with a shadow of
-its own.
+its own. `make repro` calls this by way of lib/repro.py, which also sees to it that no run is at work in the shadow.
 """
 
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+from configobj import ConfigObj
+from ruamel.yaml.error import YAMLError
 
 from lib import config, config_tree
 from lib.errors import EaselError, command_line, naming
 from lib.ownership import check_outputs_are_ours
 
 PROFILES = Path("profiles")
-COPIED = (
-    "lib",
-    "notebooks",
-    "results/reference",
-    "data.dvc",
-    "claims.yaml",
-    "requirements.lock",
-    ".dvcignore",
+PRIVATE = ".dvc_site_cache/repo/.gitignore"  # keeps a folder which DVC would open to all users
+COPIED = ("lib", "notebooks", "results/reference", "claims.yaml", "requirements.lock", ".dvcignore", PRIVATE)
+SHADOW_DVC = {
+    "core": {
+        "no_scm": True,
+        "analytics": False,
+        "check_update": False,
+        "site_cache_dir": ".dvc_site_cache",  # see .dvc/config
+    },
+    "cache": {"type": "reflink,hardlink,copy"},
+}
+# A value ends where the line does or where the next key stands; one in quotation marks ends with them.
+SETTING = re.compile(
+    r"""\s*(?P<setting>
+        "(?P<double>[^"\s=]+=[^"]*)"(?=\s|$) | '(?P<single>[^'\s=]+=[^']*)'(?=\s|$) |
+        [^\s=]+=(?: "[^"]*"(?=\s|$) | '[^']*'(?=\s|$) | .*?(?=\s+[A-Za-z_][\w.]*= | \s*$) ) |
+        .+
+    )""",
+    re.VERBOSE | re.DOTALL,
 )
-SHADOW_DVC = """[core]
-    no_scm = true
-    analytics = false
-    check_update = false
-[cache]
-    dir = {cache}
-    type = "reflink,hardlink,copy"
-"""
+
+
+def split_settings(text: str) -> list[str]:
+    """SET as it was typed → settings "section.key=value".
+
+    No character of a value is special: it may hold spaces, quotation marks, $, # or brackets. Quotation marks around a
+    value, or around a whole setting, are needed only where a value itself holds " key=".
+    """
+    return [found["double"] or found["single"] or found["setting"] for found in SETTING.finditer(text.strip())]
 
 
 def prepare(profile: str, settings: list[str]) -> Path:
-    """The folder in which to run `dvc repro` for `profile` with `settings` ("section.key=value").
+    """Makes the folder in which to run `dvc repro` for `profile` with `settings` ("section.key=value") ready.
 
     Raises:
         EaselError: unknown profile, unknown key, wrong type of value.
     """
+    folder, trees = resolve(profile, settings)
+    check_outputs_are_ours(folder, profile)
+    synchronise(folder, trees)
+    return folder
+
+
+def resolve(profile: str, settings: list[str]) -> tuple[Path, dict[str, dict]]:
+    """The folder in which a profile runs, and every study's parameters; writes nothing. Raises as `prepare` does."""
     trees = config.read_trees()
     default = trees[""]["profile"]
     if profile != default:
@@ -53,59 +77,72 @@ def prepare(profile: str, settings: list[str]) -> Path:
             if path.is_file():
                 trees[study] = config_tree.overlay(tree, config_tree.read_yaml(path), str(path))
     for setting in settings:
-        over = _parse(setting)
-        study = _owner(trees, next(iter(over)))
-        trees[study] = config_tree.overlay(trees[study], over, "SET")
-    for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
-        inner = trees[""].get(section)
-        if isinstance(inner, dict) and inner.get(key) and isinstance(inner[key], str):  # a shadow runs elsewhere
-            inner[key] = str(Path(inner[key]).expanduser().absolute())
+        study = _owner(trees, setting)
+        trees[study] = config_tree.overlay(trees[study], _parse(setting, trees[study]), "SET")
     for study in trees:
         config.build(trees, study, f"profile {profile}")
+    for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
+        inner = trees[""][section]
+        if inner[key]:  # a shadow runs elsewhere
+            inner[key] = str(Path(inner[key]).expanduser().absolute())
     if profile == default and not settings:
-        check_outputs_are_ours(Path("."), profile)
-        return Path(".")
+        return Path("."), trees
     suffix = "-" + hashlib.sha256(" ".join(sorted(settings)).encode()).hexdigest()[:6] if settings else ""
-    shadow = Path("runs") / f"{profile}{suffix}"
-    check_outputs_are_ours(shadow, profile)
-    _synchronise(shadow, trees)
-    return shadow
+    return Path("runs") / f"{profile}{suffix}", trees
 
 
 def _check_known(profile: str, default: str) -> None:
-    known = [default, *sorted(file.stem for file in PROFILES.glob("*.yaml"))]
+    known = sorted(file.stem for file in PROFILES.glob("*.yaml"))
     if profile not in known:
-        raise EaselError(f"unknown profile '{profile}'; there are {', '.join(known)}.")
+        raise EaselError(f"unknown profile '{profile}'; there are {', '.join([default, *known])}.")
 
 
-def _owner(trees: dict[str, dict], section: str) -> str:
-    """Whose file has a section; "", the one at the top, if none has."""
+def _owner(trees: dict[str, dict], setting: str) -> str:
+    """Whose file has the section of a setting; "", the one at the top, if none has."""
+    section = setting.partition("=")[0].split(".")[0]
     return next((study for study, tree in trees.items() if section in tree), "")
 
 
-def _parse(setting: str) -> dict[str, Any]:
+def _parse(setting: str, tree: dict) -> dict[str, Any]:
+    """One setting as an overlay for `tree`. Where that holds text, the value is text to the letter; else it is YAML."""
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise EaselError(f"'{setting}' is not of the form section.key=value.")
-    with naming(f"SET {setting}", "YAML"):
-        value = config_tree.parse_yaml(text) if text else ""
-    for part in reversed(key.split(".")):
+    parts = key.split(".")
+    if isinstance(_value_at(tree, parts), str):
+        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+        value = text[1:-1] if quoted else text
+    else:
+        with naming(f"SET {setting}", "YAML"):
+            value = config_tree.parse_yaml(text) if text else ""
+    for part in reversed(parts):
         value = {part: value}
     return value
 
 
-def _synchronise(shadow: Path, trees: dict[str, dict]) -> None:
-    """Copies code, notebooks and pipelines into the shadow; its outputs and its dvc.lock files stay.
+def _value_at(tree: Any, parts: list[str]) -> Any:
+    for part in parts:
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+def synchronise(shadow: Path, trees: dict[str, dict]) -> None:
+    """Copies code, notebooks and pipelines into the shadow; its outputs and its locks stay. The top stays as it is.
 
     DVC reads the parameters once a stage. As JSON they cost it a sixth less of a `dvc repro` that has nothing to do.
     """
+    if shadow == Path("."):
+        return
     for name in COPIED:
         _mirror(Path(name), shadow / name)
     for study in config.studies():
         for name in ("code", "claims.yaml"):
             _mirror(config.folder(study) / name, shadow / config.folder(study) / name)
+    _mirror_import(Path("data.dvc"), shadow / "data.dvc")
     (shadow / ".dvc").mkdir(parents=True, exist_ok=True)
-    (shadow / ".dvc" / "config").write_text(SHADOW_DVC.format(cache=Path(".dvc/cache").absolute()))
+    settings = ConfigObj(SHADOW_DVC)  # quotes a path with # or quotation marks
+    settings["cache"]["dir"] = str(Path(".dvc/cache").absolute())
+    _update(shadow / ".dvc" / "config", "\n".join(settings.write()) + "\n")
     for study, tree in trees.items():
         own, file = shadow / config.folder(study), config.folder(study) / "params.json"
         (own / "params.yaml").unlink(missing_ok=True)  # DVC refuses to read both
@@ -124,6 +161,21 @@ def _update(path: Path, text: str) -> None:
     """Writes `text` unless it is there already, so that DVC keeps its memory of the file."""
     if not (path.is_file() and path.read_text(encoding="utf-8") == text):
         path.write_text(text, encoding="utf-8")
+
+
+def _mirror_import(source: Path, target: Path) -> None:
+    """Copies a .dvc file, unless `target` imports the same and differs only in what it found: hashes of its own."""
+
+    def paths(text: str) -> list:
+        tree = config_tree.parse_yaml(text)
+        return [[entry["path"] for entry in tree[kind]] for kind in ("deps", "outs")]
+
+    try:
+        same = paths(target.read_text(encoding="utf-8")) == paths(source.read_text(encoding="utf-8"))
+    except (OSError, YAMLError, TypeError, KeyError, UnicodeDecodeError):  # not there yet, or cut
+        same = False
+    if not same:
+        _mirror(source, target)
 
 
 def _mirror(source: Path, target: Path) -> None:

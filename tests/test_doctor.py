@@ -40,7 +40,7 @@ def test_it_fits_one_screen_and_says_what_follows(capsys, monkeypatch):
     ("free", "stands", "enough"), [(7, False, True), (5, False, False), (5, True, True), (3, True, False)]
 )
 def test_disk_that_the_readme_names(free, stands, enough, capsys, monkeypatch):
-    assert f"about {doctor.ENVIRONMENT_GB + doctor.PROFILE_GB} GB of disk" in (REPOSITORY / "README.md").read_text()
+    assert f"{doctor.ENVIRONMENT_GB + doctor.PROFILE_GB} GB of disk" in (REPOSITORY / "README.md").read_text()
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9e9, 0, free * 1e9))
     if not stands:
         monkeypatch.setattr(environment, "PYTHON", Path("absent"))
@@ -60,3 +60,9 @@ def test_a_broken_environment_ends_the_screen_with_its_status(capsys, monkeypatc
     assert doctor.main([]) == 1
     printed = capsys.readouterr()
     assert "disk" in printed.out and "profile " not in printed.out and not printed.err
+
+
+def test_variables_that_a_run_ignores_are_named(monkeypatch, capsys):
+    monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    assert doctor.main([]) == 0
+    assert "JAX_ENABLE_X64" in capsys.readouterr().out

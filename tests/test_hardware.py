@@ -1,5 +1,6 @@
 """Detection of the machine."""
 
+import json
 import os
 import platform
 import subprocess
@@ -21,6 +22,41 @@ def test_cores_are_limited_before_any_framework_starts():
     environment = {key: value for key, value in os.environ.items() if "OMP" not in key}
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert answer.stdout == f"1 1 PASSIVE\n{hardware.SPINS}\n", answer.stderr
+
+
+def test_a_users_variables_change_no_result():
+    theirs = {
+        **{"JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cuda", "XLA_FLAGS": "--no_such_flag", "MPLBACKEND": "none"},
+        **{"TORCH_LOGS": "all", "OMP_NUM_THREADS": "7", "OMP_WAIT_POLICY": "ACTIVE", "MKL_CBWR": "AVX"},
+        **{"MATPLOTLIBRC": "/mine", "JAX_PROCESS_ID": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+    }
+    program = (
+        "from lib.hardware import use_cores; use_cores(1)\n"
+        "import json, os; print(json.dumps(dict(os.environ)))\n"
+        "import jax.numpy; print(jax.numpy.zeros(1, float).dtype, jax.default_backend())"
+    )
+    environment = {**os.environ, **theirs}
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    first, second = answer.stdout.splitlines()
+    left = json.loads(first)
+    assert second == "float32 cpu", answer.stderr
+    assert {name for name in theirs if name in left} == {
+        *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MATPLOTLIBRC", "JAX_PROCESS_ID", "XLA_PYTHON_CLIENT_PREALLOCATE"),
+    }
+    assert (left["OMP_NUM_THREADS"], left["OMP_WAIT_POLICY"], left["MATPLOTLIBRC"]) == ("1", "PASSIVE", os.devnull)
+    said = "ignored, since a result must not depend on it: JAX_ENABLE_X64, JAX_PLATFORMS, MKL_CBWR, MPLBACKEND, TORCH_"
+    assert answer.stderr.startswith(said)
+
+
+def test_matplotlib_takes_no_settings_of_a_user(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("axes.facecolor: yellow\n")
+    program = (
+        "from lib.hardware import use_cores; use_cores(1)\n"
+        "import matplotlib; print(matplotlib.rcParams['axes.facecolor'])"
+    )
+    environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path)}
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert answer.stdout == "white\n", answer.stderr
 
 
 def test_bf16_follows_the_flags(monkeypatch):

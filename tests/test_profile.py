@@ -6,8 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from configobj import ConfigObj
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from lib import config, config_tree, profile
 from lib.errors import EaselError
@@ -95,6 +99,90 @@ def test_settings_get_a_shadow_of_their_own_with_absolute_paths():
     assert params.data.path == str(Path("pictures").absolute())
 
 
+# What people have in paths, and what a shell, make or YAML would read something into.
+CHARACTERS = st.text(st.sampled_from("ab é猫 '\"$#&();`\\!*?{}[]|<>~@%:,"), min_size=1, max_size=20)
+
+
+@hypothesis_settings(deadline=None)
+@given(first=CHARACTERS, second=CHARACTERS, before=st.booleans())
+def test_any_path_reaches_the_parameters_as_it_was_typed(first, second, before):
+    path = f"/pictures/{first.strip()}/{second.strip()}x"
+    others = ["data.source=webdataset", "reader.steps=7"]
+    typed = " ".join([f"data.path={path}", *others] if before else [*others, f"data.path={path}"])
+    tree = {"data": {"path": "", "source": "scenes"}, "reader": {"steps": 2000}}  # as in params.yaml
+    for setting in profile.split_settings(typed):
+        tree = config_tree.overlay(tree, profile._parse(setting, tree), "SET")
+    assert tree == {"data": {"path": path, "source": "webdataset"}, "reader": {"steps": 7}}
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("", []),
+        (" a.b=1\n c=[1, 2]  d={x: 1} ", ["a.b=1", "c=[1, 2]", "d={x: 1}"]),
+        ("'data.path=/with space/it' seed=3", ["data.path=/with space/it", "seed=3"]),
+        ("data.path='/a b=3' seed=3", ["data.path='/a b=3'", "seed=3"]),
+        ('data.path="/a b" seed=3', ['data.path="/a b"', "seed=3"]),
+        ("seed", ["seed"]),
+        ("junk seed=3", ["junk seed=3"]),
+    ],
+)
+def test_settings_are_told_apart(typed, expected):
+    assert profile.split_settings(typed) == expected
+
+
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_quotation_marks_around_a_value_are_not_part_of_it(quote):
+    _, tree = profile.resolve("smoke", [f"data.path={quote}/with space{quote}"])
+    assert tree["data"]["path"] == "/with space"
+
+
+def test_a_number_for_text_is_text():
+    assert profile.resolve("smoke", ["data.path=/2024"])[1]["data"]["path"] == "/2024"
+    assert profile.resolve("smoke", ["data.path=2024"])[1]["data"]["path"] == str(Path("2024").absolute())
+
+
+@pytest.mark.parametrize("place", ["plain", "with space", "it's", 'a "b" c', "dollar$HOME", "hash #1", "猫, é"])
+def test_dvc_finds_the_cache_from_a_shadow_wherever_the_clone_lies(place, tmp_path, monkeypatch):
+    clone = tmp_path / place
+    clone.mkdir()
+    for path in ("params.yaml", "dvc.yaml", "data.dvc", "profiles"):
+        shutil.move(tmp_path / path, clone)
+    monkeypatch.chdir(clone)
+    shadow = profile.prepare("smoke", [])
+    assert ConfigObj(str(shadow / ".dvc/config"), encoding="utf-8")["cache"]["dir"] == str(clone / ".dvc/cache")
+    with Repo(str(shadow)) as repository:
+        assert Path(repository.cache.local.path).is_relative_to(clone / ".dvc" / "cache")
+
+
+def test_a_shadow_keeps_what_its_own_import_has_found():
+    target = profile.prepare("smoke", []) / "data.dvc"
+    assert target.read_text() == Path("data.dvc").read_text()
+    for text, kept in (
+        ("deps:\n- path: build/data\n  md5: of-smoke\nouts:\n- path: data\n", True),
+        ("deps:\n- path: elsewhere\nouts:\n- path: data\n", False),
+        ("deps:\n- path: build/data\n", False),
+        ("", False),
+    ):
+        target.write_text(text)
+        profile.prepare("smoke", [])
+        assert (target.read_text() == text) is kept
+
+
+def test_dvcs_pickles_lie_in_the_clone_and_only_its_owner_writes_there(monkeypatch):
+    private = Path(profile.PRIVATE)
+    private.parent.mkdir(parents=True)
+    shutil.copy(REPOSITORY / private, private)
+    monkeypatch.chdir(profile.prepare("smoke", []))
+    with Repo(".") as repository:
+        place = Path(repository.site_cache_dir).absolute()
+    assert place.is_relative_to(Path.cwd()) and (REPOSITORY / private).is_file()
+    folders = [place, *(parent for parent in place.parents if parent.is_relative_to(Path.cwd()))]
+    assert not [folder for folder in folders if folder.exists() and folder.stat().st_mode & 0o002]
+    top = ConfigObj(str(REPOSITORY / ".dvc/config"))
+    assert top["core"]["site_cache_dir"] == private.parts[0]
+
+
 def test_the_gpu_profile_decodes_a_model_of_at_least_fifty_million_parameters():
     params = settings_of(profile.prepare("gpu", []), "sjd2")
     text = SimpleNamespace(vocabulary=params.text.vocabulary, pad_id=0)
@@ -110,6 +198,15 @@ def test_the_gpu_profile_decodes_a_model_of_at_least_fifty_million_parameters():
         ("smoke", ["reader.steps=many"], r"reader\.steps is 'many' \(str\), must be int"),
         ("smoke", ["reader.steps"], "not of the form"),
         ("laptop", ["seed=1.5"], r"seed is 1\.5 \(float\), must be int"),
+        ("smoke", ["data=null"], "data"),
+        ("smoke", ["evaluation=3"], "evaluation"),
+        ("smoke", ["clip.steps=[1"], "clip.steps is '\\[1'"),
+        ("smoke", ["seed={a"], "seed is '{a'"),
+        ("smoke", ["=3"], "not of the form"),
+        ("../profiles/smoke", [], "unknown profile '../profiles/smoke'"),
+        ("/etc/passwd", [], "unknown profile"),
+        ("", [], "unknown profile ''"),
+        ("smoke/../smoke", [], "unknown profile"),
     ],
 )
 def test_mistakes_are_said_before_anything_is_written(name, settings, message):

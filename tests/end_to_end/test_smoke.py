@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import kill_nine
 import pytest
 from ruamel.yaml import YAML
 
@@ -157,6 +158,33 @@ def forget(lock, stage):
         yaml.dump(tree, file)
 
 
+def test_kills_change_nothing_and_the_next_run_goes_on(smoke):
+    """A few of the moments of tests/kill_nine.py: in a stage, in the writing of dvc.lock, in a notebook."""
+    before, lock = kill_nine.values(SHADOW), SHADOW / "dvc.lock"
+    made = {path.name: path.read_bytes() for path in (SHADOW / "build/text").iterdir()}
+    for name, due in (
+        ("train_text", kill_nine.after_stage("train_text", 1.0)),
+        ("train_text", kill_nine.while_written(lock, "train_text")),
+        ("glu_variants_figures", kill_nine.after_stage("glu_variants_figures", 3.0)),
+    ):
+        forget(lock, name)
+        command = ["env", "EASEL_PROFILE=smoke", "EASEL_SET=", "python", "-m", "lib.repro", "--no-run-cache", name]
+        process = kill_nine.start(["env", f"PATH={ENVIRONMENT['PATH']}", *command], REPOSITORY)
+        kill_nine.kill_when(process, due)
+        call(*command, cwd=REPOSITORY)
+    assert {path.name: path.read_bytes() for path in (SHADOW / "build/text").iterdir()} == made
+    assert kill_nine.differing(kill_nine.values(SHADOW), before) == []
+    assert "Running stage" not in call("dvc", "repro").stdout
+
+
+def test_a_cut_lock_file_costs_no_work(smoke):
+    lock = SHADOW / "dvc.lock"
+    whole = lock.read_text()
+    lock.write_text(whole[: len(whole) // 2])
+    printed = call("make", "repro", "PROFILE=smoke", cwd=REPOSITORY).stdout
+    assert "Running stage" not in printed and lock.read_text() == whole
+
+
 def test_edited_data_are_refused(smoke):
     captions = SHADOW / "data" / "test" / "captions.jsonl"
     original = captions.read_bytes()
@@ -175,6 +203,7 @@ def test_edited_data_are_refused(smoke):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["PROFILE=../profiles/smoke"], "unknown profile '../profiles/smoke'"),
         (["PROFILE=smok"], "unknown profile 'smok'; there are laptop, gpu, paper, smoke"),
         (["PROFILE=smoke", "SET=tokenizer.fine.stesp=3"], "unknown key 'tokenizer.fine.stesp'; did you mean 'steps'?"),
         (["PROFILE=smoke", "SET=tokenizer.fine.steps=many"], "tokenizer.fine.steps is 'many' (str), must be int"),
@@ -185,10 +214,11 @@ def test_mistakes_stop_make_before_anything_runs(arguments, message):
     assert answer.returncode and message in answer.stderr and "Running stage" not in answer.stdout
 
 
-def test_missing_data_folder_stops_the_pipeline(tmp_path):
-    settings = f"SET=data.source=webdataset data.path={tmp_path / 'none'}"
+@pytest.mark.parametrize("name", ["none", "it's (none) & $HOME; `x` #1 猫"])
+def test_missing_data_folder_stops_the_pipeline(tmp_path, name):
+    settings = f"SET=data.source=webdataset data.path={tmp_path / name}"
     answer = call("make", "repro", "PROFILE=smoke", settings, cwd=REPOSITORY, check=False)
-    assert answer.returncode and str(tmp_path / "none") in answer.stderr
+    assert answer.returncode and str(tmp_path / name) in answer.stderr
     assert "train_text" not in answer.stdout
 
 
@@ -200,14 +230,24 @@ def test_committed_results_are_those_of_the_committed_code():
 def test_figures_are_redrawn_without_data_or_models(tmp_path):
     clone = tmp_path / "clone"
     call("git", "clone", "--quiet", str(REPOSITORY), str(clone), cwd=tmp_path)
+    (clone / ".venv").symlink_to((REPOSITORY / ".venv").resolve())  # with this environment
     style = clone / "lib" / "evidence" / "figures.py"
     style.write_text(style.read_text().replace('"lines.linewidth": 1.2', '"lines.linewidth": 1.6'))
     figure = clone / "paper_figs/laptop/dalle_mini/training.pdf"
     before = figure.read_bytes()
-    answer = call("make", "-o", ".venv/ready", "figures", cwd=clone)  # with this environment
+    answer = call("make", "figures", cwd=clone)
     assert "Running stage 'dalle_mini_figures'" in answer.stdout and "make_data" not in answer.stdout
     assert figure.read_bytes() != before
     changed = {line[3:] for line in call("git", "status", "--porcelain", cwd=clone).stdout.splitlines()}
     untouched = {name for name in changed if name.startswith("results/laptop/") and name.endswith(".json")}
     assert not {name for name in untouched if name.count("/") == 2}, "numbers changed with the style"
     shutil.rmtree(clone)
+
+
+def test_an_archive_without_git_redraws_its_figures(tmp_path):
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=REPOSITORY, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "x", "-C", tmp_path], input=archive, check=True)
+    (tmp_path / ".venv").symlink_to((REPOSITORY / ".venv").resolve())
+    for plain in (["dvc", "repro", "sources"], ["make", "figures"]):
+        answer = call(*plain, cwd=tmp_path)
+        assert "is not a git repository" not in answer.stderr
