@@ -1,4 +1,4 @@
-"""Draws every figure, table and verdict anew from the results that Git tracks: `python -m lib.figures` (`make figures`).
+"""Draws every figure, table and verdict anew from the results that Git tracks: `python -m lib.figures`.
 
 Needs neither data nor networks: it runs the commands of those stages of dvc.yaml that read nothing which DVC keeps,
 several side by side and whether anything changed or not. The executed notebooks are left in build/notebooks/. DVC
@@ -25,7 +25,9 @@ TAIL = 12  # lines of a failed stage's output that are shown
 def drawing_stages(stages: Mapping[str, Mapping]) -> dict[str, set[str]]:
     """The stages that write what Git tracks from what Git tracks, each with those of them that must run before it."""
     kept = {out for spec in stages.values() for out, options in _outs(spec) if options.get("cache", True)}
-    kept |= {out["path"] for file in Path().glob("*.dvc") if file.is_file() for out in config_tree.read_yaml(file)["outs"]}
+    kept |= {
+        out["path"] for file in Path().glob("*.dvc") if file.is_file() for out in config_tree.read_yaml(file)["outs"]
+    }
     kept -= {out for out, _ in _outs(stages["sources"])}  # lists of modules, not what the commands read
     found = {
         name: spec
@@ -77,7 +79,11 @@ def _run(name: str, command: str) -> float:
     """Runs a stage's command with this Python; returns its seconds."""
     started, words = time.monotonic(), command.split()
     answer = subprocess.run(
-        [sys.executable, *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+        [sys.executable, *words[1:]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
     )
     if answer.returncode:
         raise EaselError(f"stage {name} failed:\n" + "\n".join(answer.stdout.splitlines()[-TAIL:]))

@@ -16,7 +16,7 @@ from lib.evidence import drift, ledger, tables
 from lib.evidence.tables import Number
 from lib.pipeline.check_data import DATA, PINNED, identity
 from lib.pipeline.stage import RECORDS, all_names
-from lib.pipeline.verify import CLAIMS, REFERENCE
+from lib.pipeline.verify import CLAIMS, REFERENCE, judged
 
 README, COSTS = Path("README.md"), Path("results/runtimes.md")
 QUOTED = (
@@ -42,7 +42,9 @@ def main(arguments: list[str]) -> None:
     PINNED.parent.mkdir(parents=True, exist_ok=True)
     write_json(PINNED, identity(params, check_manifest(DATA)))
     if arguments != ["data"]:
-        reference = drift.pin(params.results, ledger.load(CLAIMS).drift)
+        book = ledger.load(CLAIMS)
+        judgements, bench = judged(book, params.results)
+        reference = drift.pin(params.results, book.drift, [*judgements, *bench])
         write_json(REFERENCE / f"{params.profile}.json", reference)
         write_runtimes(params.profile)
         write_readme(params.results / "tables")

@@ -35,12 +35,17 @@ def run(params: Params) -> None:
 
 def needed(program: Path) -> list[Path]:
     """Source files that a module of lib/pipeline or a notebook depends on, the environment's lock among them."""
+    return [*(path for path in closure(program) if path.suffix != ".ipynb"), LOCK]
+
+
+def closure(program: Path) -> list[Path]:
+    """The file of a module or a notebook, below the current folder, and the modules of `lib` that it imports."""
     if program.suffix == ".ipynb":
         modules = _lib_imports(ast.parse(notebook_source(program)))
     else:
-        modules = {f"lib.pipeline.{program.stem}"}
-    closure = set().union(*(imports(module) for module in modules))
-    return [*sorted(module_path(module) for module in closure), LOCK]
+        modules = {".".join(program.with_suffix("").parts)}
+    found = set().union(*(imports(module) for module in modules))
+    return sorted({program, *map(module_path, found)})
 
 
 def imports(module: str) -> set[str]:

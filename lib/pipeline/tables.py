@@ -1,16 +1,16 @@
 """Stage tables: the measured numbers as tables (.csv, .md, .tex) → results/<profile>/tables/."""
 
 import shutil
+import sys
+from types import ModuleType
+from typing import Any
 
 from lib.config import Params
 from lib.evidence import glu_tables, provenance, sjd2_answers, sjd2_tables
 from lib.evidence.results import read
 from lib.evidence.tables import Number, write
+from lib.pipeline.sources import module_path
 
-SOURCES = [
-    "lib/pipeline/tables.py",
-    *(f"lib/evidence/{name}.py" for name in ("glu_tables", "sjd2_answers", "sjd2_rows", "sjd2_tables")),
-]
 ATTRIBUTES = ("shape", "colour", "size", "texture", "count", "relation", "background")
 
 
@@ -19,30 +19,38 @@ def run(params: Params) -> None:
     measured, out = params.results, params.results / "tables"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    origin = {"stage": "tables", "sources": SOURCES}
     tokenizers = read(measured / "tokenizer.json"), read(measured / "coarse_tokenizer.json")
     drawn = read(measured / "dalle_mini.json")
     trained, searched = read(measured / "dalle_mini_training.json"), read(measured / "dalle_mini_search.json")
-    for name, rows, options, files in (
-        ("tokenizer", tokenizer(*tokenizers), TOKENIZER, ["tokenizer", "coarse_tokenizer"]),
-        ("reader", reader(read(measured / "reader.json")), READER, ["reader"]),
-        ("clip", clip(read(measured / "clip.json")), CLIP, ["clip"]),
-        ("dalle_mini", dalle_mini(drawn), DALLE_MINI, ["dalle_mini"]),
-        ("dalle_mini_training", training(trained), TRAINING, ["dalle_mini_training"]),
-        ("dalle_mini_search", search(searched), SEARCH, ["dalle_mini_search"]),
-        ("dalle_mini_ranking", ranking(drawn), RANKING, ["dalle_mini"]),
-        ("dalle_mini_languages", languages(drawn), LANGUAGES, ["dalle_mini"]),
-        *((*table, ["glu"]) for table in glu_tables.all_tables(read(measured / "glu.json"))),
-        *((*table, ["sjd2"]) for table in sjd2_tables.all_tables(read(measured / "sjd2.json"))),
+    here = sys.modules[__name__]
+    for maker, name, rows, options, files in (
+        (here, "tokenizer", tokenizer(*tokenizers), TOKENIZER, ["tokenizer", "coarse_tokenizer"]),
+        (here, "reader", reader(read(measured / "reader.json")), READER, ["reader"]),
+        (here, "clip", clip(read(measured / "clip.json")), CLIP, ["clip"]),
+        (here, "dalle_mini", dalle_mini(drawn), DALLE_MINI, ["dalle_mini"]),
+        (here, "dalle_mini_training", training(trained), TRAINING, ["dalle_mini_training"]),
+        (here, "dalle_mini_search", search(searched), SEARCH, ["dalle_mini_search"]),
+        (here, "dalle_mini_ranking", ranking(drawn), RANKING, ["dalle_mini"]),
+        (here, "dalle_mini_languages", languages(drawn), LANGUAGES, ["dalle_mini"]),
+        *((glu_tables, *table, ["glu"]) for table in glu_tables.all_tables(read(measured / "glu.json"))),
+        *((sjd2_tables, *table, ["sjd2"]) for table in sjd2_tables.all_tables(read(measured / "sjd2.json"))),
     ):
         if rows:
             inputs = [measured / f"{file}.json" for file in files]
-            write(out / name, rows, **({"source": f"Profile {params.profile}."} | options), inputs=inputs, **origin)
+            options = {"source": f"Profile {params.profile}."} | options
+            write(out / name, rows, **options, inputs=inputs, **origin(maker))
     if answered := sjd2_answers.as_markdown(read(measured / "sjd2.json")):
         text = f"**What SJD2's paper leaves open or prints without explaining, answered by profile {params.profile}.**"
         path = out / "sjd2_answers.md"
         path.write_text(f"{text}\n\n{answered}\n", encoding="utf-8")
-        provenance.write(path.with_suffix(".provenance.json"), [path], inputs=[measured / "sjd2.json"], **origin)
+        provenance.write(
+            path.with_suffix(".provenance.json"), [path], inputs=[measured / "sjd2.json"], **origin(sjd2_answers)
+        )
+
+
+def origin(maker: ModuleType) -> dict[str, Any]:
+    """What the sidecar of a table says about the module that makes its rows."""
+    return {"stage": "tables", "sources": [module_path(maker.__name__)]}
 
 
 def interval(entry: dict | None, digits: int, scale: float = 1.0) -> Number | None:
