@@ -1,11 +1,14 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lib.errors import EaselError
-from lib.evidence import sjd2, sjd2_claims
+from lib.evidence import ledger, sjd2, sjd2_claims
 from lib.evidence.sjd2 import ROLES, Role
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(decoder="sjd2", network="small", steps=0, temperature=1.0, **options):
@@ -230,3 +233,14 @@ def test_a_long_fine_tuning_says_nothing_of_a_short_one():
     assert sjd2_claims.training(groups, network)["short_tuning"]["conditions"] == {
         "fewer passes than SJD on small": False
     }
+
+
+@pytest.mark.parametrize(("share", "half"), [(0.39, False), (0.4, True), (0.5, True), (0.6, True), (0.61, False)])
+def test_about_half_is_what_the_ledger_says(share, half):
+    """C18's text reads "about half" as 40 to 60 %."""
+    (claim,) = (one for one in ledger.load(ROOT / "claims.yaml").claims if one.id == "C18")
+    assert "40 to 60 %" in claim.test
+    options = {"window": 16, "initial": "one_hot", "coupling": "independent"}
+    authors = run("sjd", **options) | {"compression": {"by_seed": [1.0] * 5}, "accepted": {"single": share}}
+    found = sjd2_claims.passes({"decoders": {"runs": {"sjd_16": authors}}})
+    assert found["single_token"] == {"share": share, "about_half": half}
