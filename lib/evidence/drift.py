@@ -29,8 +29,8 @@ REPORTS = ("claims.json", "drift.json")
 REPRODUCED, DRIFTED, MISSING, NEW, OTHER = "reproduced", "drifted", "missing", "new", "other verdict"
 # Where a claim's numbers stand among the names: "verdicts:<id>.<number>".
 VERDICTS = "verdicts"
-# How far a claim's number may move: half its size, or three times half its interval, whichever is more. Other weights
-# draw other pictures; what moves further is another finding.
+# How far a claim's number may move: half its size or, where its interval holds zero, three times half of that if it is
+# more. Other weights draw other pictures; what moves further is another finding.
 SHARE, HALF_WIDTHS = 0.5, 3.0
 
 
@@ -107,7 +107,9 @@ def _tolerance(name: str, value: Any, item: Judgement | BenchOutcome) -> str | d
         return "exact"
     if None in ends:
         return {"relative": SHARE}
-    return {"absolute": max(SHARE * abs(ends[0]), HALF_WIDTHS * (ends[2] - ends[1]) / 2)}
+    value, low, high = ends
+    noise = HALF_WIDTHS * (high - low) / 2 if low <= 0 <= high else 0.0
+    return {"absolute": max(SHARE * abs(value), noise)}
 
 
 def check(
@@ -189,8 +191,11 @@ def parted(compared: Iterable[Comparison]) -> list[str]:
 
 
 def _moved(item: Comparison) -> bool:
-    """Whether a number differs, within its tolerance or not."""
-    return not item.name.endswith((".verdict", ".metric")) and item.measured != item.reference
+    """Whether a number differs by more than rounding, within its tolerance or not."""
+    if item.name.endswith((".verdict", ".metric")) or item.measured == item.reference:
+        return False
+    numbers = isinstance(item.measured, int | float) and isinstance(item.reference, int | float)
+    return not (numbers and math.isclose(item.measured, item.reference, rel_tol=1e-9))
 
 
 def _compare(name: str, entry: dict, measured: Any) -> Comparison:

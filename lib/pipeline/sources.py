@@ -56,13 +56,13 @@ def imports(module: str) -> set[str]:
         name = waiting.pop()
         if name not in found and name not in PLUMBING:
             found.add(name)
-            waiting.extend(_lib_imports(_tree(name)))
+            waiting.extend(_imported(module_path(name).absolute()))
     return found
 
 
 @cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse(module_path(module).read_text(encoding="utf-8"))
+def _imported(path: Path) -> set[str]:
+    return _lib_imports(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def _lib_imports(tree: ast.Module) -> set[str]:

@@ -10,12 +10,13 @@ from lib.evidence.tables import Number
 
 ROOT = Path(__file__).parents[2]
 # Commands of LaTeX itself, booktabs and longtable.
-KNOWN = set(
-    "begin end caption label toprule midrule bottomrule endfirsthead endhead endfoot endlastfoot multicolumn par smallskip "
-    "footnotesize begingroup endgroup setlength tabcolsep usepackage textbackslash textasciitilde textasciicircum dots "
-    "textperiodcentered times chi pm rightarrow uparrow downarrow geq leq neq approx textless textgreater textbar pi Delta "
-    "surd centering".split()
-)
+KNOWN = {
+    *("begin", "end", "caption", "label", "par", "smallskip", "footnotesize", "begingroup", "endgroup", "setlength"),
+    *("tabcolsep", "usepackage", "toprule", "midrule", "bottomrule", "endfirsthead", "endhead", "endfoot"),
+    *("endlastfoot", "multicolumn", "textbackslash", "textasciitilde", "textasciicircum", "textperiodcentered"),
+    *("dots", "times", "chi", "pm", "rightarrow", "uparrow", "downarrow", "geq", "leq", "neq", "approx", "pi", "Delta"),
+    *("surd", "textless", "textgreater", "textbar"),
+}
 ROWS = [
     {"model": "A_1 | é", "PSNR": Number(27.41234, 27.1, 27.7, digits=1), "seeds": 3, "ok": True},
     {"model": "B & 5 %", "PSNR": Number(-0.0001), "seeds": None, "ok": False},

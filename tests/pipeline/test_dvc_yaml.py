@@ -127,13 +127,13 @@ def project(tmp_path, monkeypatch):
     Path("notebooks").mkdir()
     Path("notebooks/n.ipynb").write_text(json.dumps({"cells": cells}))
     Path("requirements.lock").write_text("x==1\n")
-    sources._tree.cache_clear()
+    sources._imported.cache_clear()
     yield tmp_path
-    sources._tree.cache_clear()
+    sources._imported.cache_clear()
 
 
 def listed():
-    sources._tree.cache_clear()
+    sources._imported.cache_clear()
     sources.run(None)
     return {path.stem: path.read_text() for path in Path("build/sources").iterdir()}
 

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.pipeline.test_glu_stages import SEARCH, SETTING, VARIANTS
 
 from lib.config_glu import GluSearchParams, GluVariantsParams
 from lib.data import store
 from lib.data.store import Split
 from lib.pipeline import evaluate_dalle_mini, evaluate_sjd2, search_glu_setting, train_glu_variants
 from lib.pipeline.stage import Training
+from tests.pipeline.test_glu_stages import SEARCH, SETTING, VARIANTS
 
 MARKS = {"train": 11, "val": 22, "test": 33}  # of every token, pixel and caption of a split
 PICTURES, SIDE = 12, 2

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,9 +12,10 @@ from lib import config
 from lib.data.store import write_json
 from lib.errors import EaselError
 from lib.evidence import provenance
-from lib.pipeline import pin, stage, tables
+from lib.pipeline import pin, stage, summary, tables
 
 REPOSITORY = Path(__file__).parent.parent.parent
+PICTURES = ("pictures", "sjd2_pictures")  # folders of what was measured; those shown are some figure's inputs
 
 
 def entry(value):
@@ -83,17 +85,7 @@ def params(request, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("requirements.lock", "dvc.yaml", "params.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path)
-    Path("lib/pipeline").mkdir(parents=True)
-    Path("lib/evidence").mkdir()
-    for module in (
-        "pipeline/tables",
-        "pipeline/pin",
-        "evidence/glu_tables",
-        "evidence/sjd2_answers",
-        "evidence/sjd2_rows",
-        "evidence/sjd2_tables",
-    ):
-        shutil.copy(REPOSITORY / "lib" / f"{module}.py", f"lib/{module}.py")
+    shutil.copytree(REPOSITORY / "lib", "lib", ignore=shutil.ignore_patterns("__pycache__"))
     found = config.load()
     found.results.mkdir(parents=True)
     attributes = {name: entry(0.98) for name in (*tables.ATTRIBUTES, "precision", "recall", "picture")}
@@ -176,3 +168,61 @@ def test_the_readme_quotes_the_committed_results():
     for name in pin.QUOTED:
         assert (REPOSITORY / "results/laptop/tables" / f"{name}.md").read_text(encoding="utf-8") in readme
     assert (REPOSITORY / "results/runtimes.md").read_text(encoding="utf-8") in readme
+
+
+def test_the_summary_of_a_profile_of_which_nothing_is_asked_names_no_verdict(params, capsys):
+    found, _ = params
+    outcomes = {"smoke": "not measured", "laptop": "met"}
+    for profile, outcome in outcomes.items():
+        claims = {"claims": [{"verdict": "contradicted"}], "bench": [{"outcome": outcome}]}
+        (found.results / "verdicts").mkdir(exist_ok=True)
+        write_json(found.results / "verdicts/claims.json", claims)
+        write_json(found.results / "verdicts/drift.json", {"comparisons": []})
+        summary.main()
+        printed = capsys.readouterr().out
+        assert ("1 contradicted" in printed) == (profile == "laptop")
+        assert ("no verdicts" in printed) == (profile == "smoke")
+
+
+def test_committed_tables_and_figures_are_those_of_their_sidecars(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    provenance.check_all("results", "paper_figs")
+
+
+def test_one_byte_of_a_committed_table_is_missed_nowhere(tmp_path, monkeypatch):
+    """Any of some committed artefacts and inputs, one byte changed, or gone."""
+    for name in ("results", "paper_figs", "claims.yaml"):
+        source = REPOSITORY / name
+        shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    provenance.check_all("results", "paper_figs")
+    random = np.random.default_rng(0)
+    files = [path for root in ("results/laptop", "paper_figs") for path in sorted(Path(root).rglob("*"))]
+    watched = [path for path in files if path.suffix in provenance.ARTEFACTS and path.parent.name not in PICTURES]
+    for path in [*random.choice(watched, 20), Path("results/laptop/glu.json"), Path("results/laptop/painting.png")]:
+        content = path.read_bytes()
+        place = int(random.integers(len(content)))
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(EaselError, match=path.name):
+            provenance.check_all("results", "paper_figs")
+        path.unlink()
+        with pytest.raises(EaselError, match=path.name):
+            provenance.check_all("results", "paper_figs")
+        path.write_bytes(content)
+    Path("paper_figs/laptop/bench/pictures.json").unlink()
+    with pytest.raises(EaselError, match=r"pictures\.pdf has no sidecar"):
+        provenance.check_all("results", "paper_figs")
+
+
+def test_a_table_names_the_modules_that_made_it_and_no_others(params):
+    found, _ = params
+    tables.run(found)
+    for name, maker, stranger in (
+        ("glu_search", "lib/evidence/glu_tables.py", "lib/evidence/sjd2_tables.py"),
+        ("sjd2_exactness", "lib/evidence/sjd2_tables.py", "lib/evidence/glu_tables.py"),
+    ):
+        path = found.results / "tables" / f"{name}.provenance.json"
+        if path.is_file():
+            named = json.loads(path.read_text())["sources"]
+            assert maker in named and "lib/evidence/statistics.py" in named and stranger not in named
+    assert (found.results / "tables/sjd2_exactness.provenance.json").is_file()
