@@ -11,7 +11,7 @@ import pytest
 from lib import config
 from lib.data.store import write_json
 from lib.errors import EaselError
-from lib.evidence import provenance
+from lib.evidence import provenance, results
 from lib.pipeline import pin, stage, summary, tables
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -226,3 +226,36 @@ def test_a_table_names_the_modules_that_made_it_and_no_others(params):
             named = json.loads(path.read_text())["sources"]
             assert maker in named and "lib/evidence/statistics.py" in named and stranger not in named
     assert (found.results / "tables/sjd2_exactness.provenance.json").is_file()
+
+
+def test_tables_name_all_that_was_read_for_them_and_nothing_else(params, monkeypatch):
+    found, applicable = params
+    opened = set()
+
+    def read(path):
+        opened.add(path.as_posix())
+        return results.read(path)
+
+    monkeypatch.setattr(tables, "read", read)
+    tables.run(found)
+    sidecars = [json.loads(path.read_text()) for path in (found.results / "tables").glob("*.provenance.json")]
+    named = {name for sidecar in sidecars for name in sidecar["inputs"]}
+    left_out = set() if applicable else {f"{found.results}/reader.json"}  # it says that there is nothing to say
+    assert named <= opened and opened - named == left_out
+
+
+def test_what_a_committed_figure_or_table_is_made_from_its_stage_depends_on():
+    """Or DVC would leave it as it is when that changes."""
+    stages = stage.pipeline_file(str(REPOSITORY / "dvc.yaml"))["stages"]
+    checked = 0
+    for path in [*(REPOSITORY / "results/laptop").rglob("*.json"), *(REPOSITORY / "paper_figs").rglob("*.json")]:
+        sidecar = json.loads(path.read_text(encoding="utf-8"))
+        if sidecar.get("format") != provenance.FORMAT:
+            continue
+        spec = stages[sidecar["stage"]]
+        outs = [next(iter(out)) if isinstance(out, dict) else out for out in spec["outs"]]
+        known = [name.replace("${profile}", "laptop") for name in [*spec["deps"], *outs]]
+        for name in sidecar["inputs"]:
+            assert any(Path(name).is_relative_to(one) for one in known), (path, name)
+            checked += 1
+    assert checked > 60
