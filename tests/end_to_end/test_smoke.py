@@ -25,8 +25,6 @@ ENVIRONMENT = {
     "DVC_NO_ANALYTICS": "1",
 }
 
-QUIET_SECONDS = 0.65  # of `dvc config --list` on the idle two-core machine for which the limits below were set
-
 
 def call(*command, cwd=SHADOW, check=True):
     """Runs a command to its end; its output is in the error if it fails."""
@@ -36,30 +34,16 @@ def call(*command, cwd=SHADOW, check=True):
     return answer
 
 
-def slowness():
-    """How many times slower than when the limits below were set this machine is just now, at least 1.
-
-    Measured on a command that shares no code with this repository and does what the limited ones do most: start Python,
-    import, read the file system. A limit in seconds alone would fail on any busy or slow machine, and say nothing.
-    """
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        call("dvc", "config", "--list", cwd=REPOSITORY)
-        seconds.append(time.monotonic() - started)
-    return max(1.0, min(seconds) / QUIET_SECONDS)
-
-
 def git_status():
     return call("git", "status", "--porcelain", cwd=REPOSITORY).stdout
 
 
 @pytest.fixture(scope="module")
 def smoke():
-    """One run of `make repro PROFILE=smoke`: what it printed, what Git said before, minutes."""
-    before, started = git_status(), time.monotonic()
+    """One run of `make repro PROFILE=smoke`: what it printed, and what Git said before."""
+    before = git_status()
     answer = call("make", "repro", "PROFILE=smoke", cwd=REPOSITORY)
-    return {"printed": answer.stdout, "status": before, "minutes": (time.monotonic() - started) / 60}
+    return {"printed": answer.stdout, "status": before}
 
 
 def test_smoke_writes_a_table_a_figure_and_verdicts(smoke):
@@ -87,10 +71,9 @@ def test_smoke_checks_what_needs_no_training_and_names_no_other_verdict(smoke):
             assert entry["seeds"] >= 5 and entry["p"] <= 0.05
 
 
-def test_smoke_stays_in_its_time(smoke):
-    allowed = 8.0 * slowness()
-    print(f"smoke: {smoke['minutes']:.1f} minutes, allowed {allowed:.1f}")
-    assert smoke["minutes"] < allowed
+def test_no_stage_of_smoke_runs_twice(smoke):
+    run = re.findall(r"Running stage '(.+?)'", smoke["printed"])
+    assert len(run) == len(set(run))
 
 
 def test_smoke_touches_nothing_that_git_tracks(smoke):
@@ -98,15 +81,8 @@ def test_smoke_touches_nothing_that_git_tracks(smoke):
 
 
 def test_second_run_does_nothing(smoke):
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        answer = call("dvc", "repro")
-        seconds.append(time.monotonic() - started)
-        assert "Running stage" not in answer.stdout and "up to date" in answer.stdout
-    allowed = 3.0 * slowness()
-    print(f"second dvc repro: {min(seconds):.1f} s, allowed {allowed:.1f}")
-    assert min(seconds) <= allowed
+    answer = call("dvc", "repro")
+    assert "Running stage" not in answer.stdout and "up to date" in answer.stdout
 
 
 def test_every_figure_and_table_says_where_it_comes_from(smoke):
@@ -143,9 +119,8 @@ def test_killed_training_resumes_to_the_same_result(longer, stage, folder):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
     while not list(checkpoints.glob("*.safetensors")):
-        assert running.poll() is None and time.monotonic() < deadline, "no checkpoint before the stage ended"
+        assert running.poll() is None, "no checkpoint before the stage ended"
         time.sleep(0.05)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()

@@ -157,10 +157,17 @@ def test_records_hold_time_memory_and_disk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()
     Path("out/x").write_bytes(b"0" * 2_000_000)
+    clock = iter([10.0, 100.0])
+    monkeypatch.setattr(stage.time, "monotonic", lambda: next(clock))
     with stage.record("s", ["out"]):
         pass
     found = json.loads((stage.RECORDS / "s.json").read_text())
-    assert found["disk_mb"] == 2.0 and found["peak_memory_gb"] > 0.01 and found["minutes"] < 1
+    assert (
+        found["disk_mb"] == 2.0
+        and found["peak_memory_gb"] > 0.01
+        and found["minutes"] == 1.5
+        and found["machine"]["load"] >= 0
+    )
 
 
 def test_the_readme_quotes_the_committed_results():
