@@ -26,9 +26,8 @@ test: environment  ## Style, unit tests, then the smoke profile end to end
 	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadgroup --ignore=tests/end_to_end
 	@python -m pytest -q tests/end_to_end
 
-figures: environment  ## Figures, tables and verdicts only; needs neither data nor models
-	@python -m lib.repro sources
-	@python -m lib.repro --allow-missing --single-item compare_dalle tables bench_figures dalle_mini_figures glu_variants_figures sjd2_figures verify
+figures: environment  ## Every figure, table and verdict, drawn anew; needs neither data nor models
+	@python -m lib.figures
 
 lab: environment  ## The notebooks in JupyterLab
 	@jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks

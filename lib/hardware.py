@@ -135,6 +135,7 @@ def machine() -> dict[str, object]:
     return {
         "cpu": cpu_name(),
         "cores": cores,
+        "load": round(os.getloadavg()[0], 2),  # processes that wanted a core, mean of the last minute
         "memory_gb": round(memory, 1),
         "bf16": has_fast_bf16(),
         "gpu": gpu_name(),

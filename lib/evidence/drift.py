@@ -2,6 +2,10 @@
 
 DVC re-pins changed results without a word, and trained numbers differ between machines; so trust comes from here:
 a report of what was reproduced, drifted or went missing, and an error when anything did.
+
+Pinned are the numbers that the ledger's drift rules name and, of every claim and bench requirement that has numbers,
+what decides it, where it lies, and the verdict. A verdict may part from the reference's where the numbers moved within
+their tolerance: the report names it, and it is no error. With the same numbers it means that the rule has changed.
 """
 
 from __future__ import annotations
@@ -9,8 +13,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,10 +22,16 @@ from typing import Any
 from lib.errors import EaselError
 from lib.evidence import results
 from lib.evidence.ledger import DriftRule, check_tolerance
+from lib.evidence.verdicts import BenchOutcome, Judgement
 
 # Reports that lie beside the results: they follow from the numbers and are not numbers to pin.
 REPORTS = ("claims.json", "drift.json")
-REPRODUCED, DRIFTED, MISSING, NEW = "reproduced", "drifted", "missing", "new"
+REPRODUCED, DRIFTED, MISSING, NEW, OTHER = "reproduced", "drifted", "missing", "new", "other verdict"
+# Where a claim's numbers stand among the names: "verdicts:<id>.<number>".
+VERDICTS = "verdicts"
+# How far a claim's number may move: half its size or, where its interval holds zero, three times half of that if it is
+# more. Other weights draw other pictures; what moves further is another finding.
+SHARE, HALF_WIDTHS = 0.5, 3.0
 
 
 @dataclass(frozen=True)
@@ -35,26 +45,80 @@ class Comparison:
     allowed: str
 
 
-def pin(results_folder: str | Path, rules: Sequence[DriftRule]) -> dict[str, dict[str, Any]]:
+def pin(
+    results_folder: str | Path, rules: Sequence[DriftRule], judged: Iterable[Judgement | BenchOutcome] = ()
+) -> dict[str, dict[str, Any]]:
     """Reference numbers from a run: {"<file>:<dotted key>": {"value", "tolerance"}}, sorted, first matching rule each.
 
-    Only numbers and booleans are pinned. Files are those of the folder itself, not of folders below it.
+    Of the results, only numbers and booleans are pinned; files are those of the folder itself, not of folders below
+    it. Of what was `judged` there, everything that decides it and the verdict, as "verdicts:<id>.<name>".
 
     Raises:
         EaselError: a matching number that is NaN or infinite, or no rule that matches anything.
     """
+    found = [(name, value, rule.tolerance) for name, value, rule in _matching(Path(results_folder), rules)]
+    for item in judged:
+        found += [(name, value, _tolerance(name, value, item)) for name, value in _decisive(item)]
     reference: dict[str, dict[str, Any]] = {}
-    for name, value, rule in _matching(Path(results_folder), rules):
-        if not math.isfinite(value):
+    for name, value, tolerance in sorted(found, key=lambda entry: entry[0]):
+        if isinstance(value, float) and not math.isfinite(value):
             raise EaselError(f"{name} is {value}; a reference must be a finite number.")
-        reference[name] = {"value": value, "tolerance": rule.tolerance}
+        reference[name] = {"value": value, "tolerance": tolerance}
     if not reference:
         raise EaselError(f"No number in {results_folder} matches a drift rule; nothing to pin.")
     return reference
 
 
+def measured_in(folder: str | Path) -> set[tuple[str, str]]:
+    """(results file, dotted key) of every claim and requirement that a reference in the folder has numbers of."""
+    return {
+        tuple(entry["value"].split(":", 1))
+        for path in sorted(Path(folder).glob("*.json"))
+        for name, entry in results.read(path).items()
+        if name.startswith(f"{VERDICTS}:") and name.endswith(".metric")
+    }
+
+
+def _decisive(item: Judgement | BenchOutcome) -> list[tuple[str, Any]]:
+    """(name, value) of what decided a claim or requirement: where it lies, what was found, the verdict."""
+    bench = isinstance(item, BenchOutcome)
+    entry, metric = (item.requirement, item.requirement) if bench else (item.claim, item.claim.metric)
+    if item.results is None:
+        return []
+    if bench:
+        numbers: Any = {"value": item.value}
+    elif item.effect:
+        numbers = asdict(item.effect)
+    elif metric.kind == "interval":
+        numbers = {end: item.measured[end] for end in ("value", "low", "high")}
+    else:
+        numbers = {"value": item.measured}
+    decided = {"metric": f"{metric.results}:{metric.key}", "verdict": item.outcome if bench else item.verdict}
+    return [(f"{VERDICTS}:{entry.id}.{key}", value) for key, value in results.leaves(decided | numbers)]
+
+
+def _tolerance(name: str, value: Any, item: Judgement | BenchOutcome) -> str | dict[str, float]:
+    """What a claim's number may drift by; text, and what is exact by its kind, not at all."""
+    if isinstance(item, BenchOutcome):
+        return {"relative": SHARE} if isinstance(value, float) else "exact"
+    numbers = dict(_decisive(item))
+    ends = [numbers.get(f"{VERDICTS}:{item.claim.id}.{end}") for end in ("value", "low", "high")]
+    if isinstance(value, str) or item.claim.metric.kind in ("exact", "possible"):
+        return "exact"
+    if None in ends:
+        return {"relative": SHARE}
+    value, low, high = ends
+    noise = HALF_WIDTHS * (high - low) / 2 if low <= 0 <= high else 0.0
+    return {"absolute": max(SHARE * abs(value), noise)}
+
+
 def check(
-    results_folder: str | Path, reference_file: str | Path, folder: str | Path, *, rules: Sequence[DriftRule] = ()
+    results_folder: str | Path,
+    reference_file: str | Path,
+    folder: str | Path,
+    *,
+    rules: Sequence[DriftRule] = (),
+    judged: Iterable[Judgement | BenchOutcome] = (),
 ) -> list[Comparison]:
     """Compares a run with its reference and writes drift.md and drift.json into `folder`.
 
@@ -63,6 +127,7 @@ def check(
         reference_file: results/reference/<profile>.json; where there is none the report says so and nothing fails.
         folder: where the report goes.
         rules: drift rules of the ledger; numbers they match that the reference lacks are listed as new.
+        judged: the verdicts on this run, as given to `pin`.
 
     Raises:
         EaselError: after the report is written, when a pinned number drifted or is missing; before, when the
@@ -87,12 +152,18 @@ def check(
         for file, document in _documents(results_folder).items()
         for key, value in results.leaves(document)
     }
-    compared = []
-    for name, entry in sorted(reference.items()):
-        compared.append(_compare(name, entry, found.get(name)))
-    for name, value, _ in _matching(results_folder, rules):
-        if name not in reference:
-            compared.append(Comparison(name, NEW, None, value, ""))
+    decided = dict(pair for item in judged for pair in _decisive(item))
+    found |= decided
+    compared = [_compare(name, entry, found.get(name)) for name, entry in sorted(reference.items())]
+    moved = {item.name.rpartition(".")[0] for item in compared if item.name in decided and _moved(item)}
+    compared = [
+        replace(item, state=OTHER)
+        if item.state == DRIFTED and item.name in {f"{one}.verdict" for one in moved}
+        else item
+        for item in compared
+    ]
+    new = [(name, value) for name, value, _ in _matching(results_folder, rules)] + list(decided.items())
+    compared += [Comparison(name, NEW, None, value, "") for name, value in new if name not in reference]
 
     report.write_text(_markdown(profile, compared), encoding="utf-8")
     _write_json(folder / "drift.json", profile, True, compared)
@@ -104,8 +175,27 @@ def check(
             f"{len(breaches)} of {len(reference)} pinned numbers of profile {profile} drifted or are missing, e.g. "
             f"{first.name}: reference {_show(first.reference)}, found {measured} (allowed: {first.allowed}). "
             f"See {report}. If the change is meant, pin the new numbers."
+            + "".join(f"\n{line}" for line in parted(compared))
         )
     return compared
+
+
+def parted(compared: Iterable[Comparison]) -> list[str]:
+    """A line for every verdict that is not the reference's."""
+    return [
+        f"{item.name.removeprefix(f'{VERDICTS}:').removesuffix('.verdict')}: {item.reference} in the reference, "
+        f"{item.measured or 'none'} here"
+        for item in compared
+        if item.name.startswith(f"{VERDICTS}:") and item.name.endswith(".verdict") and item.measured != item.reference
+    ]
+
+
+def _moved(item: Comparison) -> bool:
+    """Whether a number differs by more than rounding, within its tolerance or not."""
+    if item.name.endswith((".verdict", ".metric")) or item.measured == item.reference:
+        return False
+    numbers = isinstance(item.measured, int | float) and isinstance(item.reference, int | float)
+    return not (numbers and math.isclose(item.measured, item.reference, rel_tol=1e-9))
 
 
 def _compare(name: str, entry: dict, measured: Any) -> Comparison:
@@ -146,7 +236,7 @@ def _check_reference(reference: Any, path: Path) -> None:
         if ":" not in name or not isinstance(entry, dict) or set(entry) != {"value", "tolerance"}:
             raise EaselError(f'{path}: {name}: needs a name "<file>:<dotted key>" and the fields value and tolerance.')
         check_tolerance(entry["tolerance"], f"{path}: {name}")
-        if not isinstance(entry["value"], int | float):
+        if not isinstance(entry["value"], int | float) and not name.startswith(f"{VERDICTS}:"):
             raise EaselError(f"{path}: {name}: value must be a number or a boolean, found {entry['value']!r}.")
 
 
@@ -154,9 +244,9 @@ def _markdown(profile: str, compared: Sequence[Comparison]) -> str:
     import pandas as pd
 
     counts = Counter(item.state for item in compared)
-    summary = ", ".join(f"{counts[state]} {state}" for state in (REPRODUCED, DRIFTED, MISSING, NEW))
+    summary = ", ".join(f"{counts[state]} {state}" for state in (REPRODUCED, DRIFTED, MISSING, OTHER, NEW))
     # What needs attention comes first; a reader of a long report should not have to look for it.
-    order = (DRIFTED, MISSING, NEW, REPRODUCED)
+    order = (DRIFTED, MISSING, OTHER, NEW, REPRODUCED)
     rows = [
         [item.state, f"`{item.name}`", _show(item.reference), _show(item.measured), item.allowed]
         for item in sorted(compared, key=lambda item: (order.index(item.state), item.name))

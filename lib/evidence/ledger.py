@@ -6,6 +6,7 @@ that a mistyped line cannot turn a tested claim into an untested one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,8 @@ class Metric:
     kind: direction (paired seeds, baseline against treatment), threshold (per-seed values against `threshold`),
     interval (a number with its interval over pictures against `threshold`), exact (equal to `equals` or not), none
     (measured; no number could decide the claim), possible (arithmetic that can rule the claim out but not prove it).
+    timed: for what a clock measured, the dotted key below which the same file has the machine's records.
+    absent_when: why a run may leave the key out although it has the file; no such key is an error without it.
     """
 
     results: str
@@ -52,6 +55,8 @@ class Metric:
     minimum_seeds: int = MINIMUM_SEEDS
     threshold: float | None = None
     equals: Any = None
+    timed: str | None = None
+    absent_when: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Claim:
 class Requirement:
     """What this repository asks of its own bench: the number (or every number) at `key` against `threshold`.
 
-    profiles: where it is asked; elsewhere it counts as not measured.
+    profiles: where it is asked; elsewhere it counts as not measured. timed: as in `Metric`.
     """
 
     id: str
@@ -86,6 +91,7 @@ class Requirement:
     threshold: float
     unit: str
     profiles: tuple[str, ...]
+    timed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +187,8 @@ def _metric(entry: dict, where: str) -> Metric:
     _check_choice(entry.get("kind"), KINDS, f"{where}: kind")
     required = {"results": str, "key": str, "kind": str, **extra[entry["kind"]]}
     seeded = entry["kind"] in ("direction", "threshold")
-    _check_fields(entry, required, {"minimum_seeds": int} if seeded else {}, where)
+    optional = {"timed": str, "absent_when": str} | ({"minimum_seeds": int} if seeded else {})
+    _check_fields(entry, required, optional, where)
     _check_file(entry["results"], f"{where}: results")
     if "better" in entry:
         _check_choice(entry["better"], BETTER, f"{where}: better")
@@ -197,7 +204,7 @@ def _requirement(entry: Any, index: int) -> Requirement:
     where = _name(entry, "bench requirement", index)
     required = {"id": str, "statement": str, "source": str, "results": str, "key": str}
     required |= {"better": str, "threshold": NUMBER, "unit": str, "profiles": list}
-    _check_fields(entry, required, {}, where)
+    _check_fields(entry, required, {"timed": str}, where)
     _check_choice(entry["better"], BETTER, f"{where}: better")
     _check_file(entry["results"], f"{where}: results")
     for profile in entry["profiles"]:
@@ -218,7 +225,7 @@ def check_tolerance(tolerance: Any, where: str) -> None:
         return
     if isinstance(tolerance, dict) and len(tolerance) == 1:
         [(kind, bound)] = tolerance.items()
-        if kind in ("absolute", "relative") and _is(bound, NUMBER) and bound >= 0:
+        if kind in ("absolute", "relative") and _is(bound, NUMBER) and 0 <= bound < math.inf:
             return
     raise EaselError(f'{where}: tolerance must be "exact", {{absolute: a}} or {{relative: r}}, found {tolerance!r}.')
 
@@ -250,6 +257,8 @@ def _check_fields(entry: Any, required: dict, optional: dict, where: str) -> Non
         if not _is(value, types):
             names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in types)
             raise EaselError(f"{where}: {key} must be {names}, found {value!r}.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise EaselError(f"{where}: {key} must be a finite number, found {value}.")
         if isinstance(value, str) and not value.strip():
             raise EaselError(f"{where}: {key} is empty.")
 

@@ -65,7 +65,8 @@ def write(
     Args:
         artefacts: files just written, in the sidecar's own folder.
         stage: pipeline stage (or notebook) that made them.
-        sources: the notebook or module files, below the current folder (the repository root).
+        sources: the notebook or module that made them, below the current folder (the repository root); the modules of
+            `lib` that it imports are recorded with it.
         inputs: data files they were made from; their sha256 is recorded.
         parameters: the section(s) of the parameters they depend on.
         claims: ids of the claims they bear on.
@@ -74,6 +75,8 @@ def write(
     Raises:
         EaselError: a named file does not exist or lies outside the repository.
     """
+    from lib.pipeline.sources import closure  # here: stages import this module
+
     path = Path(path)
     artefacts = sorted(Path(item) for item in artefacts)
     outside = [str(item) for item in artefacts if item.parent.resolve() != path.parent.resolve()]
@@ -84,13 +87,38 @@ def write(
         "stage": stage,
         "claims": sorted(claims),
         "artefacts": {item.name: file_hash(item) for item in artefacts},
-        "sources": sorted(_relative(source) for source in sources),
+        "sources": sorted({path.as_posix() for source in sources for path in closure(Path(_relative(source)))}),
         "inputs": dict(sorted((_relative(item), file_hash(item)) for item in inputs)),
         "parameters": parameters_hash(parameters) if parameters is not None else None,
         "lock": file_hash(lock),
     }
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def check_all(*roots: str | Path) -> None:
+    """All below `roots`: every folder that holds a figure or a table passes `check`, and what they were made from is
+    still what it was.
+
+    Folders of pictures alone, without any sidecar, hold what was measured: those that figures show are their inputs.
+
+    Raises:
+        EaselError: as `check`, or an input that changed since or is gone.
+    """
+    folders = sorted({path.parent for root in roots for path in Path(root).rglob("*") if path.is_file()})
+    faults = []
+    for folder in folders:
+        records = dict(_sidecars(folder))
+        if records or any(path.suffix in ARTEFACTS and path.suffix != ".png" for path in folder.iterdir()):
+            check(folder)
+        for sidecar, record in records.items():
+            for name, digest in record["inputs"].items():
+                if not Path(name).is_file():
+                    faults.append(f"{name}, from which {sidecar} was made, is gone")
+                elif file_hash(name) != digest:
+                    faults.append(f"{name} changed after {sidecar} was made from it")
+    if faults:
+        raise EaselError(f"Provenance: {'; '.join(faults)}. `make figures` draws them again.")
 
 
 def check(folder: str | Path) -> None:

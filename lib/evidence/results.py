@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,18 @@ def find(document: Any, key: str) -> Any:
         else:
             return None
     return document
+
+
+def nearest(document: Any, key: str) -> str:
+    """The existing dotted key most like `key`: its parts as far as they lead, then the name most alike there."""
+    found: list[str] = []
+    for part in key.split("."):
+        inner = find(document, ".".join(found)) if found else document
+        names = list(inner) if isinstance(inner, dict) else [str(index) for index in range(len(inner or ()))]
+        if part not in names:
+            return ".".join([*found, *difflib.get_close_matches(part, names, n=1, cutoff=0.0)])
+        found.append(part)
+    return key
 
 
 def leaves(document: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

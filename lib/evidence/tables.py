@@ -6,6 +6,7 @@ The bytes depend on the content only, so a re-run that changes nothing leaves Gi
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,8 @@ LATEX = str.maketrans(
         "|": r"\textbar{}",
         "²": r"$^2$",
         "π": r"$\pi$",
+        "Δ": r"$\Delta$",
+        "√": r"$\surd$",
     }
 )
 
@@ -138,8 +141,8 @@ def write(
 
 
 def escape_latex(text: str) -> str:
-    """`text` as plain LaTeX text."""
-    return text.translate(LATEX)
+    """`text` as plain LaTeX text; the hyphen before a number becomes a minus sign."""
+    return re.sub(r"(?<![\w-])-(?=\d)", "−", text).translate(LATEX)
 
 
 def _check(path: Path, rows: Sequence[Mapping], units: Mapping, text_widths: Mapping) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from lib.errors import EaselError
-from lib.evidence import results, statistics, tables
+from lib.evidence import measurements, statistics, tables
 from lib.evidence.ledger import MINIMUM_SEEDS, Claim, Requirement
 from lib.evidence.statistics import Interval
 
@@ -47,7 +47,7 @@ class Judgement:
 
     effect: mean of treatment − baseline over the pairs (direction), mean of the values (threshold), in `unit`.
     seeds: number of pairs or values; p: one-sided sign-flip p in the direction in which the effect points.
-    results: the file it was read from, None where nothing was measured.
+    results: the file it was read from, None where nothing was measured; measured: what lies there at the metric's key.
     """
 
     claim: Claim
@@ -59,6 +59,7 @@ class Judgement:
     seeds: int | None = None
     p: float | None = None
     results: Path | None = None
+    measured: Any = None
 
 
 @dataclass(frozen=True)
@@ -72,21 +73,31 @@ class BenchOutcome:
     results: Path | None = None
 
 
-def judge(claims: Iterable[Claim], results_folder: str | Path) -> list[Judgement]:
+def judge(
+    claims: Iterable[Claim], results_folder: str | Path, measured_elsewhere: Container[tuple[str, str]] = ()
+) -> list[Judgement]:
     """A judgement per claim from the results of one profile (`results/<profile>`; the folder's name is the profile).
 
+    Args:
+        measured_elsewhere: files and dotted keys that some reference run has: a smaller profile may leave them out.
+
     Raises:
-        EaselError: results that are there but unusable (not JSON, no pairs, NaN); names the claim and the file.
+        EaselError: results that are there but unusable (not JSON, no pairs, NaN), or a key (or, where there are
+            references, a file) that neither these results nor a reference have; names the claim and the file.
     """
-    return [_judge(claim, Path(results_folder)) for claim in claims]
+    return [_judge(claim, Path(results_folder), measured_elsewhere) for claim in claims]
 
 
-def judge_bench(requirements: Iterable[Requirement], results_folder: str | Path) -> list[BenchOutcome]:
-    """An outcome per bench requirement; raises EaselError on results that are there but not numbers."""
-    return [_judge_requirement(requirement, Path(results_folder)) for requirement in requirements]
+def judge_bench(
+    requirements: Iterable[Requirement],
+    results_folder: str | Path,
+    measured_elsewhere: Container[tuple[str, str]] = (),
+) -> list[BenchOutcome]:
+    """An outcome per bench requirement; arguments and errors as for `judge`."""
+    return [_judge_requirement(requirement, Path(results_folder), measured_elsewhere) for requirement in requirements]
 
 
-def _judge(claim: Claim, folder: Path) -> Judgement:
+def _judge(claim: Claim, folder: Path, elsewhere: Container[tuple[str, str]]) -> Judgement:
     def judgement(verdict: str, sentence: str, **numbers: Any) -> Judgement:
         return Judgement(claim, folder.name, verdict, sentence, **numbers)
 
@@ -94,28 +105,25 @@ def _judge(claim: Claim, folder: Path) -> Judgement:
     if metric is None:
         return judgement(f"{NOT_ATTEMPTED} (needs {claim.needs})", f"Not attempted: needs {claim.needs}.")
     path = folder / metric.results
-    if not path.is_file():
-        verdict = f"{NOT_ATTEMPTED} (needs {metric.key} in {metric.results})"
-        return judgement(verdict, f"Nothing measured: there is no {metric.results} for this profile.")
-    measured = results.find(results.read(path), metric.key)
+    measured, note = measurements.measured(metric, f"claim {claim.id}", folder, elsewhere)
     if measured is None:
-        verdict = f"{NOT_ATTEMPTED} (needs {metric.key} in {metric.results})"
-        return judgement(verdict, f"Nothing measured: {metric.results} has no {metric.key}.")
-
-    if metric.kind == "exact":
-        return judgement(*_decide_exact(claim, measured), results=path)
-    if metric.kind == "none":
-        text = f"Measured, but no number could decide it: {json.dumps(measured, ensure_ascii=False)}."
-        return judgement(INCONCLUSIVE, text, results=path)
+        return judgement(f"{NOT_ATTEMPTED} (needs {metric.key} in {metric.results})", f"Nothing measured: {note}.")
+    numbers: dict[str, Any] = {}
     try:
-        if metric.kind == "possible":
-            return judgement(*_decide_possible(measured), results=path)
-        if metric.kind == "interval":
-            return judgement(*_decide_interval(claim, measured), results=path)
-        verdict, sentence, numbers = _decide_seeds(claim, measured, folder.name)
+        if metric.kind == "exact":
+            verdict, sentence = _decide_exact(claim, measured)
+        elif metric.kind == "none":
+            sentence = f"Measured, but no number could decide it: {json.dumps(measured, ensure_ascii=False)}."
+            verdict = INCONCLUSIVE
+        elif metric.kind == "possible":
+            verdict, sentence = _decide_possible(measured)
+        elif metric.kind == "interval":
+            verdict, sentence = _decide_interval(claim, measured)
+        else:
+            verdict, sentence, numbers = _decide_seeds(claim, measured, folder.name)
     except EaselError as error:
         raise EaselError(f"claim {claim.id}: {metric.key} in {path}: {error}") from error
-    return judgement(verdict, sentence, **numbers, results=path)
+    return judgement(verdict, sentence + note, **numbers, results=path, measured=measured)
 
 
 def _decide_exact(claim: Claim, measured: Any) -> tuple[str, str]:
@@ -200,9 +208,9 @@ def _decide(claim: Claim, interval: Interval, p: float, count: int, profile: str
     return REDUCED_SCALE, "the interval and the sign-flip test support the claim"
 
 
-def _judge_requirement(requirement: Requirement, folder: Path) -> BenchOutcome:
+def _judge_requirement(requirement: Requirement, folder: Path, elsewhere: Container[tuple[str, str]]) -> BenchOutcome:
     path = folder / requirement.results
-    measured = results.find(results.read(path), requirement.key) if path.is_file() else None
+    measured, note = measurements.measured(requirement, f"bench requirement {requirement.id}", folder, elsewhere)
     if measured is None:
         sentence = f"There is no {requirement.key} in {requirement.results} for this profile."
         return BenchOutcome(requirement, NOT_MEASURED, sentence)
@@ -218,7 +226,7 @@ def _judge_requirement(requirement: Requirement, folder: Path) -> BenchOutcome:
         sentence = f"{value:.4g}; {asked} only under {', '.join(requirement.profiles)}."
         return BenchOutcome(requirement, NOT_MEASURED, sentence, value, path)
     met = value >= requirement.threshold if higher else value <= requirement.threshold
-    return BenchOutcome(requirement, MET if met else MISSED, f"{value:.4g}; {asked}.", value, path)
+    return BenchOutcome(requirement, MET if met else MISSED, f"{value:.4g}; {asked}.{note}", value, path)
 
 
 def _generator(identifier: str) -> np.random.Generator:

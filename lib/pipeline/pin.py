@@ -16,7 +16,7 @@ from lib.evidence.results import read
 from lib.evidence.tables import Number
 from lib.pipeline.check_data import DATA, PINNED, identity
 from lib.pipeline.stage import RECORDS, all_names
-from lib.pipeline.verify import REFERENCE
+from lib.pipeline.verify import REFERENCE, judged
 
 
 @command_line
@@ -28,7 +28,9 @@ def main(arguments: list[str]) -> None:
     PINNED.parent.mkdir(parents=True, exist_ok=True)
     write_json(PINNED, identity(params, check_manifest(DATA)))
     if arguments != ["data"]:
-        reference = drift.pin(params.results, ledger.load_all().drift)
+        book = ledger.load_all()
+        judgements, bench = judged(book, params.results)
+        reference = drift.pin(params.results, book.drift, [*judgements, *bench])
         write_json(REFERENCE / f"{params.profile}.json", reference)
         write_runtimes(params.profile)
     print("pinned; run `dvc repro` for the drift report against it, then commit")

@@ -44,12 +44,17 @@ def run(study: str) -> None:
 
 def needed(program: Path) -> list[Path]:
     """Source files that a stage's module or a notebook depends on, the environment's lock among them."""
+    return [*(path for path in closure(program) if path.suffix != ".ipynb"), LOCK]
+
+
+def closure(program: Path) -> list[Path]:
+    """The file of a module or a notebook, below the current folder, and the modules of ours that it imports."""
     if program.suffix == ".ipynb":
         modules = _own_imports(ast.parse(notebook_source(program)))
     else:
         modules = {".".join(program.with_suffix("").parts)}
-    closure = set().union(*(imports(module) for module in modules))
-    return [*sorted(module_path(module) for module in closure), LOCK]
+    found = set().union(*(imports(module) for module in modules))
+    return sorted({program, *map(module_path, found)})
 
 
 def imports(module: str) -> set[str]:
@@ -60,7 +65,7 @@ def imports(module: str) -> set[str]:
         name = waiting.pop()
         if name not in found and name not in PLUMBING:
             found.add(name)
-            waiting.extend(_own_imports(_tree(name)))
+            waiting.extend(_imported(module_path(name).absolute()))
     return found
 
 
@@ -75,7 +80,7 @@ def essence(source: str) -> str:
 
     Cut from the text, not printed from the tree, so that every version of Python gives the same.
     """
-    lines = source.splitlines()
+    lines, kept = source.splitlines(), _rows_in_strings(source)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
@@ -84,16 +89,31 @@ def essence(source: str) -> str:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, scopes) and ast.get_docstring(node, clean=False) is not None:
             text = node.body[0]
-            # In place of the docstring stands what may stand alone: a body must not become empty.
-            lines[text.lineno - 1 : text.end_lineno] = [" " * text.col_offset + "..."] + [""] * (
-                text.end_lineno - text.lineno
-            )
-    return "\n".join(line.rstrip() for line in lines if line.strip() and line.strip() != "...")
+            rows = range(text.lineno, text.end_lineno + 1)
+            kept -= set(rows)
+            for row in rows:
+                lines[row - 1] = ""
+    return "\n".join(
+        line if row in kept else line.rstrip() for row, line in enumerate(lines, start=1) if row in kept or line.strip()
+    )
+
+
+def _rows_in_strings(source: str) -> set[int]:
+    """Lines that end inside a string: what is blank there is text."""
+    rows, opened = set(), []
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        kind = tokenize.tok_name[token.type]  # f-strings have tokens of their own since Python 3.12
+        if kind == "FSTRING_START":
+            opened.append(token.start[0])
+        start = opened.pop() if kind == "FSTRING_END" else token.start[0]
+        if kind in ("STRING", "FSTRING_END"):
+            rows |= set(range(start, token.end[0]))
+    return rows
 
 
 @cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse(module_path(module).read_text(encoding="utf-8"))
+def _imported(path: Path) -> set[str]:
+    return _own_imports(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def _own_imports(tree: ast.Module) -> set[str]:

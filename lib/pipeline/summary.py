@@ -6,7 +6,9 @@ from pathlib import Path
 
 from lib import config
 from lib.errors import command_line
+from lib.evidence.drift import Comparison, parted
 from lib.evidence.results import read
+from lib.evidence.verdicts import NOT_MEASURED
 
 
 @command_line
@@ -17,11 +19,16 @@ def main(arguments: list[str]) -> None:
     claims = read(params.results / "verdicts" / "claims.json")
     drift = read(params.results / "verdicts" / "drift.json")
     print(f"\nprofile {params.profile}")
-    for title, entries, key in (("bench", claims["bench"], "outcome"), ("claims", claims["claims"], "verdict")):
-        counted = Counter(entry[key].split(" (")[0] for entry in entries)
-        print(f"  {title}: " + ", ".join(f"{count} {name}" for name, count in sorted(counted.items())))
+    if all(entry["outcome"] == NOT_MEASURED for entry in claims["bench"]):
+        print("  no verdicts: nothing is asked of this profile's bench; it shows that all runs, not what is true")
+    else:
+        for title, entries, key in (("bench", claims["bench"], "outcome"), ("claims", claims["claims"], "verdict")):
+            counted = Counter(entry[key].split(" (")[0] for entry in entries)
+            print(f"  {title}: " + ", ".join(f"{count} {name}" for name, count in sorted(counted.items())))
     states = Counter(entry["state"] for entry in drift["comparisons"])
     print("  against the pinned reference: " + (", ".join(f"{n} {s}" for s, n in states.items()) or "none pinned"))
+    for line in parted(Comparison(**entry) for entry in drift["comparisons"] if entry["reference"] is not None):
+        print(f"    verdict {line}")
     print(f"  tables   {top / 'tables'}\n  verdicts {top / 'verdicts' / 'claims.md'}")
     print(f"  figures  {Path.cwd() / params.figures}")
 

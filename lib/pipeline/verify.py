@@ -18,6 +18,15 @@ def run(params: Params) -> None:
     measured, out = params.results, params.results / "verdicts"
     fresh(out)
     book = ledger.load_all()
-    judgements = verdicts.judge(book.claims, measured)
-    verdicts.write(judgements, verdicts.judge_bench(book.bench, measured), out)
-    drift.check(measured, REFERENCE / f"{params.profile}.json", out, rules=book.drift)
+    judgements, bench = judged(book, measured)
+    verdicts.write(judgements, bench, out)
+    reference = REFERENCE / f"{params.profile}.json"
+    compared = drift.check(measured, reference, out, rules=book.drift, judged=[*judgements, *bench])
+    for line in drift.parted(compared):
+        print(f"[verify] {line}")
+
+
+def judged(book: ledger.Ledger, measured: Path) -> tuple[list[verdicts.Judgement], list[verdicts.BenchOutcome]]:
+    """Every claim and every requirement, judged by the results of one profile."""
+    elsewhere = drift.measured_in(REFERENCE)
+    return verdicts.judge(book.claims, measured, elsewhere), verdicts.judge_bench(book.bench, measured, elsewhere)

@@ -17,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).parent.parent.parent
-SHADOW = REPOSITORY / "runs" / "smoke"
+SHADOW, LAPTOP = REPOSITORY / "runs" / "smoke", REPOSITORY / "results" / "laptop"
 ENVIRONMENT = {
     # Without what tests/conftest.py sets for unit tests.
     **{key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "XLA_FLAGS")},
@@ -26,8 +26,6 @@ ENVIRONMENT = {
     "DVC_NO_ANALYTICS": "1",
 }
 
-QUIET_SECONDS = 0.65  # of `dvc config --list` on the idle two-core machine for which the limits below were set
-
 
 def call(*command, cwd=SHADOW, check=True):
     """Runs a command to its end; its output is in the error if it fails."""
@@ -35,20 +33,6 @@ def call(*command, cwd=SHADOW, check=True):
     if check and answer.returncode:
         raise AssertionError(f"{' '.join(command)} failed:\n{answer.stdout[-4000:]}\n{answer.stderr[-4000:]}")
     return answer
-
-
-def slowness():
-    """How many times slower than when the limits below were set this machine is just now, at least 1.
-
-    Measured on a command that shares no code with this repository and does what the limited ones do most: start Python,
-    import, read the file system. A limit in seconds alone would fail on any busy or slow machine, and say nothing.
-    """
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        call("dvc", "config", "--list", cwd=REPOSITORY)
-        seconds.append(time.monotonic() - started)
-    return max(1.0, min(seconds) / QUIET_SECONDS)
 
 
 def ran(printed):
@@ -62,10 +46,10 @@ def git_status():
 
 @pytest.fixture(scope="module")
 def smoke():
-    """One run of `make repro PROFILE=smoke`: what it printed, what Git said before, minutes."""
-    before, started = git_status(), time.monotonic()
+    """One run of `make repro PROFILE=smoke`: what it printed, and what Git said before."""
+    before = git_status()
     answer = call("make", "repro", "PROFILE=smoke", cwd=REPOSITORY)
-    return {"printed": answer.stdout, "status": before, "minutes": (time.monotonic() - started) / 60}
+    return {"printed": answer.stdout, "status": before}
 
 
 def test_smoke_writes_a_table_a_figure_and_verdicts(smoke):
@@ -74,15 +58,28 @@ def test_smoke_writes_a_table_a_figure_and_verdicts(smoke):
         assert (SHADOW / "results/smoke/tables" / f"dalle_mini.{suffix}").stat().st_size > 100
     assert (SHADOW / "results/smoke/tables/glu_variants.csv").read_text().count("\n") == 3  # two blocks
     assert (SHADOW / "paper_figs/smoke/dalle_mini/samples_sweep_2.pdf").read_bytes().startswith(b"%PDF")
-    claims = json.loads((SHADOW / "results/smoke/verdicts/claims.json").read_text())
-    verdicts = {entry["id"]: entry["verdict"] for entry in claims["claims"]}
-    assert verdicts["C28"] in ("trend reproduced at reduced scale", "inconclusive", "contradicted")
 
 
-def test_smoke_stays_in_its_time(smoke):
-    allowed = 8.0 * slowness()
-    print(f"smoke: {smoke['minutes']:.1f} minutes, allowed {allowed:.1f}")
-    assert smoke["minutes"] < allowed
+def test_smoke_checks_what_needs_no_training_and_names_no_other_verdict(smoke):
+    """Its pictures are noise; what is counted or follows from published facts comes out as in the laptop profile."""
+    assert "no verdicts" in smoke["printed"] and "contradicted" not in smoke["printed"]
+    books = [
+        {entry["id"]: entry for entry in json.loads((folder / "verdicts/claims.json").read_text())["claims"]}
+        for folder in (SHADOW / "results/smoke", LAPTOP)
+    ]
+    for exact in ("C24", "D1", "D2", "D3", "D4"):
+        found, expected = (book[exact] for book in books)
+        assert (found["verdict"], found["sentence"]) == (expected["verdict"], expected["sentence"])
+    comparisons = [folder / "comparison/dalle_comparison.csv" for folder in (SHADOW / "results/smoke", LAPTOP)]
+    assert comparisons[0].read_bytes() == comparisons[1].read_bytes()
+    for entry in books[0].values():  # five seeds and no less stand behind whatever is called a trend
+        if entry["verdict"].startswith("trend") and entry["effect"]:
+            assert entry["seeds"] >= 5 and entry["p"] <= 0.05
+
+
+def test_no_stage_of_smoke_runs_twice(smoke):
+    run = re.findall(r"Running stage '(.+?)'", smoke["printed"])
+    assert len(run) == len(set(run))
 
 
 def test_smoke_touches_nothing_that_git_tracks(smoke):
@@ -90,15 +87,8 @@ def test_smoke_touches_nothing_that_git_tracks(smoke):
 
 
 def test_second_run_does_nothing(smoke):
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        answer = call("dvc", "repro")
-        seconds.append(time.monotonic() - started)
-        assert not ran(answer.stdout) and "didn't change, skipping" in answer.stdout
-    allowed = 3.0 * slowness()
-    print(f"second dvc repro: {min(seconds):.1f} s, allowed {allowed:.1f}")
-    assert min(seconds) <= allowed
+    answer = call("dvc", "repro")
+    assert not ran(answer.stdout) and "didn't change, skipping" in answer.stdout
 
 
 def test_every_figure_and_table_says_where_it_comes_from(smoke):
@@ -227,21 +217,39 @@ def test_committed_results_are_those_of_the_committed_code():
     assert not ran(answer.stdout), answer.stdout
 
 
-def test_figures_are_redrawn_without_data_or_models(tmp_path):
-    clone = tmp_path / "clone"
-    call("git", "clone", "--quiet", str(REPOSITORY), str(clone), cwd=tmp_path)
-    (clone / ".venv").symlink_to((REPOSITORY / ".venv").resolve())  # with this environment
-    style = clone / "lib" / "evidence" / "figures.py"
-    style.write_text(style.read_text().replace('"lines.linewidth": 1.2', '"lines.linewidth": 1.6'))
-    figure = clone / "paper_figs/laptop/dalle_mini/training.pdf"
-    before = figure.read_bytes()
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """What a reader gets: Git's files, no data, no networks, and not even the figures."""
+    folder = tmp_path_factory.mktemp("reader") / "clone"
+    call("git", "clone", "--quiet", str(REPOSITORY), str(folder), cwd=REPOSITORY)
+    (folder / ".venv").symlink_to((REPOSITORY / ".venv").resolve())  # with this environment
+    yield folder
+    shutil.rmtree(folder)
+
+
+def drawn_anew(clone):
+    """Throws away what `make figures` makes and has it made; what was printed, and the files that Git has otherwise."""
+    for folder in ("paper_figs", *(f"results/laptop/{name}" for name in ("tables", "verdicts", "comparison"))):
+        shutil.rmtree(clone / folder)
     answer = call("make", "figures", cwd=clone)
-    assert "Running stage 'dalle_mini_figures'" in answer.stdout and "make_data" not in answer.stdout
-    assert figure.read_bytes() != before
-    changed = {line[3:] for line in call("git", "status", "--porcelain", cwd=clone).stdout.splitlines()}
-    untouched = {name for name in changed if name.startswith("results/laptop/") and name.endswith(".json")}
-    assert not {name for name in untouched if name.count("/") == 2}, "numbers changed with the style"
-    shutil.rmtree(clone)
+    return answer.stdout, {line[3:] for line in call("git", "status", "--porcelain", cwd=clone).stdout.splitlines()}
+
+
+def test_everything_is_drawn_without_data_or_models_byte_for_byte(clone):
+    printed, changed = drawn_anew(clone)
+    assert not changed and "byte for byte" in printed
+    notebooks = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+    for path in notebooks:  # executed, with pictures
+        assert '"image/png"' in (clone / "build/notebooks" / path.name).read_text(), path.name
+    assert not (clone / "data").exists() and not (clone / "build/text").exists()
+
+
+def test_another_style_changes_figures_and_no_number(clone):
+    style = clone / "lib" / "evidence" / "figures.py"
+    style.write_text(style.read_text().replace('"font.size": 8', '"font.size": 8.5'))
+    _, changed = drawn_anew(clone)
+    assert "paper_figs/laptop/dalle_mini/training.pdf" in changed
+    assert not {name for name in changed if name.startswith("results/") or name.endswith(".csv")}
 
 
 def test_an_archive_without_git_redraws_its_figures(tmp_path):

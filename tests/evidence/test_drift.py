@@ -1,10 +1,15 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from lib.errors import EaselError
-from lib.evidence import drift
+from lib.evidence import drift, ledger, results, verdicts
 from lib.evidence.ledger import DriftRule
+
+ROOT = Path(__file__).parents[2]
+BOOK = ledger.load(ROOT / "claims.yaml")
+COMMITTED = ROOT / "results" / "laptop"
 
 RULES = [
     DriftRule("*.json", "*.count", "exact"),
@@ -144,3 +149,123 @@ def test_without_a_reference_the_report_says_so(run, tmp_path):
 def test_an_unusable_reference(run, reference, message):
     with pytest.raises(EaselError, match=message):
         check(run(), reference)
+
+
+# ------------------------------------------------------------------------------------------- verdicts and their numbers
+
+
+def nested(key, value):
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def scaled(value, factor):
+    """Every number in a value times a factor; what is no number (a truth, a text) becomes another one."""
+    if isinstance(value, dict):
+        return {key: inner if isinstance(inner, str) else scaled(inner, factor) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [scaled(inner, factor) for inner in value]
+    return not value if isinstance(value, bool) else factor * value
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """(entry, what the committed results have for it) of everything that the ledger tests."""
+    documents = {path.name: results.read(path) for path in COMMITTED.glob("*.json")}
+    entries = [*(claim for claim in BOOK.claims if claim.metric), *BOOK.bench]
+    found = [(entry, getattr(entry, "metric", entry)) for entry in entries]
+    found = [(entry, where, results.find(documents[where.results], where.key)) for entry, where in found]
+    return [item for item in found if item[2] is not None]
+
+
+def judged(folder, entry, where, value):
+    """The entry alone, judged by results that hold nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = nested(where.key, value)
+    if where.timed:
+        document.setdefault(where.timed, {})["machine"] = {"cpu": "any", "cores": 2}
+    (folder / where.results).write_text(json.dumps(document))
+    judge = verdicts.judge if isinstance(entry, ledger.Claim) else verdicts.judge_bench
+    return judge([entry], folder)
+
+
+def test_every_tested_claim_is_pinned(measured):
+    reference = results.read(ROOT / "results/reference/laptop.json")
+    for entry, where, _ in measured:
+        assert reference[f"verdicts:{entry.id}.metric"]["value"] == f"{where.results}:{where.key}"
+        numbers = {name.rpartition(".")[2] for name in reference if name.startswith(f"verdicts:{entry.id}.")}
+        assert len(numbers) >= 3 and "verdict" in numbers, entry.id
+    tested = {entry.id for entry, _, _ in measured}
+    assert len(tested) > 60
+    untested = {claim.id for claim in BOOK.claims if claim.metric} - tested
+    assert all(claim.metric.absent_when for claim in BOOK.claims if claim.id in untested)
+
+
+def test_the_drift_report_objects_to_a_changed_number_of_any_tested_claim(measured, tmp_path):
+    reference = results.read(ROOT / "results/reference/laptop.json")
+    decided = 0
+    for entry, where, value in measured:
+        own = {name: pinned for name, pinned in reference.items() if name.startswith(f"verdicts:{entry.id}.")}
+        (tmp_path / "reference.json").write_text(json.dumps(own))
+        folder = tmp_path / entry.id / "laptop"
+
+        def check(value, entry=entry, where=where, folder=folder):
+            found = judged(folder, entry, where, value)
+            return drift.check(folder, tmp_path / "reference.json", tmp_path / "out", judged=found)
+
+        assert {item.state for item in check(value)} == {"reproduced"}, entry.id
+        for factor in (10, 0.1):
+            ends = [
+                own[f"verdicts:{entry.id}.{end}"]["value"]
+                for end in ("low", "high")
+                if f"verdicts:{entry.id}.{end}" in own
+            ]
+            if factor < 1 and ends and ends[0] <= 0 <= ends[1]:
+                continue  # nothing, divided by ten, is still nothing
+            decided += factor < 1
+            with pytest.raises(EaselError, match=rf"drifted or are missing, e\.g\. verdicts:{entry.id}\."):
+                pytest.fail(f"{entry.id}, {factor}: {check(scaled(value, factor))}")
+    assert decided > 40
+
+
+def seeds(*values):
+    return {"values": list(values), "unit": "x", "seeds_are": "seeds"}
+
+
+@pytest.fixture
+def one(tmp_path):
+    """Pins a claim of five values against a threshold; checks it with other values or another threshold."""
+    source = ledger.Source("p", "x", "paper")
+
+    def judge(values, threshold):
+        metric = ledger.Metric("a.json", "a.b", "threshold", better="higher", threshold=threshold)
+        claim = ledger.Claim("C1", source, "s", None, None, "t", "reduced", "glu", metric)
+        return judged(tmp_path / "laptop", claim, metric, seeds(*values))
+
+    (tmp_path / "reference.json").write_text(json.dumps(drift.pin(tmp_path, [], judge([2.0, 2.1, 2.2, 2.3, 2.4], 1.9))))
+    return lambda values, threshold: drift.check(
+        tmp_path / "laptop", tmp_path / "reference.json", tmp_path, judged=judge(values, threshold)
+    )
+
+
+def test_a_verdict_may_part_only_where_its_numbers_moved(one):
+    assert drift.parted(one([2.0, 2.1, 2.2, 2.3, 2.4], 1.9)) == []
+    compared = one([1.8, 2.1, 2.2, 2.3, 2.4], 1.9)
+    assert drift.parted(compared) == ["C1: trend reproduced at reduced scale in the reference, inconclusive here"]
+    assert {item.state for item in compared} == {"reproduced", "other verdict"}
+    with pytest.raises(EaselError, match=r"e\.g\. verdicts:C1\.verdict: (.|\n)*C1: trend .*, contradicted here"):
+        one([2.0, 2.1, 2.2, 2.3, 2.4], 19.0)  # the same numbers: somebody changed the rule
+
+
+def test_a_claim_that_is_gone_is_missing(one, tmp_path):
+    with pytest.raises(EaselError, match="5 of 5 pinned numbers"):
+        drift.check(tmp_path / "laptop", tmp_path / "reference.json", tmp_path)
+
+
+def test_references_know_what_was_measured(one, tmp_path):
+    (tmp_path / "references").mkdir()
+    (tmp_path / "reference.json").rename(tmp_path / "references" / "laptop.json")
+    (tmp_path / "references" / "data.json").write_text('{"files": 3}')
+    assert drift.measured_in(tmp_path / "references") == {("a.json", "a.b")}
+    assert drift.measured_in(tmp_path / "none") == set()

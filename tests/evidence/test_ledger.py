@@ -1,7 +1,10 @@
 import copy
+import math
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from lib.errors import EaselError
@@ -176,11 +179,38 @@ def test_drift_tolerances_are_checked(tmp_path, tolerance):
         load(tmp_path, drift=[{"file": "*", "key": "*", "tolerance": tolerance}])
 
 
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_numbers_are_finite(tmp_path, number):
+    metric = {"results": "glu.json", "key": "a", "kind": "threshold", "better": "lower", "threshold": number}
+    with pytest.raises(EaselError, match="claim C1: metric: threshold must be a finite number"):
+        load(tmp_path, [changed(CLAIM, metric=metric)])
+    with pytest.raises(EaselError, match="claim C1: paper_value must be a finite number"):
+        load(tmp_path, [changed(CLAIM, paper_value=number)])
+    with pytest.raises(EaselError, match="bench requirement B1: threshold must be a finite number"):
+        load(tmp_path, bench=[changed(BENCH, threshold=number)])
+    with pytest.raises(EaselError, match="drift rule 1: tolerance must be"):
+        load(tmp_path, drift=[{"file": "*", "key": "*", "tolerance": {"absolute": number}}])
+
+
+@given(st.binary(max_size=300))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_file_is_a_ledger_or_a_sentence(tmp_path, content):
+    (tmp_path / "any.yaml").write_bytes(content)
+    with pytest.raises(EaselError, match=r"any\.yaml|claim number"):
+        ledger.load(tmp_path / "any.yaml")
+
+
 def test_files_that_are_no_ledger(tmp_path):
     with pytest.raises(EaselError, match="not found; run from the repository root"):
         ledger.load(tmp_path / "claims.yaml")
     (tmp_path / "claims.yaml").write_text("claims: [")
     with pytest.raises(EaselError, match="not valid YAML"):
+        ledger.load(tmp_path / "claims.yaml")
+    (tmp_path / "claims.yaml").write_text("claims: " + "[" * 5000)
+    with pytest.raises(EaselError, match="not valid YAML"):
+        ledger.load(tmp_path / "claims.yaml")
+    (tmp_path / "claims.yaml").write_bytes("claims: []  # größer".encode("latin-1"))
+    with pytest.raises(EaselError, match="not UTF-8"):
         ledger.load(tmp_path / "claims.yaml")
     (tmp_path / "claims.yaml").write_text("- 1")
     with pytest.raises(EaselError, match="expected fields"):

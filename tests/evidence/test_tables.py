@@ -9,6 +9,14 @@ from lib.evidence import ledger, provenance, tables
 from lib.evidence.tables import Number
 
 ROOT = Path(__file__).parents[2]
+# Commands of LaTeX itself, booktabs and longtable.
+KNOWN = {
+    *("begin", "end", "caption", "label", "par", "smallskip", "footnotesize", "begingroup", "endgroup", "setlength"),
+    *("tabcolsep", "usepackage", "toprule", "midrule", "bottomrule", "endfirsthead", "endhead", "endfoot"),
+    *("endlastfoot", "multicolumn", "textbackslash", "textasciitilde", "textasciicircum", "textperiodcentered"),
+    *("dots", "times", "chi", "pm", "rightarrow", "uparrow", "downarrow", "geq", "leq", "neq", "approx", "pi", "Delta"),
+    *("surd", "textless", "textgreater", "textbar"),
+}
 ROWS = [
     {"model": "A_1 | é", "PSNR": Number(27.41234, 27.1, 27.7, digits=1), "seeds": 3, "ok": True},
     {"model": "B & 5 %", "PSNR": Number(-0.0001), "seeds": None, "ok": False},
@@ -85,6 +93,26 @@ def test_every_sign_in_the_ledger_has_a_latex_spelling():
     odd = {letter for letter in tables.escape_latex(" ".join(texts)) if ord(letter) > 0xFF}
     assert not odd
     assert tables.escape_latex(r"\a{b}^~") == r"\textbackslash{}a\{b\}\textasciicircum{}\textasciitilde{}"
+
+
+def test_every_committed_table_compiles_as_far_as_its_signs_go():
+    """pdflatex reads Western letters; every other sign must be a command by then, and numbers have a minus sign."""
+    for path in sorted((ROOT / "results").rglob("*.tex")):
+        text = path.read_text(encoding="utf-8")
+        assert not {letter for letter in text if ord(letter) > 0xFF}, path
+        assert not re.search(r"(^|[\s\[(])-\d", text, re.MULTILINE), path
+        commands = set(re.findall(r"\\([A-Za-z]+)", text))
+        assert commands <= KNOWN, (path, commands - KNOWN)
+        for begun in re.findall(r"\\begin\{(\w+)\}", text):
+            assert text.count(f"\\begin{{{begun}}}") == text.count(f"\\end{{{begun}}}")
+        bare = re.sub(r"\\.", "", re.sub(r"%.*", "", re.sub(r"\\%", "", text)))
+        assert bare.count("{") == bare.count("}") and bare.count("$") % 2 == 0, path
+
+
+def test_numbers_have_a_minus_sign_and_words_a_hyphen():
+    assert tables.escape_latex("-0.5 [-1.0, -0.2] GPT-2 10-20 p = 1e-05") == (
+        "$-$0.5 [$-$1.0, $-$0.2] GPT-2 10-20 p = 1e-05"
+    )
 
 
 def test_same_content_same_bytes(write):

@@ -1,12 +1,16 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lib.errors import EaselError
-from lib.evidence import provenance, verdicts
+from lib.evidence import ledger, provenance, verdicts
 from lib.evidence.ledger import Claim, Metric, Requirement, Source
 
+ROOT = Path(__file__).parents[2]
+RANDOM = np.random.default_rng(7)
 SOURCE = Source("A paper", "Table 1", "paper")
 
 
@@ -166,9 +170,11 @@ def test_missing_results_are_not_attempted(tmp_path):
     [judgement] = verdicts.judge([claim()], tmp_path / "results" / "smoke")
     assert judgement.verdict == "not attempted (needs a.b in study.json)"
     (tmp_path / "study.json").write_text('{"a": {}}')
-    [judgement] = verdicts.judge([claim()], tmp_path)
+    [judgement] = verdicts.judge([claim()], tmp_path, {("study.json", "a.b")})
     assert judgement.verdict == "not attempted (needs a.b in study.json)"
     assert judgement.sentence == "Nothing measured: study.json has no a.b."
+    [judgement] = verdicts.judge([claim(absent_when="nothing is drawn")], tmp_path)
+    assert judgement.sentence == "Nothing measured: study.json has no a.b: nothing is drawn."
 
     needs = Claim("C2", SOURCE, "B.", None, None, "x", "paper", "glu", needs="human raters")
     [judgement] = verdicts.judge([needs], tmp_path)
@@ -199,6 +205,70 @@ def test_a_verdict_does_not_depend_on_the_other_claims(tmp_path):
 def requirement(**changes):
     fields = {"better": "higher", "threshold": 0.97, "unit": "accuracy", "profiles": ("laptop",), **changes}
     return Requirement("B1", "Good.", "us", "reader.json", "accuracy", **fields)
+
+
+MEASURED = {("reader.json", "accuracy"), ("study.json", "a.b")}
+RESULTS = {"study.json": {"a": {"b": {"x": 1}, "long_name": 2}, "c": [3]}, "reader.json": {"accuracy": 0.5}}
+
+
+def mistyped(text, random):
+    """The text with one letter dropped, doubled or replaced."""
+    place = int(random.integers(len(text)))
+    return text[:place] + str(random.choice(["", 2 * text[place], "q"])) + text[place + 1 :]
+
+
+@pytest.mark.parametrize("elsewhere", [set(), MEASURED], ids=["the first run", "with a reference"])
+def test_a_mistyped_key_or_file_is_an_error_that_names_what_there_is(tmp_path, elsewhere):
+    for name, document in RESULTS.items():
+        (tmp_path / name).write_text(json.dumps(document))
+    random = np.random.default_rng(0)
+    for _ in range(40):
+        wrong = mistyped("a.long_name", random)
+        one = Claim("C9", SOURCE, "s", None, None, "t", "reduced", "glu", Metric("study.json", wrong, "none"))
+        with pytest.raises(EaselError) as error:
+            verdicts.judge([one], tmp_path, elsewhere)
+        assert "claim C9" in str(error.value) and f"no {wrong};" in str(error.value)
+        if wrong.startswith("a."):
+            assert "most alike is a.long_name" in str(error.value)
+        wrong = mistyped("accuracy", random)
+        with pytest.raises(EaselError, match=r"bench requirement B1: .*; the key most alike is accuracy"):
+            verdicts.judge_bench([replace(requirement(), key=wrong)], tmp_path, elsewhere)
+        wrong = f"{mistyped('study', random)}.json"
+        one = Claim("C9", SOURCE, "s", None, None, "t", "reduced", "glu", Metric(wrong, "a.b", "none"))
+        if elsewhere:
+            with pytest.raises(EaselError, match=r"claim C9: .*; the name most alike there is study\.json"):
+                verdicts.judge([one], tmp_path, elsewhere)
+        else:
+            assert verdicts.judge([one], tmp_path)[0].verdict.startswith("not attempted")
+
+
+def test_keys_of_the_ledger_are_in_the_committed_results_or_say_why_not():
+    book = ledger.load(ROOT / "claims.yaml")
+    for judged in verdicts.judge(book.claims, ROOT / "results/laptop"):
+        if judged.claim.metric and judged.results is None:
+            assert judged.claim.metric.absent_when, judged.claim.id
+            # What is absent can only be held against the code that would write it.
+            name = judged.claim.metric.key.rpartition(".")[2]
+            code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lib").rglob("*claims.py"))
+            assert f'"{name}"' in code
+
+
+def test_a_timed_claim_names_the_machine_and_its_load(tmp_path):
+    for records, words in (
+        ([{"cpu": "Zen", "cores": 2}], "Timed on Zen, 2 cores, its load not recorded."),
+        ([{"cpu": "Zen", "cores": 2, "load": load} for load in (0.5, 3.0)], "Timed on Zen, 2 cores, load 0.5 to 3."),
+        (
+            [{"cpu": "Zen", "cores": 2, "load": 1.0}, {"cpu": "A", "cores": 1}],
+            "Timed on A, 1 cores; Zen, 2 cores, load",
+        ),
+    ):
+        groups = {str(number): {"machine": record} for number, record in enumerate(records)}
+        (tmp_path / "study.json").write_text(json.dumps({"a": {"b": simulated(RANDOM, 0.5)}, "groups": groups}))
+        [judged] = verdicts.judge([claim(timed="groups")], tmp_path)
+        assert words in judged.sentence
+        with pytest.raises(EaselError, match=r"claim C1: .* no record of a machine below runs"):
+            verdicts.judge([claim(timed="runs")], tmp_path)
+        assert "Timed" not in verdicts.judge([claim()], tmp_path)[0].sentence
 
 
 @pytest.mark.parametrize(

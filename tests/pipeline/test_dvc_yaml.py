@@ -203,13 +203,13 @@ def project(tmp_path, monkeypatch):
     Path("notebooks").mkdir()
     Path("notebooks/n.ipynb").write_text(json.dumps({"cells": cells}))
     Path("requirements.lock").write_text("x==1\n")
-    sources._tree.cache_clear()
+    sources._imported.cache_clear()
     yield tmp_path
-    sources._tree.cache_clear()
+    sources._imported.cache_clear()
 
 
 def listed():
-    sources._tree.cache_clear()
+    sources._imported.cache_clear()
     sources.run("")
     return {path.stem: path.read_text() for path in Path("build/sources/bench").iterdir()}
 
@@ -248,6 +248,9 @@ def f(a):
     return a + 1
 class A:
     x = "# no comment"
+    y = f"""two
+
+lines {x}"""
 """
 
 
@@ -265,7 +268,7 @@ def test_comments_docstrings_and_blank_lines_are_not_of_the_essence(other):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("a + 1", "a + 2"), ("# no", "# a"), ("class A", "class B"), ("    return", "    a\n    return")]
+    ("old", "new"), [("a + 1", "a + 2"), ("# no", "# a"), ("class A", "class B"), ("    return", "    a\n    return"), ("two\n\nlines", "two\nlines")]
 )
 def test_code_is_of_the_essence(old, new):
     assert sources.essence(SAME.replace(old, new)) != sources.essence(SAME)

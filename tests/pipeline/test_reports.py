@@ -4,19 +4,22 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from lib import config
 from lib.data.store import write_json
 from lib.errors import EaselError
-from lib.evidence import provenance
-from lib.pipeline import pin, stage, tables
+from lib.evidence import provenance, results
+from lib.pipeline import pin, stage, summary, tables
 from studies.dalle_mini.code import tables as dalle_mini_tables
 from studies.glu.code import tables as glu_tables
 from studies.sjd2.code import tables as sjd2_tables
 
 REPOSITORY = Path(__file__).parent.parent.parent
+PICTURES = ("pictures", "sjd2_pictures")  # folders of what was measured; those shown are some figure's inputs
+OF_STUDIES = (dalle_mini_tables, glu_tables, sjd2_tables)
 
 
 def entry(value):
@@ -84,10 +87,10 @@ def trained():
 @pytest.fixture(params=[True, False], ids=["scenes", "real pictures"])
 def params(request, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("requirements.lock", "dvc.yaml", "params.yaml", "lib/pipeline/tables.py", "lib/pipeline/pin.py"):
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
+    for name in ("requirements.lock", "dvc.yaml", "params.yaml"):
         shutil.copy(REPOSITORY / name, name)
-    shutil.copytree(REPOSITORY / "studies", "studies")
+    for name in ("lib", "studies"):
+        shutil.copytree(REPOSITORY / name, name, ignore=shutil.ignore_patterns("__pycache__"))
     found = config.load()
     found.results.mkdir(parents=True)
     attributes = {name: entry(0.98) for name in (*tables.ATTRIBUTES, "precision", "recall", "picture")}
@@ -116,8 +119,8 @@ def params(request, tmp_path, monkeypatch):
 def test_tables_leave_out_what_does_not_apply(params):
     found, applicable = params
     tables.run(found)
-    for of_study in (dalle_mini_tables, glu_tables, sjd2_tables):
-        of_study.run(found)
+    for module in OF_STUDIES:
+        module.run(found)
     out = found.results / "tables"
     provenance.check(out)
     assert (out / "bench/reader.md").exists() == applicable
@@ -160,7 +163,103 @@ def test_records_hold_time_memory_and_disk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()
     Path("out/x").write_bytes(b"0" * 2_000_000)
+    clock = iter([10.0, 100.0])
+    monkeypatch.setattr(stage.time, "monotonic", lambda: next(clock))
     with stage.record("s", ["out"]):
         pass
     found = json.loads((stage.RECORDS / "s.json").read_text())
-    assert found["disk_mb"] == 2.0 and found["peak_memory_gb"] > 0.01 and found["minutes"] < 1
+    assert found["disk_mb"] == 2.0 and found["peak_memory_gb"] > 0.01
+    assert found["minutes"] == 1.5 and found["machine"]["load"] >= 0
+
+
+def test_the_summary_of_a_profile_of_which_nothing_is_asked_names_no_verdict(params, capsys):
+    found, _ = params
+    outcomes = {"smoke": "not measured", "laptop": "met"}
+    for profile, outcome in outcomes.items():
+        claims = {"claims": [{"verdict": "contradicted"}], "bench": [{"outcome": outcome}]}
+        (found.results / "verdicts").mkdir(exist_ok=True)
+        write_json(found.results / "verdicts/claims.json", claims)
+        write_json(found.results / "verdicts/drift.json", {"comparisons": []})
+        summary.main([])
+        printed = capsys.readouterr().out
+        assert ("1 contradicted" in printed) == (profile == "laptop")
+        assert ("no verdicts" in printed) == (profile == "smoke")
+
+
+def test_committed_tables_and_figures_are_those_of_their_sidecars(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    provenance.check_all("results", "paper_figs")
+
+
+def test_one_byte_of_a_committed_table_is_missed_nowhere(tmp_path, monkeypatch):
+    """Any of some committed artefacts and inputs, one byte changed, or gone."""
+    for name in ("results", "paper_figs", "studies", "claims.yaml"):
+        source = REPOSITORY / name
+        shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    provenance.check_all("results", "paper_figs")
+    random = np.random.default_rng(0)
+    files = [path for root in ("results/laptop", "paper_figs") for path in sorted(Path(root).rglob("*"))]
+    watched = [path for path in files if path.suffix in provenance.ARTEFACTS and path.parent.name not in PICTURES]
+    for path in [*random.choice(watched, 20), Path("results/laptop/glu.json"), Path("results/laptop/painting.png")]:
+        content = path.read_bytes()
+        place = int(random.integers(len(content)))
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(EaselError, match=path.name):
+            provenance.check_all("results", "paper_figs")
+        path.unlink()
+        with pytest.raises(EaselError, match=path.name):
+            provenance.check_all("results", "paper_figs")
+        path.write_bytes(content)
+    Path("paper_figs/laptop/bench/pictures.json").unlink()
+    with pytest.raises(EaselError, match=r"pictures\.pdf has no sidecar"):
+        provenance.check_all("results", "paper_figs")
+
+
+def test_a_table_names_the_modules_that_made_it_and_no_others(params):
+    found, _ = params
+    for module in (tables, *OF_STUDIES):
+        module.run(found)
+    for name, maker, stranger in (
+        ("bench/tokenizer", "lib/pipeline/tables.py", "studies/sjd2/code/tables.py"),
+        ("glu/glu_search", "studies/glu/code/tables.py", "studies/sjd2/code/tables.py"),
+        ("sjd2/sjd2_exactness", "studies/sjd2/code/rows.py", "studies/glu/code/tables.py"),
+    ):
+        path = found.results / "tables" / f"{name}.provenance.json"
+        if path.is_file():
+            named = json.loads(path.read_text())["sources"]
+            assert maker in named and "lib/evidence/tables.py" in named and stranger not in named
+    assert (found.results / "tables/sjd2/sjd2_exactness.provenance.json").is_file()
+
+
+def test_tables_name_all_that_was_read_for_them_and_nothing_else(params, monkeypatch):
+    found, _ = params
+    opened = set()
+
+    def read(path):
+        opened.add(path.as_posix())
+        return results.read(path)
+
+    for module in (tables, *OF_STUDIES):
+        monkeypatch.setattr(module, "read", read)
+        module.run(found)
+    sidecars = [json.loads(path.read_text()) for path in (found.results / "tables").rglob("*.provenance.json")]
+    named = {name for sidecar in sidecars for name in sidecar["inputs"]}
+    assert named == opened
+
+
+def test_what_a_committed_figure_or_table_is_made_from_its_stage_depends_on(monkeypatch):
+    """Or DVC would leave it as it is when that changes."""
+    monkeypatch.chdir(REPOSITORY)
+    stages, checked = stage.specs(), 0
+    for path in [*(REPOSITORY / "results/laptop").rglob("*.json"), *(REPOSITORY / "paper_figs").rglob("*.json")]:
+        sidecar = json.loads(path.read_text(encoding="utf-8"))
+        if sidecar.get("format") != provenance.FORMAT:
+            continue
+        spec = stages[sidecar["stage"]]
+        outs = [next(iter(out)) if isinstance(out, dict) else out for out in spec["outs"]]
+        known = [name.replace("${profile}", "laptop") for name in [*spec["deps"], *outs]]
+        for name in sidecar["inputs"]:
+            assert any(Path(name).is_relative_to(one) for one in known), (path, name)
+            checked += 1
+    assert checked > 60

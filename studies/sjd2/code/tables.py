@@ -16,7 +16,7 @@ from studies.sjd2.code import rows as rows
 from studies.sjd2.code.settings import Params
 
 SOURCE = "S: step compression, tokens a pass. Intervals: 95 % over paired sampling seeds of one trained network."
-SOURCES = [f"studies/sjd2/code/{name}.py" for name in ("answers", "rows", "tables")]
+SOURCES = ["studies/sjd2/code/tables.py"]
 TIME, NATS, SINGLE = {"time": "ms/picture"}, {"nats": "nats/token"}, {"single": "% of passes"}
 
 

@@ -18,9 +18,9 @@ def folder(tmp_path_factory):
     top = tmp_path_factory.mktemp("compare")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(top)
-        for name in ("requirements.lock", "studies/dalle_mini/code/compare.py"):
-            (top / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / name, top / name)
+        shutil.copy(REPOSITORY / "requirements.lock", top)
+        for name in ("lib", "studies"):
+            shutil.copytree(REPOSITORY / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
         params = SimpleNamespace(results=Path("results/laptop"))
         (top / params.results / "comparison").mkdir(parents=True)
         (top / params.results / "comparison" / "leftover.csv").touch()

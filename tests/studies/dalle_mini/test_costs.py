@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.errors import EaselError
@@ -11,6 +11,7 @@ share = st.floats(0, 1)
 
 
 @given(positive, positive, positive, positive, share, share)
+@settings(deadline=None)
 def test_ranges_hold_every_product_and_quotient_of_their_members(a, b, c, d, s, t):
     first, second = Range(min(a, b), max(a, b)), Range(min(c, d), max(c, d))
     x = first.low + s * (first.high - first.low)

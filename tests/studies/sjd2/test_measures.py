@@ -1,12 +1,16 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lib.errors import EaselError
+from lib.evidence import ledger
 from lib.evidence.statistics import estimate, ratios
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.measures import ROLES, Role
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(decoder="sjd2", network="small", steps=0, temperature=1.0, **options):
@@ -228,3 +232,14 @@ def test_a_long_fine_tuning_says_nothing_of_a_short_one():
     assert "short_tuning" not in found  # large is not decoded
     del network["large"]
     assert claims.training(groups, network)["short_tuning"]["conditions"] == {"fewer passes than SJD on small": False}
+
+
+@pytest.mark.parametrize(("share", "half"), [(0.39, False), (0.4, True), (0.5, True), (0.6, True), (0.61, False)])
+def test_about_half_is_what_the_ledger_says(share, half):
+    """C18's text reads "about half" as 40 to 60 %."""
+    (claim,) = (one for one in ledger.load_all().claims if one.id == "C18")
+    assert "40 to 60 %" in claim.test
+    options = {"window": 16, "initial": "one_hot", "coupling": "independent"}
+    authors = run("sjd", **options) | {"compression": {"by_seed": [1.0] * 5}, "accepted": {"single": share}}
+    found = claims.passes({"decoders": {"runs": {"sjd_16": authors}}})
+    assert found["single_token"] == {"share": share, "about_half": half}

@@ -1,0 +1,181 @@
+"""Every stage measures on the split that its claims name: each split has a mark, and recorders see what is measured."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lib.data import store
+from lib.data.store import Split
+from lib.pipeline.stage import Training
+from studies.dalle_mini.code import evaluate as evaluate_dalle_mini
+from studies.glu.code import search, train_variants
+from studies.glu.code.settings import GluSearchParams, GluVariantsParams
+from studies.sjd2.code import evaluate as evaluate_sjd2
+from tests.studies.glu.test_stages import SEARCH, SETTING, VARIANTS
+
+MARKS = {"train": 11, "val": 22, "test": 33}  # of every token, pixel and caption of a split
+PICTURES, SIDE = 12, 2
+
+
+def split_of(values):
+    """The one split from which all of these values are."""
+    (mark,) = set(np.asarray(values).ravel().tolist())
+    return {number: name for name, number in MARKS.items()}[mark]
+
+
+# ------------------------------------------------------------------------------------------- networks of the GLU study
+
+
+class Text:
+    vocabulary, pad_id = 64, 0
+
+    @staticmethod
+    def encode(texts, length):
+        return np.array([[int(text)] * length for text in texts])
+
+
+@pytest.fixture
+def glu(monkeypatch, tmp_path):
+    """Runs a stage of the study without networks; returns what it trained on, watched and measured, by split."""
+    seen = {"trained": [], "watched": [], "measured": []}
+
+    def encoded(data, tokens, split, size, leave_out):
+        captions = [{"en": [str(MARKS[split])]}] * PICTURES
+        return np.full((PICTURES, SIDE, SIDE), MARKS[split]), captions
+
+    def train(name, network, seeds, task, recipe, where, held_out=None, points=0):
+        seen["trained"].append(split_of(task.tokens))
+        if held_out is not None:
+            seen["watched"].append(split_of(np.concatenate([part.ravel() for part in held_out])))
+        losses = np.ones((recipe.steps, len(seeds)))
+        trained = {"model": None, "average": None, "params": None, "cpu_seconds": [1.0], "losses": losses}
+        return SimpleNamespace(**trained, measured=np.arange(points), curve=losses[:points]), []
+
+    def evaluate(model, weights, held_out, batch_size):
+        seen["measured"].append((split_of(np.concatenate([part.ravel() for part in held_out])), len(held_out[0])))
+        return np.arange(3.0) + len(seen["measured"]) ** 2
+
+    monkeypatch.chdir(tmp_path)
+    for stage in (train_variants, search):
+        monkeypatch.setattr(stage, "train", train)
+        monkeypatch.setattr(stage, "use_jax_devices", lambda count: None)
+        monkeypatch.setattr(stage, "training", lambda *_: Training(tmp_path / "x.safetensors", "x"))
+        monkeypatch.setattr(stage, "TextTokenizer", SimpleNamespace(load=lambda path: Text))
+        monkeypatch.setattr(stage, "OUT", tmp_path / "out" if stage is train_variants else tmp_path / "out.json")
+    monkeypatch.setattr(train_variants, "encoded_pictures", encoded)
+    monkeypatch.setattr(train_variants.paired, "evaluate", evaluate)
+    codes = SimpleNamespace(codes=64, leave_out=())
+    params = SimpleNamespace(
+        seed=0,
+        threads=1,
+        text=SimpleNamespace(length=4),
+        tokenizer=SimpleNamespace(coarse=codes, fine=codes),
+        glu_variants=GluVariantsParams(**VARIANTS),
+        glu_search=GluSearchParams(**(SEARCH | {"trials": {"base": {}, "longer": {"steps": 9}}})),
+    )
+    return params, seen
+
+
+def test_blocks_are_trained_watched_and_measured_on_three_splits(glu):
+    params, seen = glu
+    train_variants.run(params, "geglu")
+    assert seen["trained"] == ["train", "train"] and seen["watched"] == ["val", "val"]
+    assert seen["measured"] == [("test", params.glu_variants.pictures)] * 2
+
+
+def test_the_search_never_reads_the_test_split(glu):
+    params, seen = glu
+    search.run(params)
+    assert set(seen["trained"]) == {"train"} and not seen["watched"]
+    assert set(seen["measured"]) == {("val", params.glu_search.pictures)}
+    assert len(seen["measured"]) == 2 * 2 * 2  # trials, blocks, kinds of weights
+    assert SETTING.tokens == "coarse"
+
+
+# ------------------------------------------------------------------------------------------------- judges of pictures
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A data folder in which every picture is its split's mark and its own number."""
+    monkeypatch.chdir(tmp_path)
+    for name, mark in MARKS.items():
+        images = np.zeros((PICTURES, 64, 64, 3), np.uint8)
+        images[..., 0], images[..., 1] = mark, np.arange(PICTURES)[:, None, None]
+        store.write_split("data", name, {64: images}, [{"en": [str(mark)]}] * PICTURES)
+    store.write_prompts("data", [])
+    store.write_meta("data", "scenes", ["en"], has_truth=False)
+    return tmp_path
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """What FID and KID compare with: the real pictures of every call."""
+    calls = []
+
+    def distance(real, drawn, *_):
+        calls.append(np.array(real))
+        return {"fid": 0.0, "kid": 0.0}
+
+    for stage in (evaluate_sjd2, evaluate_dalle_mini):
+        monkeypatch.setattr(stage.image_distance, "distance", distance)
+        monkeypatch.setattr(stage, "load_judges", lambda evaluation: ({}, {"": None}, None))
+    monkeypatch.setattr(evaluate.vqgan, "load", lambda folder: None)
+    drawn = np.zeros((3 * 4, 64, 64, 3), np.uint8)
+    monkeypatch.setattr(evaluate.vqgan, "decode_batches", lambda tokenizer, tokens: drawn[: len(tokens)])
+    monkeypatch.setattr(evaluate_sjd2, "FEWEST", 1)
+    return calls
+
+
+JUDGE = SimpleNamespace(seed=0, evaluation=SimpleNamespace(bootstrap=2, pictures=9))
+
+
+@pytest.mark.parametrize("numbers", [[7, 2, 9, 0], [0, 1, 2, 3], [11, 11, 5, 6]])
+def test_distances_are_to_the_pictures_of_the_captions(data, compared, numbers):
+    rows = [{"kind": "caption", "picture": number, "text": "x"} for number in numbers]
+    evaluate.Judge(JUDGE)(np.zeros((3, 4, SIDE, SIDE)), rows, whole=True)
+    evaluate.Judges(JUDGE).distances(np.zeros((4, 64, 64, 3), np.uint8), numbers)
+    assert len(compared) == 2
+    for real in compared:
+        assert split_of(real[..., 0]) == "test"
+        assert real[:, 0, 0, 1].tolist() == numbers
+
+
+def test_reconstructions_are_of_the_test_split(data, compared, monkeypatch):
+    read = []
+    monkeypatch.setattr(evaluate.vqgan, "encode_batches", lambda tokenizer, images: images)
+    monkeypatch.setattr(evaluate.vqgan, "decode_batches", lambda tokenizer, images: images)
+    monkeypatch.setattr(evaluate.reader, "read", lambda network, images: read.append(images))
+    monkeypatch.setattr(evaluate.scene_accuracy, "reader_quality", lambda *_: {})
+    monkeypatch.setattr(Split, "scenes", [None] * PICTURES)
+    judges = evaluate.Judges(JUDGE)
+    judges.reader = 1
+    judges.reconstructions(None, ())
+    assert split_of(read[0][..., 0]) == "test" and len(read[0]) == JUDGE.evaluation.pictures
+
+
+# ------------------------------------------------------------------------------------------------------ who judges
+
+
+@pytest.mark.parametrize("liked", ["right", "wrong", "neither"])
+def test_the_ranked_picture_is_judged_not_the_best_that_there_was(monkeypatch, liked):
+    """CLIP likes the right pictures, the wrong ones or all alike; a perfect ranker always finds a right one."""
+    prompts, seeds, candidates = 3, 5, 4
+    right = np.zeros((prompts, seeds * candidates), bool)
+    right[:, 1::candidates] = True  # the second candidate of every seed
+    drawn = np.where(right[..., None, None, None], 255, 0).astype(np.uint8).repeat(3, axis=-1)
+    scores = {"right": right, "wrong": ~right, "neither": np.zeros_like(right)}[liked].astype(float).ravel()
+    judges = evaluate.Judges.__new__(evaluate.Judges)
+    judges.resamples, judges.seed, judges.clips, judges.reader = 50, 0, {"clip_score": None}, 1
+    judges.prompts = {str(n): {"id": str(n), "category": "c", "en": "any"} for n in range(prompts)}
+    monkeypatch.setattr(evaluate.clip_score, "clip_score", lambda *_: ({}, scores))
+    monkeypatch.setattr(evaluate.reader, "read", lambda _, flat: flat)
+    monkeypatch.setattr(evaluate_dalle_mini, "exactly", lambda readings, _: readings[:, 0, 0, 0] == 255)
+    about = {"ids": [str(n) for n in range(prompts)], "language": "en", "guidance": 1.0}
+    report, _ = judges.ranking(drawn, about, seeds)
+    assert report["curve"][-1]["oracle"]["value"] == 1.0
+    expected = {"right": 1.0, "wrong": 0.0, "neither": 0.0}[liked]  # of equal ones the first, which is wrong
+    assert report["curve"][-1]["ranked"]["value"] == expected
+    assert report["accuracy"]["treatment"] == [expected] * seeds
+    assert report["accuracy"]["baseline"] == pytest.approx([1 / candidates] * seeds)
