@@ -8,7 +8,7 @@ from lib.evidence import drift, ledger, results, verdicts
 from lib.evidence.ledger import DriftRule
 
 ROOT = Path(__file__).parents[2]
-BOOK = ledger.load(ROOT / "claims.yaml")
+BOOK = ledger.load_all()
 COMMITTED = ROOT / "results" / "laptop"
 
 RULES = [

@@ -87,7 +87,7 @@ def test_wide_texts_wrap_in_a_table_that_may_break(write):
 def test_every_sign_in_the_ledger_has_a_latex_spelling():
     texts = [
         str(text)
-        for claim in ledger.load(ROOT / "claims.yaml").claims
+        for claim in ledger.load_all().claims
         for text in (claim.statement, claim.paper_value, claim.unit, claim.test, claim.source.paper, claim.source.place)
     ]
     odd = {letter for letter in tables.escape_latex(" ".join(texts)) if ord(letter) > 0xFF}

@@ -243,7 +243,7 @@ def test_a_mistyped_key_or_file_is_an_error_that_names_what_there_is(tmp_path, e
 
 
 def test_keys_of_the_ledger_are_in_the_committed_results_or_say_why_not():
-    book = ledger.load(ROOT / "claims.yaml")
+    book = ledger.load_all()
     for judged in verdicts.judge(book.claims, ROOT / "results/laptop"):
         if judged.claim.metric and judged.results is None:
             assert judged.claim.metric.absent_when, judged.claim.id

@@ -243,7 +243,7 @@ def test_an_edit_changes_the_lists_of_the_stages_that_need_it(project, edited, s
     assert {name for name in before if before[name] != after[name]} == stale
 
 
-SAME = """
+SAME = '''
 def f(a):
     return a + 1
 class A:
@@ -251,7 +251,7 @@ class A:
     y = f"""two
 
 lines {x}"""
-"""
+'''
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,14 @@ def test_comments_docstrings_and_blank_lines_are_not_of_the_essence(other):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("a + 1", "a + 2"), ("# no", "# a"), ("class A", "class B"), ("    return", "    a\n    return"), ("two\n\nlines", "two\nlines")]
+    ("old", "new"),
+    [
+        ("a + 1", "a + 2"),
+        ("# no", "# a"),
+        ("class A", "class B"),
+        ("    return", "    a\n    return"),
+        ("two\n\nlines", "two\nlines"),
+    ],
 )
 def test_code_is_of_the_essence(old, new):
     assert sources.essence(SAME.replace(old, new)) != sources.essence(SAME)

@@ -121,9 +121,9 @@ def compared(monkeypatch):
     for stage in (evaluate_sjd2, evaluate_dalle_mini):
         monkeypatch.setattr(stage.image_distance, "distance", distance)
         monkeypatch.setattr(stage, "load_judges", lambda evaluation: ({}, {"": None}, None))
-    monkeypatch.setattr(evaluate.vqgan, "load", lambda folder: None)
+    monkeypatch.setattr(evaluate_sjd2.vqgan, "load", lambda folder: None)
     drawn = np.zeros((3 * 4, 64, 64, 3), np.uint8)
-    monkeypatch.setattr(evaluate.vqgan, "decode_batches", lambda tokenizer, tokens: drawn[: len(tokens)])
+    monkeypatch.setattr(evaluate_sjd2.vqgan, "decode_batches", lambda tokenizer, tokens: drawn[: len(tokens)])
     monkeypatch.setattr(evaluate_sjd2, "FEWEST", 1)
     return calls
 
@@ -134,8 +134,8 @@ JUDGE = SimpleNamespace(seed=0, evaluation=SimpleNamespace(bootstrap=2, pictures
 @pytest.mark.parametrize("numbers", [[7, 2, 9, 0], [0, 1, 2, 3], [11, 11, 5, 6]])
 def test_distances_are_to_the_pictures_of_the_captions(data, compared, numbers):
     rows = [{"kind": "caption", "picture": number, "text": "x"} for number in numbers]
-    evaluate.Judge(JUDGE)(np.zeros((3, 4, SIDE, SIDE)), rows, whole=True)
-    evaluate.Judges(JUDGE).distances(np.zeros((4, 64, 64, 3), np.uint8), numbers)
+    evaluate_sjd2.Judge(JUDGE)(np.zeros((3, 4, SIDE, SIDE)), rows, whole=True)
+    evaluate_dalle_mini.Judges(JUDGE).distances(np.zeros((4, 64, 64, 3), np.uint8), numbers)
     assert len(compared) == 2
     for real in compared:
         assert split_of(real[..., 0]) == "test"
@@ -144,12 +144,12 @@ def test_distances_are_to_the_pictures_of_the_captions(data, compared, numbers):
 
 def test_reconstructions_are_of_the_test_split(data, compared, monkeypatch):
     read = []
-    monkeypatch.setattr(evaluate.vqgan, "encode_batches", lambda tokenizer, images: images)
-    monkeypatch.setattr(evaluate.vqgan, "decode_batches", lambda tokenizer, images: images)
-    monkeypatch.setattr(evaluate.reader, "read", lambda network, images: read.append(images))
-    monkeypatch.setattr(evaluate.scene_accuracy, "reader_quality", lambda *_: {})
+    monkeypatch.setattr(evaluate_dalle_mini.vqgan, "encode_batches", lambda tokenizer, images: images)
+    monkeypatch.setattr(evaluate_dalle_mini.vqgan, "decode_batches", lambda tokenizer, images: images)
+    monkeypatch.setattr(evaluate_dalle_mini.reader, "read", lambda network, images: read.append(images))
+    monkeypatch.setattr(evaluate_dalle_mini.scene_accuracy, "reader_quality", lambda *_: {})
     monkeypatch.setattr(Split, "scenes", [None] * PICTURES)
-    judges = evaluate.Judges(JUDGE)
+    judges = evaluate_dalle_mini.Judges(JUDGE)
     judges.reader = 1
     judges.reconstructions(None, ())
     assert split_of(read[0][..., 0]) == "test" and len(read[0]) == JUDGE.evaluation.pictures
@@ -166,11 +166,11 @@ def test_the_ranked_picture_is_judged_not_the_best_that_there_was(monkeypatch, l
     right[:, 1::candidates] = True  # the second candidate of every seed
     drawn = np.where(right[..., None, None, None], 255, 0).astype(np.uint8).repeat(3, axis=-1)
     scores = {"right": right, "wrong": ~right, "neither": np.zeros_like(right)}[liked].astype(float).ravel()
-    judges = evaluate.Judges.__new__(evaluate.Judges)
+    judges = evaluate_dalle_mini.Judges.__new__(evaluate_dalle_mini.Judges)
     judges.resamples, judges.seed, judges.clips, judges.reader = 50, 0, {"clip_score": None}, 1
     judges.prompts = {str(n): {"id": str(n), "category": "c", "en": "any"} for n in range(prompts)}
-    monkeypatch.setattr(evaluate.clip_score, "clip_score", lambda *_: ({}, scores))
-    monkeypatch.setattr(evaluate.reader, "read", lambda _, flat: flat)
+    monkeypatch.setattr(evaluate_dalle_mini.clip_score, "clip_score", lambda *_: ({}, scores))
+    monkeypatch.setattr(evaluate_dalle_mini.reader, "read", lambda _, flat: flat)
     monkeypatch.setattr(evaluate_dalle_mini, "exactly", lambda readings, _: readings[:, 0, 0, 0] == 255)
     about = {"ids": [str(n) for n in range(prompts)], "language": "en", "guidance": 1.0}
     report, _ = judges.ranking(drawn, about, seeds)
