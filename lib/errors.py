@@ -12,12 +12,6 @@ class EaselError(Exception):
     """
 
 
-def require(condition: object, key: str, message: str) -> None:
-    """Raises EaselError naming `key` of params.yaml unless `condition` holds."""
-    if not condition:
-        raise EaselError(f"params.yaml: {key} {message}.")
-
-
 def command_line(main: Callable[[list[str]], None]) -> Callable[[list[str]], int]:
     """Turns a function of the arguments into one that returns the exit status and prints an EaselError's message."""
 

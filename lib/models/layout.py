@@ -6,9 +6,12 @@ repository state (github.com/borisdayma/dalle-mini), with the dropout of 0 that 
 
 import dataclasses
 import math
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+
+from lib.config_tree import PartialShare, Section, plain, require
 from lib.errors import EaselError
 
 Activation = Literal["relu", "gelu", "gelu_tanh", "swish", "sigmoid", "identity", "smelu", "smelu_original"]
@@ -16,6 +19,7 @@ Norm = Literal["layernorm", "rmsnorm"]
 NormPlacement = Literal["normformer", "preln", "postln", "cogview", "subln", "swinv2"]
 ComputeDtype = Literal["float32", "bfloat16"]
 Side = Literal["encoder", "decoder"]
+Scale = Annotated[float, Field(gt=0, le=100)]
 
 SWIN_PERIOD = 6  # Swin v2 placement normalises the residual stream after every sixth layer
 
@@ -47,13 +51,7 @@ def matched_width(ffn_width: int, multiple: int = 1) -> int:
     return width
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise EaselError(f"DALL·E Mini layout: {message}.")
-
-
-@dataclass(frozen=True)
-class Layout:
+class Layout(Section):
     """What kind of Transformer DALL·E Mini is; its size stands in `DalleMiniConfig`.
 
     Norm placements, for a sub-layer f (attention or feed-forward) of residual stream x:
@@ -106,47 +104,36 @@ class Layout:
     final_norm_decoder: bool = True
     head_scale: bool = False
     cosine_attention: bool = False
-    tau_init: float = 0.05
+    tau_init: Scale = 0.05
     deepnet_scaling: bool = False
     subln_init: bool = False
-    sinkhorn_iterations: int = 1
+    sinkhorn_iterations: Annotated[int, Field(ge=1, le=1000)] = 1
     swin_positions: bool = False
     absolute_positions: bool = True
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    activation_dropout: float = 0.0
-    init_std: float = 0.02
+    dropout: PartialShare = 0.0
+    attention_dropout: PartialShare = 0.0
+    activation_dropout: PartialShare = 0.0
+    init_std: Scale = 0.02
     scan: bool = False
     remat: bool = False
     compute_dtype: ComputeDtype = "float32"
 
-    def __post_init__(self):
-        for name, kind in (
-            ("activation", Activation),
-            ("norm", Norm),
-            ("norm_placement", NormPlacement),
-            ("compute_dtype", ComputeDtype),
-        ):
-            value = getattr(self, name)
-            _require(value in get_args(kind), f"{name} is {value!r}, must be one of {', '.join(get_args(kind))}")
-        for name in ("dropout", "attention_dropout", "activation_dropout"):
-            value = getattr(self, name)
-            _require(0 <= value < 1, f"{name} is {value}, must lie in [0, 1)")
-        for name in ("tau_init", "init_std"):
-            _require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}, must be above 0")
-        _require(self.sinkhorn_iterations >= 1, f"sinkhorn_iterations is {self.sinkhorn_iterations}, must be 1 or more")
-        _require(
+    def check(self) -> None:
+        require(
             not (self.scan and self.norm_placement == "swinv2"),
-            "scan needs layers that are all alike, but swinv2 adds a norm to every sixth; switch scan off",
+            "scan",
+            "needs layers that are all alike, but swinv2 adds a norm to every sixth; switch scan off",
         )
         for name in ("final_norm_encoder", "final_norm_decoder"):
-            _require(
+            require(
                 getattr(self, name) or self.norm_placement != "postln",
-                f"postln ends every layer with a norm, so {name} cannot be switched off",
+                name,
+                "cannot be switched off: postln ends every layer with a norm",
             )
-        _require(
+        require(
             not (self.deepnet_scaling and self.subln_init),
-            "deepnet_scaling and subln_init both set the initial weights; choose one",
+            "deepnet_scaling",
+            "and subln_init both set the initial weights; choose one",
         )
 
     @property
@@ -178,7 +165,7 @@ class DalleMiniConfig:
     decoder_layers: int
     heads: int
     feed_forward: int
-    layout: Layout = Layout()
+    layout: Layout = field(default_factory=Layout)
     padded_codes: int = 0
 
     def __post_init__(self):
@@ -233,7 +220,7 @@ class DalleMiniConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"layout": plain(self.layout)}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "DalleMiniConfig":
