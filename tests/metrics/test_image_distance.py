@@ -1,10 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from lib.config import EvaluationParams
+from lib.config_tree import replace
 from lib.errors import EaselError
 from lib.metrics.image_distance import (
     ClipFeatures,

@@ -1,12 +1,12 @@
 """The stages around the image tokenizer: what they measure and write."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lib import config
+from lib.config_tree import replace
 from lib.data import store
 from lib.models import vqgan
 from lib.models.clip import Clip, ClipConfig

@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
+from lib.config_tree import replace
 from lib.data.captions import Captions
 from lib.decoding import autoregressive, jacobi
 from lib.errors import EaselError

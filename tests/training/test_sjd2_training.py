@@ -1,10 +1,10 @@
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
 
+from lib.config_tree import replace
 from lib.data.captions import Captions
 from lib.decoding import noise_levels
 from lib.errors import EaselError

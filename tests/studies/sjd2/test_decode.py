@@ -91,7 +91,7 @@ def section(runs=FEW, seeds=2, **changes):
     }
     group = {"prompts": 1, "captions": 2, "batch_size": 4, "runs": entries} | changes
     tree = {"names": ["g"], "seeds": seeds, "guidance": 2.0, "temperature": 1.0, "top_k": 0, "groups": {"g": group}}
-    return config_tree.convert(tree, DecodingParams, "params.yaml", "decoding")
+    return config_tree.read(tree, DecodingParams, "params.yaml", "decoding")
 
 
 def params(*arguments, **changes):
@@ -265,7 +265,7 @@ def test_each_tries_all_values_with_each_other():
     }
     runs = {"many": tree, "other": {"decoder": "sjd", "options": {"window": 1}}}
     group = {"prompts": 1, "captions": 0, "batch_size": 4, "network": "a", "runs": runs}
-    found = config_tree.convert(group, DecodingGroupParams, "params.yaml", "decoding.groups.g").single
+    found = config_tree.read(group, DecodingGroupParams, "params.yaml", "decoding.groups.g").single
     assert list(found) == ["many_2_3_b", "many_2_3_c", "many_4_3_b", "many_4_3_c", "other"]
     one, other = found["many_4_3_b"], found["other"]
     assert (one.network, one.decoder, one.steps, one.each) == ("b", "sjd2", 3, {})
