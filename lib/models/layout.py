@@ -68,55 +68,59 @@ class Layout(Section):
 
     A norm that feeds a product has no scale, because the product can absorb it, unless `force_norm_scale`.
 
-    Attributes:
-        gated: GLU (act(x W) * (x V)) or plain feed-forward (act(x W)).
-        bias: biases in the products of attention and feed-forward blocks; the output layer never has one.
-        final_norm_encoder, final_norm_decoder: norm of the stack's output; `postln` has one anyhow.
-        head_scale: a learned factor for each attention head (NormFormer).
-        cosine_attention: cosine of queries and keys, divided by `tau_init`, in place of the scaled product (Swin v2;
-            as in the original, the temperature is not learned).
-        deepnet_scaling: residuals and initial weights scaled with depth as in DeepNet.
-        subln_init: initial weights scaled with depth as in Magneto.
-        sinkhorn_iterations: row and column normalisations, in turn, of the encoder's attention weights (Sinkformers,
-            arXiv:2110.11773); 1 is the softmax.
-        swin_positions: a learned score for every pair of query and key position in each head (the original's
-            `use_swin_position_embeddings`).
-        absolute_positions: learned embeddings of positions.
-        dropout: of embeddings and of every sub-layer's output; `attention_dropout`: of attention weights;
-            `activation_dropout`: of the feed-forward block's inner values. Shares in [0, 1).
-        init_std: standard deviation of every initial matrix and embedding.
-        scan: one compiled layer run over stacked parameters; compiles faster, the parameter tree differs.
-        remat: layers are computed again in the backward pass instead of being kept.
-        compute_dtype: of activations and products, those of scores and logits too, as in the original; parameters
-            and softmax are float32 whatever it is.
-
     Raises:
         EaselError: an unknown name, a number out of range, or switches that exclude each other.
     """
 
     gated: bool = True
+    """GLU (act(x W) * (x V)) or plain feed-forward (act(x W))"""
     activation: Activation = "gelu"
+    """of feed-forward blocks"""
     bias: bool = False
+    """in the products of attention and feed-forward blocks; the output layer never has one"""
     norm: Norm = "layernorm"
+    """layer normalisation, or that by the root mean square"""
     norm_placement: NormPlacement = "normformer"
+    """see above"""
     force_norm_scale: bool = False
+    """also for norms that feed a product"""
     final_norm_encoder: bool = True
+    """of the stack's output; `postln` has one anyhow"""
     final_norm_decoder: bool = True
+    """of the stack's output; `postln` has one anyhow"""
     head_scale: bool = False
+    """a learned factor for each attention head (NormFormer)"""
     cosine_attention: bool = False
+    """cosine of queries and keys, divided by `tau_init`, in place of the scaled product (Swin v2)"""
     tau_init: Scale = 0.05
+    """temperature of cosine attention; as in the original, it is not learned"""
     deepnet_scaling: bool = False
+    """residuals and initial weights scaled with depth as in DeepNet"""
     subln_init: bool = False
+    """initial weights scaled with depth as in Magneto"""
     sinkhorn_iterations: Annotated[int, Field(ge=1, le=1000)] = 1
+    """row and column normalisations, in turn, of the encoder's attention weights (Sinkformers,
+    arXiv:2110.11773); 1 is the softmax"""
     swin_positions: bool = False
+    """a learned score for every pair of query and key position in each head (the original's
+    `use_swin_position_embeddings`)"""
     absolute_positions: bool = True
+    """learned embeddings of positions"""
     dropout: PartialShare = 0.0
+    """share of embeddings and of every sub-layer's output"""
     attention_dropout: PartialShare = 0.0
+    """share of attention weights"""
     activation_dropout: PartialShare = 0.0
+    """share of the feed-forward block's inner values"""
     init_std: Scale = 0.02
+    """standard deviation of every initial matrix and embedding"""
     scan: bool = False
+    """one compiled layer run over stacked parameters; compiles faster, the parameter tree differs"""
     remat: bool = False
+    """layers are computed again in the backward pass instead of being kept"""
     compute_dtype: ComputeDtype = "float32"
+    """of activations and products, those of scores and logits too, as in the original; parameters and softmax are
+    float32 whatever it is"""
 
     def check(self) -> None:
         require(

@@ -16,7 +16,7 @@ from lib.metrics.image_distance import (
 )
 from lib.models.clip import Clip, ClipConfig
 
-NOTHING = EvaluationParams(pictures=10, bootstrap=10, inception="", clip="")
+NOTHING = EvaluationParams(pictures=10, bootstrap=40, inception="", clip="")
 
 
 def normal(count, mean, deviation, seed, dimension=4):

@@ -79,6 +79,7 @@ class SearchParams(Section):
     """Short trainings of the DALL·E Mini of section dalle_mini at several learning rates."""
 
     optimizer: Optimizer
+    """of these trainings"""
     learning_rates: Several[Rate]
     """peaks"""
     steps: Count

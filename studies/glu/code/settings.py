@@ -111,6 +111,7 @@ class GluSearchParams(Section):
     base: GluSetting
     """what trials change"""
     seeds: Seeds
+    """of every trial"""
     steps: Count
     """of a trial that does not say otherwise"""
     pictures: Count
@@ -140,8 +141,9 @@ class GluTextParams(Section):
     """
 
     seeds: Seeds
+    """of every block"""
     steps: Count
-    """of the training"""
+    """of a training"""
     length: Annotated[int, Field(ge=2, le=10**5)]
     """tokens of a stretch of captions before spans are cut out"""
     masked: Annotated[float, Field(gt=0, lt=1)]
@@ -198,6 +200,7 @@ class ReportSwitchesParams(Section):
     """The other findings of the DALL·E Mini report, on the network of `glu_search.base`."""
 
     seeds: Seeds
+    """of every layout"""
     steps: Count
     """of a training at the ordinary rate"""
     switches: Entries[SwitchParams]

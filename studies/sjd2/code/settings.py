@@ -41,6 +41,7 @@ class AutoregressiveModelParams(Section):
     width: Width
     """of a token"""
     layers: Depth
+    """over caption and image tokens"""
     heads: Width
     """of attention; four times as many divide width, for rotary positions in two dimensions"""
     feed_forward: Width
@@ -62,6 +63,7 @@ class AutoregressiveParams(Section):
     measured: Count
     """pictures of a split behind the losses of these models and of what is tuned from them"""
     models: Entries[AutoregressiveModelParams]
+    """by name"""
 
     def check(self) -> None:
         named = sorted(self.names) == sorted(self.models)
@@ -113,6 +115,7 @@ class DraftTuningSectionParams(Section):
     names: Several[Name]
     """of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping"""
     variants: Entries[DraftTuningParams]
+    """by name"""
 
     def check(self) -> None:
         named = sorted(self.names) == sorted(self.variants)
@@ -184,6 +187,7 @@ class DecodingGroupParams(Section):
     batch_size: Count
     """rows that are decoded at once"""
     runs: Entries[DecodingRunParams]
+    """by name"""
     network: str = ""
     """of the runs that name none"""
 
@@ -246,6 +250,7 @@ class DecodingParams(Section):
     top_k: Amount
     """0: of all codes"""
     groups: Entries[DecodingGroupParams]
+    """by name"""
 
     def check(self) -> None:
         require(
@@ -300,6 +305,7 @@ class Params(config.Params):
         Raises:
             EaselError: there is no such network.
         """
+        recipe = self.sjd2.recipe
         for prefix, known, section in (
             (UNTUNED, {name: name for name in self.autoregressive.models}, "autoregressive.models"),
             (
@@ -307,7 +313,7 @@ class Params(config.Params):
                 {name: one.model for name, one in self.draft_tuning.variants.items()},
                 "draft_tuning.variants",
             ),
-            ("", {name: one.model for name, one in self.sjd2.variants.items()}, "sjd2.variants"),
+            ("", {name: one.get("model", recipe.model) for name, one in self.sjd2.changes.items()}, "sjd2.variants"),
         ):
             if network.startswith(prefix):
                 name = network.removeprefix(prefix)
