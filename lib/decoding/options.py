@@ -4,16 +4,17 @@ What they mean, and their defaults, stand with `decode` in the decoders' own mod
 certain size is in `lib.decoding.decoders.check`.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from lib.config_tree import Amount, Count, Section, Share, read
+from lib.config_tree import Count, Section, Share, read
 
 Ratio = Annotated[float, Field(ge=0, allow_inf_nan=True)]  # of probabilities; infinity is above all of them
 Initial = Literal["one_hot", "uniform", "left", "above", "sample_left"]
 
-_WINDOW = {"window": Count, "trace_slots": Amount}
+_WINDOW = {"window": Count, "trace_slots": Annotated[int, Field(ge=0, le=4096)]}
 _TYPES: dict[str, dict[str, Any]] = {
     "autoregressive": {},
     "jacobi": _WINDOW | {"noise": Literal["fresh", "shared"], "initial": Initial},
@@ -44,6 +45,6 @@ OPTIONS: dict[str, type[Section]] = {
 }
 
 
-def check(decoder: str, options: dict[str, Any]) -> None:
+def check(decoder: str, options: Mapping[str, Any]) -> None:
     """Refuses options that the decoder does not have or take. Raises EaselError."""
-    read(options, OPTIONS[decoder], f"decoder {decoder}")
+    read(dict(options), OPTIONS[decoder], f"decoder {decoder}")

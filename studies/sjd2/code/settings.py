@@ -125,7 +125,7 @@ class DraftTuningSectionParams(Section):
 class ExactnessParams(Section):
     """Every decoder on a toy chain whose law is known."""
 
-    pictures: Annotated[int, Field(ge=1, le=10**7)]
+    pictures: Annotated[int, Field(ge=1, le=10**6)]
     """drawn in one large batch, to compare with the law"""
     again: Count
     """of them, drawn in small batches as well"""
@@ -133,6 +133,8 @@ class ExactnessParams(Section):
     def check(self) -> None:
         require(self.again <= self.pictures, "again", f"must be at most pictures = {self.pictures}")
 
+
+DecoderName = Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa"]
 
 UNTUNED = "model:"  # what stands before the name of a network that is not tuned
 DRAFT_TUNED = "drafts:"  # and of one that is tuned on drafts
@@ -152,7 +154,7 @@ class RunSampling(Section):
 class DecodingRunParams(Section):
     """One network decoded in one way, or in several."""
 
-    decoder: Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa"]
+    decoder: DecoderName
     """a module of lib/decoding/"""
     network: str = ""
     """one of sjd2.variants, or `model:` and one of autoregressive.models, or `drafts:` and one of
