@@ -240,6 +240,12 @@ class Params(Section):
     """notebook name → its parameters; lib.run checks them against the notebook"""
 
     def check(self) -> None:
+        for name, values in self.notebooks.items():
+            for key, value in values.items():
+                good = isinstance(value, str | bool) or (type(value) is int and 0 < value < 2**31)
+                good |= isinstance(value, float) and 0 <= value < math.inf
+                expected = "a text, true, false, a whole number above 0 or a fraction that is not negative"
+                require(good, f"notebooks.{name}.{key}", f"is {value!r}, must be {expected}")
         for name in ("fine", "coarse"):
             require(
                 self.pictures("train", name) >= 1,

@@ -82,6 +82,12 @@ def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:
 
 Value = TypeVar("Value")
 
+
+def _zero_or_warm(value: float) -> float:
+    require(value == 0 or value >= 1e-3, "", "must be 0, which draws the most likely token, or at least 0.001")
+    return value
+
+
 # Types with bounds. A boolean is no number, a fraction no whole one, and numbers are finite.
 Several = Annotated[tuple[Value, ...], Strict(False)]  # a list
 Entries = Annotated[  # a mapping from names
@@ -95,10 +101,11 @@ Width = Annotated[int, Field(ge=1, le=2**16)]  # channels, dimensions, tokens
 Depth = Annotated[int, Field(ge=1, le=1000)]  # layers
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # leaves room for the seeds that are counted from it, below 2³²
 Rate = Annotated[float, Field(gt=0, le=1000)]  # a learning rate
-Positive = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PartialShare = Annotated[float, Field(ge=0, lt=1)]
+Guidance = Annotated[float, Field(ge=0, le=1e6)]  # 1: none
+Temperature = Annotated[float, Field(ge=0, le=1e6), AfterValidator(_zero_or_warm)]
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # names a folder or file
 
 

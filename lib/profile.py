@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from lib import config, config_tree
 from lib.errors import EaselError, command_line
@@ -59,8 +60,9 @@ def prepare(profile: str, settings: list[str]) -> Path:
         study = _owner(trees, next(iter(over)))
         trees[study] = config_tree.overlay(trees[study], over, "SET")
     for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
-        if trees[""][section][key]:  # a shadow runs elsewhere
-            trees[""][section][key] = str(Path(trees[""][section][key]).expanduser().absolute())
+        values = trees[""].get(section)
+        if isinstance(values, dict) and isinstance(values.get(key), str) and values[key]:  # a shadow runs elsewhere
+            values[key] = str(Path(values[key]).expanduser().absolute())
     for study in trees:
         config.build(trees, study, f"profile {profile}")
     if profile == default and not settings:
@@ -86,7 +88,10 @@ def _parse(setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise EaselError(f"'{setting}' is not of the form section.key=value.")
-    value = YAML(typ="safe", pure=True).load(text) if text else ""
+    try:
+        value = YAML(typ="safe", pure=True).load(text) if text else ""
+    except YAMLError as error:
+        raise EaselError(f"'{setting}' has no value of YAML behind the =: {error}") from error
     for part in reversed(key.split(".")):
         value = {part: value}
     return value

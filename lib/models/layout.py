@@ -19,7 +19,7 @@ Norm = Literal["layernorm", "rmsnorm"]
 NormPlacement = Literal["normformer", "preln", "postln", "cogview", "subln", "swinv2"]
 ComputeDtype = Literal["float32", "bfloat16"]
 Side = Literal["encoder", "decoder"]
-Scale = Annotated[float, Field(gt=0, le=100)]
+Scale = Annotated[float, Field(ge=1e-6, le=100)]
 
 SWIN_PERIOD = 6  # Swin v2 placement normalises the residual stream after every sixth layer
 

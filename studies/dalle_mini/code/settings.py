@@ -10,11 +10,13 @@ from lib.config_tree import (
     Count,
     Depth,
     Entries,
+    Guidance,
     PartialShare,
     Rate,
     Section,
     Several,
     Share,
+    Temperature,
     Width,
     require,
 )
@@ -22,7 +24,6 @@ from lib.models.layout import Layout
 
 TRAININGS = ("both", "english")  # that the stages, figures and claims of the study name
 Optimizer = Literal["adamw", "adafactor", "muon"]
-Guidance = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class DalleMiniParams(Section):
@@ -111,7 +112,7 @@ class SamplingParams(Section):
     """drawn for a prompt and ranked by CLIP"""
     ranked_prompts: Count
     """of each category; every seed draws all candidates"""
-    temperature: Guidance
+    temperature: Temperature
     """0 draws the most likely token"""
     top_k: Amount
     """0: of all codes"""

@@ -25,7 +25,7 @@ from lib.models.layout import BLOCKS, Layout, NormPlacement, Scale
 
 NEEDED = ("relu", "geglu")  # blocks whose difference the study is about
 PLACEMENTS = ("cogview", "normformer", "postln", "preln")  # that the claim on placements compares
-TOKENS_A_CAPTION = 11  # of the drawn captions, on average, at least
+TOKENS_A_CAPTION = 11  # of drawn captions of up to four objects, on average, at least
 CAPTIONS_A_PICTURE = 3  # of the drawn ones, in each language
 Seeds = Annotated[int, Field(ge=2, le=1000)]  # of one seed there is no noise to compare with
 
@@ -283,7 +283,8 @@ class Params(config.Params):
         text, batch = self.glu_text, self.glu_variants.setting.batch_size
         for split, wanted, key in (("train", batch, "length"), ("test", text.stretches, "stretches")):
             captions = CAPTIONS_A_PICTURE * self.pictures(split, most=self.encode.pictures)
-            there = captions * min(self.text.length, TOKENS_A_CAPTION) / text.length
+            tokens = 2 + (TOKENS_A_CAPTION - 2) * self.scenes.max_objects / 4
+            there = captions * min(self.text.length, tokens) / text.length
             require(
                 wanted <= there,
                 f"glu_text.{key}",

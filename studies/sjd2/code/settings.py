@@ -15,10 +15,12 @@ from lib.config_tree import (
     Count,
     Depth,
     Entries,
+    Guidance,
     Name,
     Section,
     Several,
     Table,
+    Temperature,
     Width,
     plain,
     read,
@@ -28,9 +30,6 @@ from lib.config_tree import (
 )
 from lib.decoding.options import OPTIONS
 from lib.training.settings import DescentParams, DraftersParams, DraftTuningParams, Sjd2Params
-
-TRACED = 5  # slots whose changes stage sjd2/evaluate shows
-Guidance = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class AutoregressiveModelParams(Section):
@@ -68,7 +67,7 @@ class AutoregressiveParams(Section):
     def check(self) -> None:
         named = sorted(self.names) == sorted(self.models)
         require(named, "names", f"must name each of autoregressive.models once: {', '.join(self.models)}")
-        require(self.names, "names", "must be at least one")
+        require(self.names, "names", "must be at least one model")
 
 
 class Sjd2SectionParams(Section):
@@ -84,6 +83,7 @@ class Sjd2SectionParams(Section):
     def check(self) -> None:
         named = sorted(self.names) == sorted(self.changes)
         require(named, "names", f"must name each of sjd2.changes once: {', '.join(self.changes)}")
+        require(self.names, "names", "must be at least one fine-tuning")
         for name, changes in self.changes.items():
             with within(f"changes.{name}"):
                 changed(self.recipe, changes)
@@ -120,6 +120,7 @@ class DraftTuningSectionParams(Section):
     def check(self) -> None:
         named = sorted(self.names) == sorted(self.variants)
         require(named, "names", f"must name each of draft_tuning.variants once: {', '.join(self.variants)}")
+        require(self.names, "names", "must be at least one fine-tuning")
 
 
 class ExactnessParams(Section):
@@ -146,7 +147,7 @@ class RunSampling(Section):
     """What a run samples with, where it is not as the section says."""
 
     guidance: Guidance | None = None
-    temperature: Guidance | None = None
+    temperature: Temperature | None = None
     top_k: Amount | None = None
     """0: of all codes"""
 
@@ -227,8 +228,6 @@ class DecodingGroupParams(Section):
             require(run.steps == 0, "steps", f"must be 0: decoder {run.decoder} denoises nothing")
         with within("options"):
             read(plain(run.options), OPTIONS[run.decoder], "params.yaml")
-        traced = run.options.get("trace_slots", 0)
-        require(traced == 0 or traced >= TRACED, "options.trace_slots", f"must be 0 or at least {TRACED}")
         with within("sampling"):
             read({name: whole(value) for name, value in run.sampling.items()}, RunSampling, "params.yaml")
 
@@ -247,7 +246,7 @@ class DecodingParams(Section):
     """paired over everything that is compared"""
     guidance: Guidance
     """of every run that does not say otherwise, as are temperature and top_k"""
-    temperature: Guidance
+    temperature: Temperature
     """0 draws the most likely token"""
     top_k: Amount
     """0: of all codes"""
@@ -260,6 +259,7 @@ class DecodingParams(Section):
             "names",
             f"must name some of decoding.groups, each once: {', '.join(self.groups)}",
         )
+        require(self.names, "names", "must be at least one group")
         for name in self.groups:
             require(re.fullmatch(r"\w+", name), f"groups.{name}", "names a folder: letters, digits and _ only")
         paired = [(name, self.groups[name]) for name in PAIRED if name in self.groups]

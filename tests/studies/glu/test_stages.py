@@ -51,7 +51,7 @@ VARIANTS = {
     "curve_points": 2,
     "curve_pictures": 5,
 }
-SEARCH = {"base": SETTING, "seeds": 3, "steps": 5, "pictures": 2, "trials": {}}
+SEARCH = {"base": SETTING, "seeds": 3, "steps": 5, "pictures": 2, "trials": {"base": {}}}
 
 
 def test_blocks_of_the_papers_size_have_exactly_its_parameters():

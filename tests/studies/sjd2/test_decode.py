@@ -245,7 +245,11 @@ def test_an_interrupted_stage_goes_on_with_what_is_not_finished(workplace, monke
         ),
         ({"a": ("model:small_", "sjd", {}, 0)}, {}, r"autoregressive\.models has small, wide"),
         ({"a": ("lost", "sjd", {}, 0)}, {}, r"runs\.a: build/sjd2/lost/model\.safetensors does not exist"),
-        ({"a": ("small", "sjd", {"widow": 3}, 0)}, {}, r"runs\.a: decoder sjd has no option 'widow'"),
+        (
+            {"a": ("small", "sjd", {"widow": 3}, 0)},
+            {},
+            r"unknown key 'decoding\.groups\.g\.runs\.a\.options\.widow'; did you mean 'window'",
+        ),
         ({"a": ("small", "zipar", {"ahead": 4}, 0)}, {}, r"runs\.a: a row can be 1 … 3 tokens ahead"),
         ({"a": ("model:small", "lantern", {"near": 6}, 0)}, {}, r"runs\.a: a code of 6 has 1 … 5 neighbours, not 6"),
         (FEW, {"captions": 6}, r"groups\.g: captions is 6, but the test split has 5 pictures of 64×64"),
@@ -283,8 +287,8 @@ def test_a_drafter_is_for_one_model_alone(workplace):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seeds": 0}, r"decoding\.seeds must be at least 1"),
-        ({"batch_size": 0}, r"groups\.g\.batch_size must be at least 1"),
+        ({"seeds": 0}, r"decoding\.seeds is 0, must be at least 1"),
+        ({"batch_size": 0}, r"groups\.g\.batch_size is 0, must be at least 1"),
         ({"prompts": 0, "captions": 0}, r"groups\.g\.prompts or captions must be above 0"),
         ({"runs": {}}, r"groups\.g\.runs must name at least one run"),
         ({"runs": {"a": ("small", "sjd3", {}, 0)}}, "is 'sjd3', must be one of autoregressive, jacobi"),
@@ -305,11 +309,17 @@ def test_a_drafter_is_for_one_model_alone(workplace):
             {"runs": {"a": ("small", "sjd", {}, 0, {}, {"network": ["small", ""]})}},
             r"runs\.a_\.network must be named",
         ),
-        ({"runs": {"a": ("small", "sjd", {}, 0, {"top_p": 1})}}, r"runs\.a\.sampling may hold guidance"),
-        ({"runs": {"a": ("small", "sjd", {}, 0, {"top_k": 1.5})}}, r"runs\.a\.sampling\.top_k must be a whole number"),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {"top_p": 1})}},
+            r"unknown key 'decoding\.groups\.g\.runs\.a\.sampling\.top_p'",
+        ),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {"top_k": 1.5})}},
+            r"runs\.a\.sampling\.top_k is 1\.5 \(float\), must be int",
+        ),
         (
             {"runs": {"a": ("small", "sjd", {}, 0, {"guidance": -1})}},
-            r"sampling\.guidance must be a number",
+            r"runs\.a\.sampling\.guidance is -1, must be at least 0",
         ),
     ],
 )
