@@ -17,7 +17,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lib import config, config_tree
+from lib import config, config_tree, run
 from lib.errors import EaselError, command_line
 
 PROFILES = Path("profiles")
@@ -64,7 +64,10 @@ def prepare(profile: str, settings: list[str]) -> Path:
         if isinstance(values, dict) and isinstance(values.get(key), str) and values[key]:  # a shadow runs elsewhere
             values[key] = str(Path(values[key]).expanduser().absolute())
     for study in trees:
-        config.build(trees, study, f"profile {profile}")
+        params = config.build(trees, study, f"profile {profile}")
+        for path in (Path("notebooks") / f"{name}.ipynb" for name in trees[study].get("notebooks", {})):
+            if path.is_file():
+                run.check(path, params)
     if profile == default and not settings:
         return Path(".")
     suffix = "-" + hashlib.sha256(" ".join(sorted(settings)).encode()).hexdigest()[:6] if settings else ""

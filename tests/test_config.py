@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from lib import config, config_tree, schema, text
+from lib import config, config_tree, profile, schema, text
 from lib.errors import EaselError
 
 REPOSITORY = Path(__file__).parent.parent
@@ -301,3 +301,22 @@ def test_what_is_built_in_code_is_checked_alike():
     with pytest.raises(EaselError, match=r"^ClipParams: text_heads must divide text_width = 96\.$"):
         config_tree.replace(params.clip, text_heads=5)
     assert config_tree.replace(params.reader, steps=7).steps == 7
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data=null", "profile smoke: missing data"),
+        ("evaluation=3", r"evaluation is 3 \(int\), must be a mapping of keys to values"),
+        ("data.path=2024", r"data\.path is 2024 \(int\), must be str"),
+        ("clip.steps=[1", r"'clip\.steps=\[1' has no value of YAML behind the ="),
+        ("seed=-1", "seed is -1, must be at least 0"),
+        ("notebooks.bench.pictures=null", "does not set pictures, a parameter of notebooks/bench"),
+        ("notebooks.bench.pictures=1.5", r"notebooks\.bench\.pictures is 1\.5 \(float\), .* expects int"),
+        ("notebooks.bench.pictures=0", r"notebooks\.bench\.pictures is 0, must be a text, true, false, a whole number"),
+    ],
+)
+def test_what_the_command_line_sets_is_checked_before_anything_is_written(setting, message, monkeypatch):
+    monkeypatch.setattr(profile, "_synchronise", lambda *_: pytest.fail("written"))
+    with pytest.raises(EaselError, match=message):
+        profile.prepare("smoke", [setting])

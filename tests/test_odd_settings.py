@@ -1,4 +1,4 @@
-"""Whatever a setting is changed to: it is refused at once, by name, or everything that needs no training can be made."""
+"""Whatever a setting is changed to: it is refused at once, by name, or all that needs no training can be made."""
 
 import copy
 import functools

@@ -156,5 +156,5 @@ def test_save_and_load_keep_weights_and_kind(kind, tmp_path):
 def test_settings_out_of_range_are_refused():
     with pytest.raises(EaselError, match="heads is 0, must be at least 1"):
         replace(PARAMS, heads=0)
-    with pytest.raises(EaselError, match="discount is 0.0, must be above 0"):
+    with pytest.raises(EaselError, match=r"discount is 0\.0, must be above 0"):
         replace(PARAMS, discount=0.0)
