@@ -1,160 +1,236 @@
-"""Configuration: params.yaml → frozen dataclasses, checked key by key.
+"""Configuration: params.yaml → frozen pydantic models, checked key by key.
 
 `params.yaml` is read as YAML 1.2, the dialect that DVC reads (`1e-4` is a number, `on` is a string). In the shadow of
 another profile the same tree, resolved, stands in `params.json` (see lib/profile.py). A study has a file of its own,
 `studies/<name>/params.yaml`, whose sections it reads beside those at the top.
+
+Sections have no defaults: a value that params.yaml does not show would be tracked by nobody.
 """
 
 import importlib
+import math
+import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from lib.config_tree import convert, read_yaml
-from lib.errors import EaselError, require
+from pydantic import Field
+
+from lib import config_tree
+from lib.config_tree import (
+    Amount,
+    Count,
+    Depth,
+    Entries,
+    Name,
+    PartialShare,
+    Rate,
+    Section,
+    Seed,
+    Several,
+    Weight,
+    Width,
+    read_yaml,
+    require,
+)
+from lib.errors import EaselError
 from lib.ownership import check_is_no_output
-from lib.scenes.vocabulary import BACKGROUNDS
+from lib.scenes.vocabulary import BACKGROUNDS, GRID, LANGUAGES, TEXTURES
+
+BelowHalf = Annotated[float, Field(gt=0, lt=0.5)]
+TokenizerName = Literal["fine", "coarse"]
+PictureSize = Literal[64, 128]  # all that drawing and the networks know
+FEWEST = 2  # pictures in a distance between two sets
 
 
-@dataclass(frozen=True)
-class DataParams:
+class DataParams(Section):
     """Where pictures and captions come from."""
 
     source: Literal["scenes", "webdataset", "coco"]
+    """scenes (drawn here), webdataset (a folder of *.tar shards) or coco (a captions folder)"""
     path: str
-    image_sizes: tuple[int, ...]
-    val_share: float
-    test_share: float
-    max_bad_share: float
+    """the folder, for webdataset and coco"""
+    image_sizes: Several[PictureSize]
+    """what is kept of webdataset and coco pictures; scenes also draws 128"""
+    val_share: BelowHalf
+    """webdataset and coco only: scenes has its own counts"""
+    test_share: BelowHalf
+    """webdataset and coco only"""
+    max_bad_share: BelowHalf
+    """more unusable samples than this is an error, not a footnote"""
 
-    def __post_init__(self):
-        require(
-            self.source == "scenes" or self.path, "data.path", "names no folder; set it to the shards or COCO folder"
-        )
+    def check(self) -> None:
+        require(self.source == "scenes" or self.path, "path", "names no folder; set it to the shards or COCO folder")
         if self.source != "scenes":
             check_is_no_output(self.path)
-        require(64 in self.image_sizes, "data.image_sizes", "must hold 64, the size everything downstream reads")
-        for name in ("val_share", "test_share", "max_bad_share"):
-            require(0 < getattr(self, name) < 0.5, f"data.{name}", "must lie between 0 and 0.5")
+        require(64 in self.image_sizes, "image_sizes", "must hold 64, the size everything downstream reads")
+        require(len(set(self.image_sizes)) == len(self.image_sizes), "image_sizes", "must name every size once")
 
 
-@dataclass(frozen=True)
-class ScenesParams:
+class ScenesParams(Section):
     """The drawn data set: counts per split, what may stand in a picture."""
 
-    seed: int
-    train: int
-    val: int
-    test: int
-    heldout: int
-    large: int
-    max_objects: int
-    prompts_per_category: int
-    lattice: int
-    backgrounds: Mapping[str, int]
-    textures: Mapping[str, int]
+    seed: Seed
+    """of the data set"""
+    train: Count
+    """pictures"""
+    val: Count
+    """pictures"""
+    test: Count
+    """pictures"""
+    heldout: Count
+    """pictures with a shape–colour pair that training never sees"""
+    large: Amount
+    """of each split, how many are also drawn at 128×128"""
+    max_objects: Annotated[int, Field(ge=1, le=4)]
+    """in a picture"""
+    prompts_per_category: Annotated[int, Field(ge=1, le=100)]  # heldout has 144 different ones, drawn by chance
+    """of evaluation"""
+    lattice: Annotated[int, Field(ge=1, le=8)]  # coarser, four objects would seldom find room
+    """pixels between possible centres: as a coarse token's side, so that edges meet its border in one way"""
+    backgrounds: Entries[Annotated[int, Field(ge=0, le=10**6)]]
+    """weights; 0 switches one off"""
+    textures: Entries[Annotated[int, Field(ge=0, le=10**6)]]
+    """weights; 0 switches one off"""
 
-    def __post_init__(self):
-        for name in ("train", "val", "test", "heldout", "prompts_per_category"):
-            require(getattr(self, name) > 0, f"scenes.{name}", "must be at least 1")
+    def check(self) -> None:
+        for name, known in (("backgrounds", BACKGROUNDS), ("textures", TEXTURES)):
+            weights = getattr(self, name)
+            for kind in weights:
+                require(kind in known, f"{name}.{kind}", f"is unknown; there are {', '.join(known)}")
+            require(sum(weights.values()), name, "must give at least one of them a weight above 0")
 
 
-@dataclass(frozen=True)
-class TextParams:
-    """Subword vocabulary of the captions; length in tokens, begin and end included."""
+class TextParams(Section):
+    """Subword vocabulary of the captions."""
 
-    vocabulary: int
-    length: int
+    vocabulary: Annotated[int, Field(ge=323, le=10**6)]  # special tokens, bytes and the commonest letters: lib/text.py
+    """tokens, at most"""
+    length: Annotated[int, Field(ge=4, le=4096)]
+    """tokens of a caption, begin and end included; the longest captions need about as many"""
 
 
-@dataclass(frozen=True)
-class ClipParams:
+class ClipParams(Section):
     """The small CLIP: judge of captions, extractor behind FID, KID and the perceptual loss."""
 
-    steps: int
-    batch_size: int
-    learning_rate: float
-    width: int
-    embedding: int
-    text_width: int
-    text_layers: int
-    text_heads: int
+    steps: Count
+    """updates"""
+    batch_size: Annotated[int, Field(ge=2, lt=2**31)]  # one pair has no other to be told from
+    """pairs of picture and caption"""
+    learning_rate: Rate
+    """peak"""
+    width: Width
+    """channels of the image tower at stride 2; 2, 3 and 4 times as many further down"""
+    embedding: Width
+    """dimensions of the space in which pictures and captions meet"""
+    text_width: Width
+    """dimensions of a token"""
+    text_layers: Depth
+    """of the caption tower"""
+    text_heads: Width
+    """of its attention; they divide text_width"""
+
+    def check(self) -> None:
+        require(self.text_width % self.text_heads == 0, "text_heads", f"must divide text_width = {self.text_width}")
 
 
-@dataclass(frozen=True)
-class ReaderParams:
+class ReaderParams(Section):
     """The scene reader: names the objects of a picture."""
 
-    steps: int
-    batch_size: int
-    learning_rate: float
-    width: int
+    steps: Count
+    """updates"""
+    batch_size: Count
+    """pictures; many small updates: shapes are learned late"""
+    learning_rate: Rate
+    """peak"""
+    width: Width
+    """channels at stride 2; 2 and 4 times as many at strides 4 and 8"""
 
 
-@dataclass(frozen=True)
-class TokenizerParams:
+class TokenizerParams(Section):
     """An image tokenizer (VQGAN), and the kinds of background that it and the models of its tokens do without."""
 
-    stride: int
-    leave_out: tuple[str, ...]
-    steps: int
-    batch_size: int
-    learning_rate: float
-    kernel_learning_rate: float
-    width: int
-    codes: int
-    code_width: int
-    commitment: float
-    ema_decay: float
-    perceptual_weight: float
-    discriminator_weight: float
+    stride: Literal[2, 4, 8, 16, 32]
+    """pixels a token"""
+    leave_out: Several[str]
+    """kinds of background (drawn data only) that neither it nor a model of its tokens sees"""
+    steps: Count
+    """updates"""
+    batch_size: Count
+    """pictures"""
+    learning_rate: Rate
+    """of all but kernels, by AdamW"""
+    kernel_learning_rate: Rate
+    """of convolution kernels, by Muon"""
+    width: Width
+    """channels at the resolution of the tokens"""
+    codes: Annotated[int, Field(ge=2, le=2**16)]  # tokens are kept as uint16
+    """size of the vocabulary"""
+    code_width: Width
+    """dimensions of a code"""
+    commitment: Weight
+    """weight of the commitment term"""
+    ema_decay: PartialShare
+    """of the codebook's averages"""
+    perceptual_weight: Weight
+    """0 leaves CLIP's features out"""
+    discriminator_weight: Weight
+    """0 leaves the patch discriminator out"""
+
+    def check(self) -> None:
+        unknown = set(self.leave_out) - set(BACKGROUNDS)
+        require(not unknown, "leave_out", f"may name {', '.join(BACKGROUNDS)}, not {', '.join(sorted(unknown))}")
+        judged = self.discriminator_weight > 0
+        require(not judged or self.width > 1, "width", "must be at least 2: the discriminator has half of it")
 
 
-@dataclass(frozen=True)
-class TokenizersParams:
+class TokenizersParams(Section):
     """The image tokenizers; what reads tokens names the one that it takes."""
 
     fine: TokenizerParams
+    """64×64 pixels → 16×16 tokens, 128×128 → 32×32"""
     coarse: TokenizerParams
-
-    def __post_init__(self):
-        for name in ("fine", "coarse"):
-            one = getattr(self, name)
-            require(64 % one.stride == 0, f"tokenizer.{name}.stride", "must divide 64")
-            unknown = set(one.leave_out) - set(BACKGROUNDS)
-            require(not unknown, f"tokenizer.{name}.leave_out", f"names none of {', '.join(BACKGROUNDS)}")
+    """64×64 → 8×8: less sharp, but a model reads a picture in a quarter of the tokens"""
 
 
-@dataclass(frozen=True)
-class EncodeParams:
-    """How many pictures of each split are turned into tokens, and so seen by the models."""
+class EncodeParams(Section):
+    """How many pictures are turned into tokens, and so seen by the models."""
 
-    pictures: int
+    pictures: Count
+    """of each split at most"""
 
 
-@dataclass(frozen=True)
-class EvaluationParams:
+class EvaluationParams(Section):
     """How much is measured, and which pretrained networks may be used if they are at hand."""
 
-    pictures: int
-    bootstrap: int
+    pictures: Annotated[int, Field(ge=FEWEST, lt=2**31)]
+    """test pictures behind FID, KID and the reader's own accuracy"""
+    bootstrap: Annotated[int, Field(ge=40, le=10**6)]  # fewer have no draw beyond the ends of a 95 % interval
+    """resamples behind every interval"""
     inception: str
+    """a local TorchScript Inception, if there is one: FID in its features as well"""
     clip: str
+    """a local folder with a pretrained CLIP, if there is one"""
 
-    def __post_init__(self):
+    def check(self) -> None:
         for name in ("inception", "clip"):
             path = getattr(self, name)
-            require(not path or Path(path).exists(), f"evaluation.{name}", f"names {path}, which does not exist")
+            require(not path or Path(path).exists(), name, f"names {path}, which does not exist")
+        torch_script = not self.inception or zipfile.is_zipfile(self.inception)
+        require(torch_script, "inception", f"names {self.inception}, which is not a TorchScript file")
+        pretrained = not self.clip or (Path(self.clip) / "config.json").is_file()
+        require(pretrained, "clip", f"names {self.clip}, which holds no config.json; name a CLIP's folder")
 
 
-@dataclass(frozen=True)
-class Params:
+class Params(Section):
     """What every study reads: params.yaml at the top. A study adds its sections (studies/*/code/settings.py)."""
 
-    profile: str
-    seed: int
-    threads: int
+    profile: Name
+    """names the folders of results"""
+    seed: Seed
+    """of every training and sampling run"""
+    threads: Annotated[int, Field(ge=1, le=256)]
+    """cores that a stage may use; results are exact only at the same number"""
     data: DataParams
     scenes: ScenesParams
     text: TextParams
@@ -163,12 +239,69 @@ class Params:
     tokenizer: TokenizersParams
     encode: EncodeParams
     evaluation: EvaluationParams
-    notebooks: Mapping[
-        str, Mapping[str, Any]
-    ]  # notebook name → its parameters; lib.run checks them against the notebook
+    notebooks: Entries[Entries[Any]]
+    """notebook name → its parameters; lib.run checks them against the notebook"""
 
-    def __post_init__(self):
-        require(self.threads > 0, "threads", "must be at least 1")
+    def check(self) -> None:
+        for name, values in self.notebooks.items():
+            for key, value in values.items():
+                good = isinstance(value, str | bool) or (type(value) is int and 0 < value < 2**31)
+                good |= isinstance(value, float) and 0 <= value < math.inf
+                expected = "a text, true, false, a whole number above 0 or a fraction that is not negative"
+                require(good, f"notebooks.{name}.{key}", f"is {value!r}, must be {expected}")
+        for name in ("fine", "coarse"):
+            require(
+                self.pictures("train", name) >= 1,
+                f"tokenizer.{name}.leave_out",
+                "leaves none of the backgrounds that scenes.backgrounds draws, or too few pictures",
+            )
+            for size in (64, 128):
+                there = self.pictures("test", size=size)
+                measured = self.pictures("test", name, size, most=self.evaluation.pictures)
+                require(
+                    not there or measured >= FEWEST,
+                    "evaluation.pictures",
+                    f"and scenes leave too few test pictures of {size}×{size} pixels to measure tokenizer.{name} on",
+                )
+
+    def pictures(self, split: str, tokenizer: str = "", size: int = 64, most: float = math.inf) -> float:
+        """How many pictures of a split there are, at least: all but one data set in a million have as many.
+
+        Args:
+            tokenizer: without the backgrounds that it leaves out.
+            most: only so many, the first ones, are looked at.
+
+        Returns:
+            Infinity for data that are not drawn here: nobody knows before they are read.
+        """
+        if self.data.source != "scenes":
+            return math.inf if size in self.data.image_sizes else 0
+        count = min(getattr(self.scenes, split), most, self.scenes.large if size > GRID else most)
+        weights, left_out = self.scenes.backgrounds, getattr(self.tokenizer, tokenizer).leave_out if tokenizer else ()
+        share = sum(weight for kind, weight in weights.items() if kind not in left_out) / sum(weights.values())
+        return max(0.0, count * share - 5 * math.sqrt(count * share * (1 - share)))
+
+    def require_pictures(self, wanted: int, key: str, split: str, tokenizer: str = "", size: int = 64) -> None:
+        """Refuses `key`, which wants so many encoded pictures of a split, if the drawn data may have fewer."""
+        drawn = self.data.source == "scenes" or size in self.data.image_sizes
+        require(drawn, key, f"asks for pictures of {size}×{size} pixels; add {size} to data.image_sizes")
+        there = self.pictures(split, tokenizer, size, self.encode.pictures)
+        require(
+            wanted <= there,
+            key,
+            f"asks for {wanted} pictures of {size}×{size} pixels, but as scenes, encode and tokenizer stand, split "
+            f"{split} is only sure to have {there:.0f}",
+        )
+
+    def require_languages(self, wanted: tuple[str, ...], key: str) -> None:
+        """Refuses `key` if it asks for captions in other languages than the drawn ones."""
+        drawn = self.data.source != "scenes" or set(wanted) <= set(LANGUAGES)
+        require(drawn, key, f"is {', '.join(wanted)}, but captions are in {', '.join(LANGUAGES)}")
+
+    def require_prompts(self, wanted: int, key: str) -> None:
+        """Refuses `key` if it asks for more prompts of a category than the drawn data have."""
+        there = self.scenes.prompts_per_category if self.data.source == "scenes" else math.inf
+        require(wanted <= there, key, f"is {wanted}, but scenes.prompts_per_category = {there}")
 
     @property
     def results(self) -> Path:
@@ -227,9 +360,13 @@ def load(study: str = "") -> Params:
 
 
 def build(trees: Mapping[str, Any], study: str, where: str) -> Params:
-    """Checks the configuration of a study, from trees as read from `where`, and freezes it."""
+    """Checks the configuration of a study, from trees as read from `where`, and freezes it.
+
+    Raises:
+        EaselError: all that is wrong with it, one a line.
+    """
     tree = trees[""] if not study else joined(trees[""], trees[study], where)
-    return convert(tree, kind(study), where, "")
+    return config_tree.read(tree, kind(study), where)
 
 
 def joined(top: Mapping[str, Any], own: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -38,12 +38,6 @@ NO_DEVICES = re.compile(r"$|Unable to initialize backend")
 OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|can't allocate memory|out of memory", re.IGNORECASE)
 
 
-def require(condition: object, key: str, message: str) -> None:
-    """Raises EaselError naming `key` of params.yaml unless `condition` holds."""
-    if not condition:
-        raise EaselError(f"params.yaml: {key} {message}.")
-
-
 @contextmanager
 def naming(what: str | Path, kind: str = "") -> Iterator[None]:
     """Makes the enclosed reading or writing of `what`, a file or a setting, raise errors that name it.

@@ -77,6 +77,17 @@ def use_jax_devices(count: int) -> None:
     jax.config.update("jax_num_cpu_devices", count)
 
 
+def devices_that_divide(most: int, batch: int, parts: int = 1, model: int = 1) -> int:
+    """The most CPU devices, of `most`, between which a batch splits evenly; at least those of one model.
+
+    Args:
+        parts: of the batch, one after another, each of which is split.
+        model: devices that share one copy of the parameters.
+    """
+    counts = range(max(most, model) // model, 0, -1)
+    return model * next((count for count in counts if batch % (parts * count) == 0), 1)
+
+
 def keep_freed_memory() -> None:
     """Makes malloc keep what this process frees, for the process to use again (glibc; elsewhere does nothing).
 

@@ -18,7 +18,7 @@ from typing import Any
 from configobj import ConfigObj
 from ruamel.yaml.error import YAMLError
 
-from lib import config, config_tree
+from lib import config, config_tree, run
 from lib.errors import EaselError, command_line, naming
 from lib.ownership import check_outputs_are_ours
 
@@ -80,7 +80,10 @@ def resolve(profile: str, settings: list[str]) -> tuple[Path, dict[str, dict]]:
         study = _owner(trees, setting)
         trees[study] = config_tree.overlay(trees[study], _parse(setting, trees[study]), "SET")
     for study in trees:
-        config.build(trees, study, f"profile {profile}")
+        params = config.build(trees, study, f"profile {profile}")
+        for path in (Path("notebooks") / f"{name}.ipynb" for name in trees[study].get("notebooks", {})):
+            if path.is_file():
+                run.check(path, params)
     for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
         inner = trees[""][section]
         if inner[key]:  # a shadow runs elsewhere

@@ -1,78 +1,233 @@
 """Configuration: everything that can be wrong in params.yaml is said before any work."""
 
-import dataclasses
+import copy
+import functools
+import json
+import math
+import pickle
+import typing
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from lib import config, config_tree
+from lib import config, config_tree, profile, schema, text
 from lib.errors import EaselError
 
 REPOSITORY = Path(__file__).parent.parent
-PROFILES = REPOSITORY / "profiles"
+PROFILES = {path.stem for path in REPOSITORY.glob("**/profiles/*.yaml") if "runs" not in path.parts}
+STUDIES = ("", "dalle_mini", "glu", "sjd2")
+
+
+@pytest.fixture(autouse=True)
+def at_the_top(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+
+
+@functools.cache
+def committed():
+    return config.read_trees()
 
 
 @pytest.fixture
-def tree():
-    return config_tree.read_yaml(REPOSITORY / "params.yaml")
+def trees():
+    return copy.deepcopy(committed())
 
 
-def test_the_committed_file_loads_and_is_frozen():
-    params = config.load(REPOSITORY / "params.yaml")
-    with pytest.raises(dataclasses.FrozenInstanceError):
+def laid_over(trees, profile):
+    """The parameters of a profile."""
+    for study in trees:
+        path = config.folder(study) / "profiles" / f"{profile}.yaml"
+        if path.is_file():
+            trees[study] = config_tree.overlay(trees[study], config_tree.read_yaml(path), str(path))
+    if profile == "paper":  # of pairs that are not here
+        trees[""]["data"] |= {"source": "webdataset", "path": "shards", "image_sizes": [64, 128]}
+    return trees
+
+
+def owner(trees, section):
+    return next(study for study, tree in trees.items() if section in tree)
+
+
+def build(trees, section=""):
+    """The parameters of the study that has a section."""
+    return config.build(trees, owner(trees, section) if section else "", "params.yaml")
+
+
+def place(trees, dotted, value):
+    """Puts a value into the file of parameters that has its section."""
+    *path, last = dotted.split(".")
+    tree = trees[owner(trees, path[0] if path else last)]
+    for key in path:
+        tree = tree[key]
+    tree[last] = value
+
+
+def sections(kind=config.Params):
+    """A section and all below it."""
+    yield kind
+    for field in kind.model_fields.values():
+        for inner in (field.annotation, *typing.get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, config_tree.Section):
+                yield from sections(inner)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_committed_files_load_are_frozen_and_can_be_sent(study):
+    params = config.load(study)
+    with pytest.raises(ValidationError, match="frozen"):
         params.reader.steps = 1
     with pytest.raises(TypeError):
         params.scenes.backgrounds["plain"] = 0
+    assert pickle.loads(pickle.dumps(params)) == params
+    assert config_tree.plain(params) == json.loads(json.dumps(config_tree.plain(params)).replace("Infinity", "1e999"))
 
 
-@pytest.mark.parametrize("profile", sorted(path.name for path in PROFILES.glob("*.yaml")))
-def test_every_profile_is_complete_and_names_itself(tree, profile):
-    over = config_tree.read_yaml(PROFILES / profile)
-    params = config.build(config_tree.overlay(tree, over, profile), profile)
-    assert f"{params.profile}.yaml" == profile
+def test_settings_that_jax_compiles_for_are_known_by_their_values():
+    layouts = [config.load("dalle_mini").dalle_mini.layout for _ in range(2)]
+    assert layouts[0] is not layouts[1] and len(set(layouts)) == 1
 
 
-@pytest.mark.parametrize("profile", sorted({path.name for path in PROFILES.glob("*.yaml")} - {"smoke.yaml"}))
-def test_profiles_share_one_data_set(tree, profile):
+def test_no_value_hides_in_a_default():
+    for kind in sections():
+        assert all(field.is_required() for field in kind.model_fields.values()), kind
+
+
+@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_every_profile_is_complete_and_names_itself(trees, profile, study):
+    assert config.build(laid_over(trees, profile), study, profile).profile == profile
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES - {"smoke"}))
+def test_profiles_share_one_data_set(profile):
     # data.dvc pins one hash for all whose numbers mean something.
-    assert not {"data", "scenes"} & set(config_tree.read_yaml(PROFILES / profile))
+    assert not {"data", "scenes"} & set(config_tree.read_yaml(REPOSITORY / f"profiles/{profile}.yaml"))
 
 
-def test_unknown_key_is_named_with_the_nearest_known_one(tree):
-    tree["reader"]["stesp"] = 3
-    with pytest.raises(EaselError, match=r"unknown key 'reader\.stesp'; did you mean 'steps'\?"):
-        config.build(tree, "params.yaml")
+@pytest.mark.parametrize("study", STUDIES)
+def test_schemas_are_those_of_the_settings_and_editors_find_them(study):
+    folder = REPOSITORY / config.folder(study)
+    assert (folder / schema.FILE).read_text(encoding="utf-8") == schema.text(study), "run `python -m lib.schema`"
+    first = (folder / "params.yaml").read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# yaml-language-server: $schema=./{schema.FILE}"
+    found = json.loads(schema.text(study))
+    assert set(found["properties"]) == set(committed()[study])
+    for name, section in found["$defs"].items():
+        for key, field in section["properties"].items():
+            assert {"description", "$ref"} & set(field), f"{name}.{key} is not described"
 
 
-def test_missing_key_is_named(tree):
-    del tree["reader"]["steps"]
-    with pytest.raises(EaselError, match=r"missing reader\.steps"):
-        config.build(tree, "params.yaml")
+def test_the_smallest_vocabulary_is_the_text_tokenizers(trees):
+    place(trees, "text.vocabulary", text.MINIMUM)
+    build(trees)
+    place(trees, "text.vocabulary", text.MINIMUM - 1)
+    with pytest.raises(EaselError, match=rf"text\.vocabulary is {text.MINIMUM - 1}, must be at least {text.MINIMUM}"):
+        build(trees)
+
+
+def test_unknown_key_is_named_with_the_nearest_known_one(trees):
+    trees[""]["reader"]["stesp"] = 3
+    with pytest.raises(EaselError, match=r"^params\.yaml: unknown key 'reader\.stesp'; did you mean 'steps'\?$"):
+        build(trees)
+
+
+def test_missing_keys_are_named(trees):
+    del trees[""]["reader"]["steps"], trees[""]["clip"]
+    with pytest.raises(
+        EaselError, match=r"^params\.yaml: missing reader\.steps, clip\.$|missing clip, reader\.steps\.$"
+    ):
+        build(trees)
+
+
+def test_all_faults_are_said_at_once(trees):
+    place(trees, "sampling.sweep", 3)
+    place(trees, "dalle_mini.heads", 7)
+    trees[""]["reader"] |= {"steps": "many", "width": 0, "wdith": 1}
+    del trees[""]["clip"]["steps"]
+    with pytest.raises(EaselError) as caught:
+        build(trees, "sampling")
+    title, *lines = str(caught.value).splitlines()
+    assert title == "params.yaml:" and len(lines) == 6
+    for line in (
+        "  reader.steps is 'many' (str), must be int.",
+        "  reader.width is 0, must be at least 1.",
+        "  unknown key 'reader.wdith'; did you mean 'width'?",
+        "  dalle_mini.heads must divide width = 96.",
+        "  sampling.sweep is 3 (int), must be a list.",
+        "  missing clip.steps.",
+    ):
+        assert line in lines
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "value", "message"),
+    ("key", "value", "message"),
     [
-        ("reader", "steps", "many", r"reader\.steps is 'many' \(str\), must be int"),
-        ("reader", "steps", 1.5, r"reader\.steps is 1\.5 \(float\), must be int"),
-        ("reader", "steps", True, r"reader\.steps is True \(bool\), must be int"),
-        ("clip", "learning_rate", "1e-3x", r"clip\.learning_rate is '1e-3x' \(str\), must be float"),
-        ("data", "source", "folder", r"data\.source is 'folder', must be one of scenes, webdataset, coco"),
-        ("data", "image_sizes", 64, r"data\.image_sizes is 64 \(int\), must be a list"),
-        ("scenes", "backgrounds", ["plain"], r"scenes\.backgrounds is \['plain'\] \(list\), must be a mapping"),
-        ("data", "max_bad_share", 0.9, r"data\.max_bad_share must lie between"),
-        ("data", "source", "coco", r"data\.path names no folder"),
-        ("evaluation", "clip", "no/such/folder", r"evaluation\.clip names no/such/folder, which does not exist"),
-        ("dalle_mini", "heads", 7, r"dalle_mini\.heads must divide"),
-        ("dalle_mini", "optimizer", "sgd", r"dalle_mini\.optimizer is 'sgd', must be one of adamw, adafactor, muon"),
-        ("dalle_mini_search", "learning_rates", [0.1], r"dalle_mini_search\.learning_rates must be at least three"),
-        ("sampling", "sweep", [2.0], r"sampling\.sweep must hold 1 \(no guidance\) and sampling\.guidance"),
+        ("reader.steps", "many", r"reader\.steps is 'many' \(str\), must be int"),
+        ("reader.steps", 1.5, r"reader\.steps is 1\.5 \(float\), must be int"),
+        ("reader.steps", True, r"reader\.steps is True \(bool\), must be int"),
+        ("reader.steps", 0, r"reader\.steps is 0, must be at least 1"),
+        ("reader", None, r"reader is None \(NoneType\), must be a mapping of keys to values"),
+        ("clip.learning_rate", "1e-3x", r"clip\.learning_rate is '1e-3x' \(str\), must be float"),
+        ("clip.learning_rate", math.nan, r"clip\.learning_rate is nan, must be a finite number"),
+        ("clip.text_heads", 5, r"clip\.text_heads must divide text_width = 96"),
+        ("data.source", "folder", r"data\.source is 'folder', must be one of scenes, webdataset, coco"),
+        ("data.image_sizes", 64, r"data\.image_sizes is 64 \(int\), must be a list"),
+        ("data.image_sizes", [64, 0], r"data\.image_sizes\[1\] is 0, must be one of 64, 128"),
+        ("data.image_sizes", [64, 64], r"data\.image_sizes must name every size once"),
+        ("data.path", 2024, r"data\.path is 2024 \(int\), must be str"),
+        ("data.max_bad_share", 0.9, r"data\.max_bad_share is 0\.9, must be below 0\.5"),
+        ("data.source", "coco", r"data\.path names no folder"),
+        ("scenes.backgrounds", ["plain"], r"scenes\.backgrounds is \['plain'\] \(list\), must be a mapping"),
+        ("scenes.backgrounds", {"wavy": 1}, r"scenes\.backgrounds\.wavy is unknown; there are plain, gradient"),
+        ("scenes.backgrounds", {"plain": 0}, r"scenes\.backgrounds must give at least one of them a weight"),
+        ("scenes.backgrounds", {"speckled": 1}, r"tokenizer\.coarse\.leave_out leaves none of the backgrounds"),
+        ("profile", "../x", r"profile is '\.\./x', must be a name of letters"),
+        ("tokenizer.fine.stride", 0, r"tokenizer\.fine\.stride is 0, must be one of 2, 4, 8"),
+        ("tokenizer.fine.leave_out", ["wavy"], r"tokenizer\.fine\.leave_out may name plain, .*, not wavy"),
+        ("evaluation.bootstrap", 1, r"evaluation\.bootstrap is 1, must be at least 40"),
+        ("evaluation.clip", "no/such/folder", r"evaluation\.clip names no/such/folder, which does not exist"),
+        ("evaluation.clip", "docs", r"evaluation\.clip names docs, which holds no config\.json"),
+        ("evaluation.inception", "README.md", r"evaluation\.inception names README\.md, which is not a TorchScript"),
+        ("dalle_mini.heads", 7, r"dalle_mini\.heads must divide"),
+        ("dalle_mini.optimizer", "sgd", r"dalle_mini\.optimizer is 'sgd', must be one of adamw, adafactor, muon"),
+        ("dalle_mini.languages.english", ["fr"], r"dalle_mini\.languages\.english is fr, but captions are in en, zh"),
+        ("dalle_mini.batch_size", 60001, r"dalle_mini\.batch_size asks for 60001 pictures of 64×64 pixels, but"),
+        ("dalle_mini.layout.dropout", 1.0, r"dalle_mini\.layout\.dropout is 1\.0, must be below 1"),
+        ("dalle_mini_search.learning_rates", [0.1], r"dalle_mini_search\.learning_rates must be at least three"),
+        ("sampling.sweep", [2.0], r"sampling\.sweep must hold 1 \(no guidance\) and sampling\.guidance"),
+        ("sampling.captions", 2000, r"sampling\.captions is 2000, but the test split is only sure to have 1056"),
+        ("sampling.prompts", 61, r"sampling\.prompts is 61, but scenes\.prompts_per_category = 60"),
+        ("glu_search.trials.deep", {"steps": 0}, r"glu_search\.trials\.deep\.steps is 0, must be a whole number"),
+        ("glu_search.trials.deep", {"heads": 5}, r"glu_search\.trials\.deep\.heads must divide width = 48"),
+        ("glu_variants.setting.warmup", 1.0, r"glu_variants\.setting\.warmup is 1, which leaves nothing"),
+        ("glu_text.masked", 0.99, r"glu_text\.masked is 0\.99: of 64 tokens nothing is left between gaps"),
+        ("glu_text.stretches", 10**6, r"glu_text\.stretches is 1000000, but the captions of split test make only"),
+        ("report_switches.placements.subln", {"norm": "x"}, r"report_switches\.placements\.subln\.norm is 'x'"),
+        ("autoregressive.models.small.heads", 7, r"autoregressive\.models\.small\.heads is 7; four times as many"),
+        ("autoregressive.models.small.training.warmup", 9999, r"models\.small\.training\.warmup must lie below steps"),
+        ("sjd2.changes.linear", {"stesp": 3}, r"sjd2\.changes\.linear\.stesp is unknown; there are model, levels"),
+        ("sjd2.changes.linear", {"steps": "many"}, r"sjd2\.changes\.linear\.training\.steps is 'many' \(str\)"),
+        ("sjd2.changes.linear", {"jumps": 2.0}, r"sjd2\.changes\.linear\.jumps is 2\.0, must be at most 1"),
+        ("sjd2.changes.linear", {"model": "smal"}, r"sjd2\.changes\.linear\.model is 'smal', must be one of small"),
+        ("drafters.model", "x", r"drafters\.model is 'x', must be one of small, large, wide"),
+        ("decoding.top_k", 513, r"decoding\.top_k must be at most tokenizer\.fine\.codes = 512"),
+        ("decoding.groups.wide.captions", 1001, r"groups\.wide\.captions is 1001, but the test split"),
+        ("decoding.groups.decoders.runs.sjd_16", {"decoder": "sjd", "options": {"widow": 3}}, r"runs\.sjd_16\.options"),
+        ("decoding.groups.decoders.runs.zipar.each.ahead", [17], r"runs\.zipar_17\.options\.ahead must be at most 16"),
+        ("decoding.groups.decoders.runs.eagle.network", "model:wide", r"runs\.eagle\.network must be model:small"),
+        ("decoding.groups.large.network", "larg", r"runs\.autoregressive\.network is 'larg', but sjd2\.variants has"),
+        (
+            "decoding.groups.quality.runs.sjd_64.network",
+            "wide",
+            r"groups\.quality\.runs have pictures of several sizes",
+        ),
     ],
 )
-def test_wrong_values_are_named(tree, section, key, value, message):
-    tree[section][key] = value
+def test_wrong_values_are_named(trees, key, value, message):
+    place(trees, key, value)
     with pytest.raises(EaselError, match=message):
-        config.build(tree, "params.yaml")
+        build(trees, key.split(".")[0])
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path):
@@ -97,56 +252,71 @@ def test_overlay_merges_mappings_and_refuses_unknown_keys():
         config_tree.overlay(base, {"a": {"bb": 3}}, "x")
 
 
-def test_null_takes_an_entry_out_and_a_needed_one_is_missed(tree):
+def test_null_takes_an_entry_out_and_a_needed_one_is_missed(trees):
     assert config_tree.overlay({"a": {"b": 1, "c": 2}}, {"a": {"b": None}}, "x") == {"a": {"c": 2}}
+    trees[""] = config_tree.overlay(trees[""], {"clip": {"steps": None}}, "x")
     with pytest.raises(EaselError, match=r"missing clip\.steps"):
-        config.build(config_tree.overlay(tree, {"clip": {"steps": None}}, "x"), "x")
+        build(trees)
 
 
-def test_a_field_with_a_default_may_be_left_out_and_no_other(tree):
-    run = config.build(tree, "x").decoding.groups["decoders"].runs["autoregressive"]
+def test_a_field_with_a_default_may_be_left_out_and_no_other(trees):
+    run = build(trees, "decoding").decoding.groups["decoders"].runs["autoregressive"]
     assert (run.options, run.steps, run.sampling) == ({}, 0, {})
-    del tree["decoding"]["groups"]["decoders"]["runs"]["autoregressive"]["decoder"]
+    del trees["sjd2"]["decoding"]["groups"]["decoders"]["runs"]["autoregressive"]["decoder"]
     with pytest.raises(EaselError, match=r"missing decoding\.groups\.decoders\.runs\.autoregressive\.decoder"):
-        config.build(tree, "x")
+        build(trees, "decoding")
 
 
-def test_a_fine_tuning_is_the_recipe_but_for_its_changes(tree):
-    sjd2 = config.build(tree, "x").sjd2
+def test_a_fine_tuning_is_the_recipe_but_for_its_changes(trees):
+    sjd2 = build(trees, "sjd2").sjd2
     wide = sjd2.variants["wide"]
     assert (wide.model, wide.training.batch_size, wide.levels) == ("wide", 4, sjd2.recipe.levels)
     assert sjd2.variants["small"] == sjd2.recipe
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"stesp": 3}, r"sjd2\.changes\.linear\.stesp is unknown; there are model, levels"),
-        ({"steps": "many"}, r"sjd2\.changes\.linear\.steps is 'many', must be of type int"),
-        ({"jumps": 2.0}, "jumps must lie between 0 and 1"),
-    ],
-)
-def test_wrong_changes_of_a_fine_tuning_are_named(tree, change, message):
-    tree["sjd2"]["changes"]["linear"] = change
-    with pytest.raises(EaselError, match=message):
-        config.build(tree, "x")
-
-
 @pytest.mark.parametrize("names", [["quality", "quality"], ["quality", "unheard_of"]])
-def test_groups_that_are_decoded_are_described(tree, names):
-    tree["decoding"]["names"] = names
+def test_groups_that_are_decoded_are_described(trees, names):
+    place(trees, "decoding.names", names)
     with pytest.raises(EaselError, match=r"decoding\.names must name some of decoding\.groups, each once: quality"):
-        config.build(tree, "x")
+        build(trees, "decoding")
 
 
-def test_groups_that_claims_pair_draw_the_same_rows(tree):
-    tree["decoding"]["groups"]["untuned"]["captions"] += 1
+def test_groups_that_claims_pair_draw_the_same_rows(trees):
+    trees["sjd2"]["decoding"]["groups"]["untuned"]["captions"] += 1
     with pytest.raises(EaselError, match=r"groups\.untuned must draw as many prompts and captions as quality"):
-        config.build(tree, "x")
+        build(trees, "decoding")
 
 
 @pytest.mark.parametrize("section", ["autoregressive", "sjd2", "draft_tuning"])
-def test_names_of_what_runs_are_those_that_are_described(tree, section):
-    tree[section]["names"] = tree[section]["names"][1:]
+def test_names_of_what_runs_are_those_that_are_described(trees, section):
+    trees["sjd2"][section]["names"] = trees["sjd2"][section]["names"][1:]
     with pytest.raises(EaselError, match=rf"{section}\.names must name each of {section}\.\w+ once"):
-        config.build(tree, "x")
+        build(trees, section)
+
+
+def test_what_is_built_in_code_is_checked_alike():
+    params = config.load()
+    with pytest.raises(EaselError, match=r"^ReaderParams: steps is 0, must be at least 1\.$"):
+        config_tree.replace(params.reader, steps=0)
+    with pytest.raises(EaselError, match=r"^ClipParams: text_heads must divide text_width = 96\.$"):
+        config_tree.replace(params.clip, text_heads=5)
+    assert config_tree.replace(params.reader, steps=7).steps == 7
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data=null", "profile smoke: missing data"),
+        ("evaluation=3", r"evaluation is 3 \(int\), must be a mapping of keys to values"),
+        ("data.path=2024", r"data\.path is 2024 \(int\), must be str"),
+        ("clip.steps=[1", r"'clip\.steps=\[1' has no value of YAML behind the ="),
+        ("seed=-1", "seed is -1, must be at least 0"),
+        ("notebooks.bench.pictures=null", "does not set pictures, a parameter of notebooks/bench"),
+        ("notebooks.bench.pictures=1.5", r"notebooks\.bench\.pictures is 1\.5 \(float\), .* expects int"),
+        ("notebooks.bench.pictures=0", r"notebooks\.bench\.pictures is 0, must be a text, true, false, a whole number"),
+    ],
+)
+def test_what_the_command_line_sets_is_checked_before_anything_is_written(setting, message, monkeypatch):
+    monkeypatch.setattr(profile, "_synchronise", lambda *_: pytest.fail("written"))
+    with pytest.raises(EaselError, match=message):
+        profile.prepare("smoke", [setting])

@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lib import hardware
 
@@ -89,3 +91,15 @@ def test_jax_sees_as_many_devices_as_it_is_told():
     program = "from lib.hardware import use_jax_devices; use_jax_devices(3); import jax; print(jax.device_count())"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert answer.stdout == "3\n", answer.stderr
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 400), st.integers(1, 8), st.integers(1, 8))
+def test_any_number_of_threads_finds_devices_that_divide_the_batch(most, rows, parts, model):
+    batch = rows * parts
+    found = hardware.devices_that_divide(most, batch, parts, model)
+    assert found % model == 0 and 0 < found <= max(most, model) and batch % (parts * found // model) == 0
+    larger = range(found + model, max(most, model) + 1, model)
+    assert not any(batch % (parts * count // model) == 0 for count in larger)
+    if batch % (parts * most) == 0 and model == 1:  # what was let through before
+        assert found == most

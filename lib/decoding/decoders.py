@@ -2,15 +2,15 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor
 
 from lib.decoding import autoregressive, eagle, jacobi, lantern, medusa, sjd, sjd2, sjdpp, zipar
+from lib.decoding import options as options_with_bounds
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, Predictor
-from lib.errors import EaselError
 
 DECODERS = {
     "autoregressive": autoregressive.decode,
@@ -58,23 +58,9 @@ def check(decoder: str, options: Mapping[str, Any], length: int, columns: int, s
     Raises:
         EaselError: an unknown or missing option, a value of the wrong type or outside its range.
     """
-    decode = DECODERS[decoder]
-    hints, parameters = get_type_hints(decode), inspect.signature(decode).parameters
-    known = {name: one for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY and name not in UNSET}
-    for name, value in options.items():
-        if name not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            raise EaselError(f"decoder {decoder} has no option {name!r}; {has}.")
-        kind = int if hints[name] is Tensor else hints[name]
-        if get_origin(kind) is Literal:
-            if value not in get_args(kind):
-                raise EaselError(f"option {name} is {value!r}, must be one of {', '.join(get_args(kind))}.")
-        elif isinstance(value, bool) or not isinstance(value, int | float if kind is float else kind):
-            raise EaselError(f"option {name} is {value!r}, must be {'a' if kind is float else 'a whole'} number.")
-    missing = [name for name, one in known.items() if one.default is one.empty and name not in options]
-    if missing:
-        raise EaselError(f"decoder {decoder} needs the option {', '.join(missing)}.")
+    options_with_bounds.check(decoder, options)
     # A rehearsal with one code, which every decoder gets through in a few steps, shows the ranges.
+    hints = get_type_hints(DECODERS[decoder])
     tables = {name: torch.zeros(1, 1, dtype=torch.int64) for name in options if hints[name] is Tensor}
     if decoder != "autoregressive":
         drafter = OneCodeDrafter() if decoder in DRAFTERS else None

@@ -18,6 +18,7 @@ import numpy as np
 from flax import serialization
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from lib.config_tree import replace
 from lib.errors import EaselError
 from lib.models import dalle_mini
 from lib.models.dalle_mini import DalleMini
@@ -136,7 +137,7 @@ def count_parameters(config: DalleMiniConfig) -> int:
 
 
 def _with_scan(config: DalleMiniConfig, scan: bool) -> DalleMiniConfig:
-    return dataclasses.replace(config, layout=dataclasses.replace(config.layout, scan=scan))
+    return dataclasses.replace(config, layout=replace(config.layout, scan=scan))
 
 
 def _layers_of(name: Name, config: DalleMiniConfig) -> list[Name]:

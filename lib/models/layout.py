@@ -6,9 +6,12 @@ repository state (github.com/borisdayma/dalle-mini), with the dropout of 0 that 
 
 import dataclasses
 import math
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+
+from lib.config_tree import PartialShare, Section, plain, require
 from lib.errors import EaselError
 
 Activation = Literal[
@@ -18,6 +21,7 @@ Norm = Literal["layernorm", "rmsnorm"]
 NormPlacement = Literal["normformer", "preln", "postln", "cogview", "subln", "swinv2"]
 ComputeDtype = Literal["float32", "bfloat16"]
 Side = Literal["encoder", "decoder"]
+Scale = Annotated[float, Field(ge=1e-6, le=100)]
 
 SWIN_PERIOD = 6  # Swin v2 placement normalises the residual stream after every sixth layer
 
@@ -49,13 +53,7 @@ def matched_width(ffn_width: int, multiple: int = 1) -> int:
     return width
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise EaselError(f"DALL·E Mini layout: {message}.")
-
-
-@dataclass(frozen=True)
-class Layout:
+class Layout(Section):
     """What kind of Transformer DALL·E Mini is; its size stands in `DalleMiniConfig`.
 
     Norm placements, for a sub-layer f (attention or feed-forward) of residual stream x:
@@ -72,92 +70,86 @@ class Layout:
 
     A norm that feeds a product has no scale, because the product can absorb it, unless `force_norm_scale`.
 
-    Attributes:
-        gated: GLU (act(x W) * (x V)) or plain feed-forward (act(x W)).
-        bias: biases in the products of attention and feed-forward blocks; the output layer never has one.
-        final_norm_encoder, final_norm_decoder: norm of the stack's output; `postln` has one anyhow.
-        head_scale: a learned factor for each attention head (NormFormer).
-        cosine_attention: cosine of queries and keys, divided by `tau_init`, in place of the scaled product (Swin v2;
-            as in the original, the temperature is not learned).
-        deepnet_scaling: residuals and initial weights scaled with depth as in DeepNet.
-        subln_init: initial weights scaled with depth as in Magneto.
-        sinkhorn_iterations: row and column normalisations, in turn, of the encoder's attention weights (Sinkformers,
-            arXiv:2110.11773); 1 is the softmax.
-        sinkhorn_padding: whether the rows of padding take part in the normalisation of columns, as they do in the
-            original, so that the words of a short caption get less than their share; ours leaves them out.
-        swin_positions: a learned score for every pair of query and key position in each head (the original's
-            `use_swin_position_embeddings`).
-        absolute_positions: learned embeddings of positions.
-        scale_embedding: embeddings of tokens, not of positions, multiplied by √width.
-        dropout: of embeddings and of every sub-layer's output; `attention_dropout`: of attention weights;
-            `activation_dropout`: of the feed-forward block's inner values. Shares in [0, 1).
-        init_std: standard deviation of every initial matrix and embedding.
-        scan: one compiled layer run over stacked parameters; compiles faster, the parameter tree differs.
-        remat: layers are computed again in the backward pass instead of being kept.
-        compute_dtype: of activations and products, those of scores and logits too, as in the original; parameters
-            and softmax are float32 whatever it is.
-
     Raises:
         EaselError: an unknown name, a number out of range, or switches that exclude each other.
     """
 
     gated: bool = True
+    """GLU (act(x W) * (x V)) or plain feed-forward (act(x W))"""
     activation: Activation = "gelu"
+    """of feed-forward blocks"""
     bias: bool = False
+    """in the products of attention and feed-forward blocks; the output layer never has one"""
     norm: Norm = "layernorm"
+    """layer normalisation, or that by the root mean square"""
     norm_placement: NormPlacement = "normformer"
+    """see above"""
     force_norm_scale: bool = False
+    """also for norms that feed a product"""
     final_norm_encoder: bool = True
+    """of the stack's output; `postln` has one anyhow"""
     final_norm_decoder: bool = True
+    """of the stack's output; `postln` has one anyhow"""
     head_scale: bool = False
+    """a learned factor for each attention head (NormFormer)"""
     cosine_attention: bool = False
-    tau_init: float = 0.05
+    """cosine of queries and keys, divided by `tau_init`, in place of the scaled product (Swin v2)"""
+    tau_init: Scale = 0.05
+    """temperature of cosine attention; as in the original, it is not learned"""
     deepnet_scaling: bool = False
+    """residuals and initial weights scaled with depth as in DeepNet"""
     subln_init: bool = False
-    sinkhorn_iterations: int = 1
+    """initial weights scaled with depth as in Magneto"""
+    sinkhorn_iterations: Annotated[int, Field(ge=1, le=1000)] = 1
+    """row and column normalisations, in turn, of the encoder's attention weights (Sinkformers,
+    arXiv:2110.11773); 1 is the softmax"""
     sinkhorn_padding: bool = False
+    """whether the rows of padding take part in the normalisation of columns, as they do in the original, so that the
+    words of a short caption get less than their share; ours leaves them out"""
     swin_positions: bool = False
+    """a learned score for every pair of query and key position in each head (the original's
+    `use_swin_position_embeddings`)"""
     absolute_positions: bool = True
+    """learned embeddings of positions"""
     scale_embedding: bool = False
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    activation_dropout: float = 0.0
-    init_std: float = 0.02
+    """embeddings of tokens, not of positions, multiplied by √width"""
+    dropout: PartialShare = 0.0
+    """share of embeddings and of every sub-layer's output"""
+    attention_dropout: PartialShare = 0.0
+    """share of attention weights"""
+    activation_dropout: PartialShare = 0.0
+    """share of the feed-forward block's inner values"""
+    init_std: Scale = 0.02
+    """standard deviation of every initial matrix and embedding"""
     scan: bool = False
+    """one compiled layer run over stacked parameters; compiles faster, the parameter tree differs"""
     remat: bool = False
+    """layers are computed again in the backward pass instead of being kept"""
     compute_dtype: ComputeDtype = "float32"
+    """of activations and products, those of scores and logits too, as in the original; parameters and softmax are
+    float32 whatever it is"""
 
-    def __post_init__(self):
-        for name, kind in (
-            ("activation", Activation),
-            ("norm", Norm),
-            ("norm_placement", NormPlacement),
-            ("compute_dtype", ComputeDtype),
-        ):
-            value = getattr(self, name)
-            _require(value in get_args(kind), f"{name} is {value!r}, must be one of {', '.join(get_args(kind))}")
-        for name in ("dropout", "attention_dropout", "activation_dropout"):
-            value = getattr(self, name)
-            _require(0 <= value < 1, f"{name} is {value}, must lie in [0, 1)")
-        for name in ("tau_init", "init_std"):
-            _require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}, must be above 0")
-        _require(self.sinkhorn_iterations >= 1, f"sinkhorn_iterations is {self.sinkhorn_iterations}, must be 1 or more")
-        _require(
+    def check(self) -> None:
+        require(
             self.sinkhorn_iterations > 1 or not self.sinkhorn_padding,
-            "sinkhorn_padding needs sinkhorn_iterations above 1: a softmax normalises no columns",
+            "sinkhorn_padding",
+            "needs sinkhorn_iterations above 1: a softmax normalises no columns",
         )
-        _require(
+        require(
             not (self.scan and self.norm_placement == "swinv2"),
-            "scan needs layers that are all alike, but swinv2 adds a norm to every sixth; switch scan off",
+            "scan",
+            "needs layers that are all alike, but swinv2 adds a norm to every sixth; switch scan off",
         )
         for name in ("final_norm_encoder", "final_norm_decoder"):
-            _require(
+            require(
                 getattr(self, name) or self.norm_placement != "postln",
-                f"postln ends every layer with a norm, so {name} cannot be switched off",
+                name,
+                "cannot be switched off: postln ends every layer with a norm",
             )
-        _require(
+        require(
             not (self.deepnet_scaling and self.subln_init),
-            "deepnet_scaling and subln_init both set the initial weights; choose one",
+            "deepnet_scaling",
+            "and subln_init both set the initial weights; choose one",
         )
 
     @property
@@ -189,7 +181,7 @@ class DalleMiniConfig:
     decoder_layers: int
     heads: int
     feed_forward: int
-    layout: Layout = Layout()
+    layout: Layout = field(default_factory=Layout)
     padded_codes: int = 0
 
     def __post_init__(self):
@@ -244,7 +236,7 @@ class DalleMiniConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"layout": plain(self.layout)}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "DalleMiniConfig":

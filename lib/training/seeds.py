@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import gcd
 from typing import Protocol
 
 import jax
@@ -22,6 +21,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lib.errors import EaselError
+from lib.hardware import devices_that_divide
 from lib.models.dalle_mini import DalleMini
 from lib.models.layout import DalleMiniConfig
 from lib.training.optimizers import ADAM_B2, CLIP, schedule
@@ -84,8 +84,8 @@ class SeedOrders:
 
 
 def seed_mesh(seeds: int) -> Mesh:
-    """As many devices as divide the number of seeds evenly."""
-    return Mesh(np.array(jax.devices()[: gcd(seeds, jax.device_count())]), ("seeds",))
+    """The most devices that divide the number of seeds evenly."""
+    return Mesh(np.array(jax.devices()[: devices_that_divide(jax.device_count(), seeds)]), ("seeds",))
 
 
 def create(config: DalleMiniConfig, seeds: Sequence[int]) -> tuple[DalleMini, dict]:

@@ -1,13 +1,14 @@
 """Decoders by name, their options, and what their passes did."""
 
+import inspect
 import math
-from typing import get_args
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 import torch
 
-from lib.decoding import decoders, jacobi
+from lib.decoding import decoders, jacobi, options
 from lib.decoding.history import accepted_lengths, added, changes
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded
@@ -21,7 +22,7 @@ def test_the_configuration_names_all_decoders():
 
 
 @pytest.mark.parametrize(
-    ("decoder", "options", "steps"),
+    ("decoder", "given", "steps"),
     [
         ("autoregressive", {}, 0),
         ("jacobi", {"window": 5, "noise": "shared", "initial": "above", "trace_slots": 2}, 0),
@@ -37,39 +38,55 @@ def test_the_configuration_names_all_decoders():
         ("medusa", {}, 0),
     ],
 )
-def test_what_a_decoder_takes_is_let_through(decoder, options, steps):
-    decoders.check(decoder, options, 12, 4, steps)
+def test_what_a_decoder_takes_is_let_through(decoder, given, steps):
+    decoders.check(decoder, given, 12, 4, steps)
 
 
 @pytest.mark.parametrize(
-    ("decoder", "options", "message"),
+    ("decoder", "given", "message"),
     [
-        ("autoregressive", {"window": 1}, "autoregressive has no option 'window'; it has none"),
-        ("jacobi", {"widow": 1}, "no option 'widow'; it has window, noise, initial, trace_slots"),
-        ("eagle", {"acceptance": "exact"}, "no option 'acceptance'; it has drafts"),
-        ("zipar", {"columns": 4}, "no option 'columns'; it has ahead"),
-        ("zipar", {}, "needs the option ahead"),
+        ("autoregressive", {"window": 1}, "decoder autoregressive: unknown key 'window'; known here: none"),
+        ("jacobi", {"widow": 1}, "unknown key 'widow'; did you mean 'window'?"),
+        ("eagle", {"acceptance": "exact"}, "unknown key 'acceptance'; known here: drafts"),
+        ("zipar", {"columns": 4}, "unknown key 'columns'"),
+        ("zipar", {}, "missing ahead"),
         ("zipar", {"ahead": 5}, "1 … 4 tokens ahead"),
-        ("lantern", {"budget": 0.5}, "needs the option near"),
-        ("lantern", {"near": 2, "budget": 1.5}, "a probability, 0 … 1, not 1.5"),
+        ("lantern", {"budget": 0.5}, "missing near"),
+        ("lantern", {"near": 2, "budget": 1.5}, "budget is 1.5, must be at most 1"),
         ("jacobi", {"noise": "fixed"}, "noise is 'fixed', must be one of fresh, shared"),
-        ("sjd", {"window": 16.5}, "window is 16.5, must be a whole number"),
-        ("sjd", {"window": True}, "window is True, must be a whole number"),
-        ("sjd", {"window": 0}, "at least one slot, not 0"),
-        ("sjdpp", {"threshold": "high"}, "threshold is 'high', must be a number"),
-        ("sjd2", {"keep": -0.5}, "at least 0, not -0.5"),
-        ("eagle", {"drafts": 0}, "at least one draft, not 0"),
+        ("sjd", {"window": 16.5}, r"window is 16.5 \(float\), must be int"),
+        ("sjd", {"window": True}, r"window is True \(bool\), must be int"),
+        ("sjd", {"window": 0}, "window is 0, must be at least 1"),
+        ("sjdpp", {"threshold": "high"}, r"threshold is 'high' \(str\), must be float"),
+        ("sjd2", {"keep": -0.5}, "keep is -0.5, must be at least 0"),
+        ("sjd2", {"keep": float("nan")}, "keep is nan, must be at least 0"),
+        ("eagle", {"drafts": 0}, "drafts is 0, must be at least 1"),
     ],
 )
-def test_what_it_would_stumble_over_is_refused(decoder, options, message):
+def test_what_it_would_stumble_over_is_refused(decoder, given, message):
     with pytest.raises(EaselError, match=message):
-        decoders.check(decoder, options, 12, 4, 3)
+        decoders.check(decoder, given, 12, 4, 3)
+
+
+@pytest.mark.parametrize("decoder", decoders.DECODERS)
+def test_options_with_bounds_are_those_that_the_decoder_has(decoder):
+    decode, fields = decoders.DECODERS[decoder], options.OPTIONS[decoder].model_fields
+    hints, parameters = get_type_hints(decode), inspect.signature(decode).parameters
+    known = {name: one for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY}
+    assert set(fields) == set(known) - decoders.UNSET
+    for name, field in fields.items():
+        assert field.is_required() == (known[name].default is inspect.Parameter.empty)
+        kind = int if hints[name] is torch.Tensor else hints[name]
+        if get_origin(kind) is Literal:
+            assert set(get_args(field.annotation)) == set(get_args(kind))
+        else:
+            assert field.annotation is kind
 
 
 def test_a_decoder_called_by_name_is_the_decoder():
-    network, options = ToyNetwork(length=6), {"window": 4, "initial": "above"}
-    found = decoders.run("jacobi", network.like(3), RowRandom(range(3)), options, columns=3)
-    expected = jacobi.decode(network.like(3), RowRandom(range(3)), **options, columns=3)
+    network, given = ToyNetwork(length=6), {"window": 4, "initial": "above"}
+    found = decoders.run("jacobi", network.like(3), RowRandom(range(3)), given, columns=3)
+    expected = jacobi.decode(network.like(3), RowRandom(range(3)), **given, columns=3)
     assert torch.equal(found.tokens, expected.tokens) and torch.equal(found.passes, expected.passes)
 
 

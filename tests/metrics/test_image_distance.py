@@ -1,4 +1,3 @@
-from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -6,6 +5,7 @@ import pytest
 import torch
 
 from lib.config import EvaluationParams
+from lib.config_tree import replace
 from lib.errors import EaselError
 from lib.metrics import image_distance
 from lib.metrics.image_distance import (
@@ -19,7 +19,7 @@ from lib.metrics.image_distance import (
 )
 from lib.models.clip import Clip, ClipConfig
 
-NOTHING = EvaluationParams(pictures=10, bootstrap=10, inception="", clip="")
+NOTHING = EvaluationParams(pictures=10, bootstrap=40, inception="", clip="")
 
 
 def normal(count, mean, deviation, seed, dimension=4):

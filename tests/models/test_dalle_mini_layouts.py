@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lib.config_tree import replace
 from lib.errors import EaselError
 from lib.models import dalle_mini
 from lib.models.bart_attention import FlaxBartAttention, sinkhorn
@@ -70,7 +71,7 @@ def config_of(layout):
 def random_params(layout):
     """Weights far enough from 0 for every part to matter; a name gets the same values in every layout that has it."""
     if layout.scan:
-        return stacked(random_params(dataclasses.replace(layout, scan=False)), layout)
+        return stacked(random_params(replace(layout, scan=False)), layout)
 
     def draw(path, leaf):
         name = jax.tree_util.keystr(path)

@@ -1,10 +1,10 @@
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
 
+from lib.config_tree import replace
 from lib.data.captions import Captions
 from lib.errors import EaselError
 from lib.models import drafters
@@ -212,7 +212,7 @@ def test_save_and_load_keep_weights_and_kind(kind, tmp_path):
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(EaselError, match=r"drafters\.heads must be at least 1"):
+    with pytest.raises(EaselError, match="heads is 0, must be at least 1"):
         replace(PARAMS, heads=0)
-    with pytest.raises(EaselError, match=r"drafters\.discount must lie above 0"):
+    with pytest.raises(EaselError, match=r"discount is 0\.0, must be above 0"):
         replace(PARAMS, discount=0.0)

@@ -1,11 +1,10 @@
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_activations import CLOSED_FORMS
 
+from lib.config_tree import replace
 from lib.errors import EaselError
 from lib.models.glu import BLOCKS, FFN, GLU, matched_width
 from lib.models.layout import Layout
@@ -55,7 +54,7 @@ def closed_form(layout, weights, x):
 @pytest.mark.parametrize("name", BLOCKS)
 def test_the_eight_blocks_of_the_paper_are_their_equations(name):
     gated, activation = BLOCKS[name]
-    layout = dataclasses.replace(PLAIN, gated=gated, activation=activation)
+    layout = replace(PLAIN, gated=gated, activation=activation)
     out, weights, x = applied(layout)
     assert set(weights) == {f"Dense_{number}" for number in range(3 if gated else 2)}
     np.testing.assert_allclose(out, closed_form(layout, weights, x), atol=1e-4)
@@ -83,7 +82,7 @@ def test_only_norms_that_feed_no_product_have_a_scale_unless_forced():
 
 
 def test_biases_are_added_to_every_product():
-    layout = dataclasses.replace(PLAIN, bias=True, activation="identity")
+    layout = replace(PLAIN, bias=True, activation="identity")
     out, weights, x = applied(layout)
     first, second, last = (weights[f"Dense_{number}"] for number in range(3))
     inner = (x @ first["kernel"] + first["bias"]) * (x @ second["kernel"] + second["bias"])
@@ -92,7 +91,7 @@ def test_biases_are_added_to_every_product():
 
 @pytest.mark.parametrize("rate", ["dropout", "activation_dropout"])
 def test_each_dropout_rate_alone_acts(rate):
-    block, params, x = built(dataclasses.replace(PLAIN, **{rate: 0.5}))
+    block, params, x = built(replace(PLAIN, **{rate: 0.5}))
     drop = jax.jit(lambda key: (block.apply(params, x), block.apply(params, x, False, rngs={"dropout": key})))
     (still, first), (_, second) = drop(jax.random.key(0)), drop(jax.random.key(1))
     assert np.abs(first - still).max() > 1e-2 and np.abs(first - second).max() > 1e-2

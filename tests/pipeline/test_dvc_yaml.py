@@ -1,6 +1,5 @@
 """The pipeline file against the sources: nothing forgotten, nothing that would break caching."""
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -59,7 +58,7 @@ def test_parameters_that_the_sources_read_are_listed(name):
         expected = {"profile", f"notebooks.{program.stem}"}
     else:
         source = program.read_text()
-        sections = {field.name for field in dataclasses.fields(config.kind(name.rpartition("/")[0]))}
+        sections = set(config.kind(name.rpartition("/")[0]).model_fields)
         expected = set(re.findall(r"\bparams\.([a-z_]+)", source)) & sections
         expected |= {"profile"} if re.search(r"\bparams\.(results|figures)", source) else set()
         expected |= {"data", "scenes"} if name == "check_data" else set()

@@ -1,12 +1,12 @@
 """The stages around the image tokenizer: what they measure and write."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lib import config
+from lib.config_tree import replace
 from lib.data import store
 from lib.models import vqgan
 from lib.models.clip import Clip, ClipConfig
@@ -67,7 +67,7 @@ def test_measured_are_quality_and_use_of_the_codebook(workplace):
     model = vqgan.load("build/tokenizer/fine")
     images = np.asarray(store.Split.open("data", "test").images(64))
     extractor = train_tokenizer.ClipFeatures(Clip(ClipConfig(8, 4, 8, 8, 8, 1, 1), generator(0)).eval())
-    evaluation = replace(workplace.evaluation, bootstrap=10)
+    evaluation = replace(workplace.evaluation, bootstrap=40)
 
     def measured(kinds):
         return train_tokenizer.measure(model, images, kinds, extractor, evaluation, np.random.default_rng(0))

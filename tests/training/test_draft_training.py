@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
+from lib.config_tree import replace
 from lib.data.captions import Captions
 from lib.decoding import autoregressive, jacobi
 from lib.errors import EaselError
@@ -180,5 +179,5 @@ def test_pictures_without_drafts_are_read_as_they_are():
 
 @pytest.mark.parametrize(("name", "value"), [("drafted", 0.0), ("drafted", 1.1), ("passes", 0)])
 def test_settings_out_of_range_are_refused(name, value):
-    with pytest.raises(EaselError, match=rf"draft_tuning.variants: {name} must"):
+    with pytest.raises(EaselError, match=rf"DraftTuningParams: {name} is {value}, must"):
         replace(PARAMS, **{name: value})

@@ -1,10 +1,10 @@
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
 
+from lib.config_tree import replace
 from lib.data.captions import Captions
 from lib.decoding import noise_levels
 from lib.errors import EaselError
@@ -197,10 +197,10 @@ def test_noise_reaches_the_inputs_that_have_a_level():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"denoising_steps": (0,)}, "denoising_steps must be positive"),
+        ({"denoising_steps": (0,)}, r"denoising_steps\[0\] is 0, must be at least 1"),
         ({"noisy_run": (9, 3)}, "noisy_run must be two lengths, the smaller first"),
-        ({"jumps": 2.0}, "jumps must lie between 0 and 1"),
-        ({"clean_share": 1.0}, "clean_share must lie between 0 and 1"),
+        ({"jumps": 2.0}, "jumps is 2.0, must be at most 1"),
+        ({"clean_share": 1.0}, "clean_share is 1.0, must be below 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(change, message):

@@ -1,13 +1,12 @@
 """Training of the image tokenizer."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from lib.config import TokenizerParams
+from lib.config_tree import replace
 from lib.models import vqgan
 from lib.training.loop import fit
 from lib.training.order import BatchOrder

@@ -244,7 +244,7 @@ def write(path: Path, measured: dict[Size, Times], texts: int, texts_from: str) 
         ],
         stage="none: `make bench-dalle-mini`",
         sources=["studies/dalle_mini/code/benchmark.py", "lib/metering/flops.py"],
-        parameters={size.name: dataclasses.asdict(size) for size in measured},
+        parameters={size.name: vars(size) | {"config": size.config.as_dict()} for size in measured},
     )
 
 

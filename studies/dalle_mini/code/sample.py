@@ -14,8 +14,7 @@ from lib.data.prompts import CAPTION_ITEMS, RANKED_ITEMS, first_of_each_category
 from lib.data.selection import kept
 from lib.data.store import Split, read_meta, read_prompts, write_json
 from lib.decoding.autoregressive_jax import row_keys
-from lib.errors import EaselError
-from lib.hardware import use_jax_devices
+from lib.hardware import devices_that_divide, use_jax_devices
 from lib.models import dalle_mini
 from lib.ownership import fresh
 from lib.painter.dalle_mini import Sampler
@@ -64,9 +63,7 @@ class Draw:
 def run(params: Params) -> None:
     """Writes `<name>.npy`, tokens uint16 [prompts, n, h, w], for every set of samples, and sets.json about them."""
     settings = params.sampling
-    if settings.batch_size % params.threads:
-        raise EaselError(f"params.yaml: sampling.batch_size must be a multiple of threads = {params.threads}.")
-    use_jax_devices(params.threads)  # rows are split between them
+    use_jax_devices(devices_that_divide(params.threads, settings.batch_size))  # rows are split between them
     text = TextTokenizer.load(TEXT)
     draws = list(plan(settings, params.seed, getattr(params.tokenizer, params.dalle_mini.tokens).leave_out))
     empty = text.encode([""], params.text.length)[0]

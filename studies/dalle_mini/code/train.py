@@ -12,7 +12,7 @@ from lib.data.selection import kept
 from lib.data.store import Split, read_meta, write_json
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
-from lib.hardware import use_jax_devices
+from lib.hardware import devices_that_divide, use_jax_devices
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig
 from lib.pipeline.stage import training
@@ -114,16 +114,18 @@ def run(params: Params, name: str) -> None:
 
 
 def use_devices(params: Params) -> None:
-    """Joins other processes, if there are any; one CPU device per core, between which a batch is split.
+    """Joins other processes, if there are any; one CPU device per core, as far as they split a batch evenly.
 
     Must come before anything else of JAX.
 
     Raises:
-        EaselError: the devices do not divide the batch.
+        EaselError: GPUs, or the devices of all processes, do not divide the batch.
     """
-    use_jax_devices(params.threads)
-    join_processes()
     settings = params.dalle_mini
+    use_jax_devices(
+        devices_that_divide(params.threads, settings.batch_size, settings.accumulation, settings.model_devices)
+    )
+    join_processes()
     if jax.device_count() % settings.model_devices:
         raise EaselError(
             f"params.yaml: dalle_mini.model_devices = {settings.model_devices} must divide the number of devices, "

@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from lib.config_tree import plain
 from lib.data.store import write_json
 from lib.decoding.autoregressive_jax import row_keys
 from lib.hardware import keep_freed_memory, machine
@@ -50,7 +51,7 @@ def run(params: Params) -> None:
         for key, block in blocks.items():
             block |= {"step_seconds": training[key], "picture_seconds": drawing[key]}
         report["sizes"][name] = {
-            "setting": dataclasses.asdict(setting),
+            "setting": plain(setting),
             "batch_size": setting.batch_size,
             "drawn": costs.drawn,
             "blocks": blocks,

@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from lib.data.store import write_json
-from lib.errors import EaselError
 from lib.hardware import use_jax_devices
 from lib.models import dalle_mini
-from lib.models.layout import DalleMiniConfig, Layout
+from lib.models.layout import DalleMiniConfig
 from lib.pipeline.stage import training
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
-from studies.glu.code.settings import Params
+from studies.glu.code.settings import Params, layout_of
 from studies.glu.code.stability import lost, spikes
 from studies.glu.code.tasks import ImageTask
 from studies.glu.code.train_variants import TEXT, load_task, network_of, recipe_of, seed_numbers, thinned, train
@@ -98,20 +97,6 @@ def run(params: Params) -> None:
             "placements": placements,
         },
     )
-
-
-def layout_of(init_std: float, changes: Mapping[str, Any]) -> Layout:
-    """The original's default layout, with this study's initial weights and with `changes`.
-
-    Raises:
-        EaselError: what `Layout` refuses, or a switch that it does not have.
-    """
-    try:
-        return Layout(**({"init_std": init_std} | dict(changes)))
-    except TypeError as error:
-        raise EaselError(
-            f"params.yaml: report_switches changes {', '.join(changes)}; a layout has no such switch."
-        ) from error
 
 
 def described(changes: Mapping[str, Any]) -> str:

@@ -128,7 +128,7 @@ def cost(name: str, entry: Mapping[str, Any], length: int) -> dict[str, Any]:
     if "trace" in entry:
         every = entry["trace"]["changes"]  # [S][slots]
         # Slots that every pass fixes, as the first one, have no changes to count.
-        slots = [slot for slot in range(PLACES) if all(seed[slot] is not None for seed in every)]
+        slots = [slot for slot in range(min(PLACES, len(every[0]))) if all(seed[slot] is not None for seed in every)]
         found["changes"] = {"slots": slots, "by_seed": [[seed[slot] for slot in slots] for seed in every]}
         if found["options"]["trace_slots"] == found["options"]["window"]:
             found["changes_a_token"] = estimate(entry["trace"]["a_token"], f"{name} changes")

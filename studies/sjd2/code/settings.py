@@ -5,137 +5,134 @@ import itertools
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, is_dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from lib import config
-from lib.errors import require
+from lib.config_tree import (
+    Amount,
+    Count,
+    Depth,
+    Entries,
+    Guidance,
+    Name,
+    Section,
+    Several,
+    Table,
+    Temperature,
+    Width,
+    plain,
+    read,
+    replace,
+    require,
+    within,
+)
+from lib.decoding.options import OPTIONS
 from lib.training.settings import DescentParams, DraftersParams, DraftTuningParams, Sjd2Params
 
 
-@dataclass(frozen=True)
-class AutoregressiveModelParams:
+class AutoregressiveModelParams(Section):
     """One decoder-only model, on the fine tokens of pictures of one size."""
 
-    pictures: Literal[64, 128]
-    width: int
-    layers: int
-    heads: int
-    feed_forward: int
+    pictures: config.PictureSize
+    """pixels a side"""
+    width: Width
+    """of a token"""
+    layers: Depth
+    """over caption and image tokens"""
+    heads: Width
+    """of attention; four times as many divide width, for rotary positions in two dimensions"""
+    feed_forward: Width
+    """inner width"""
     training: DescentParams
 
-    def __post_init__(self):
-        for name in ("width", "layers", "heads", "feed_forward"):
-            require(getattr(self, name) > 0, f"autoregressive.models: {name}", "must be above 0")
+    def check(self) -> None:
+        divides = self.width % (4 * self.heads) == 0
+        require(divides, "heads", f"is {self.heads}; four times as many must divide width = {self.width}")
 
 
-@dataclass(frozen=True)
-class AutoregressiveParams:
-    """The models that are decoded.
+class AutoregressiveParams(Section):
+    """The models that are decoded."""
 
-    Attributes:
-        names: of the models, in the order in which they are trained; dvc.yaml cannot list the keys of a mapping.
-        languages: of their captions; none means all that the data have.
-        measured: pictures of a split behind the losses of these models and of what is tuned from them.
-    """
+    names: Several[Name]
+    """of the models, in the order in which they are trained; dvc.yaml cannot list the keys of a mapping"""
+    languages: Several[str]
+    """of their captions; [] is all that the data have"""
+    measured: Count
+    """pictures of a split behind the losses of these models and of what is tuned from them"""
+    models: Entries[AutoregressiveModelParams]
+    """by name"""
 
-    names: tuple[str, ...]
-    languages: tuple[str, ...]
-    measured: int
-    models: Mapping[str, AutoregressiveModelParams]
-
-    def __post_init__(self):
-        require(
-            sorted(self.names) == sorted(self.models),
-            "autoregressive.names",
-            f"must name each of autoregressive.models once: {', '.join(self.models)}",
-        )
-        require(self.measured > 0, "autoregressive.measured", "must be at least 1")
+    def check(self) -> None:
+        named = sorted(self.names) == sorted(self.models)
+        require(named, "names", f"must name each of autoregressive.models once: {', '.join(self.models)}")
+        require(self.names, "names", "must be at least one model")
 
 
-@dataclass(frozen=True)
-class Sjd2SectionParams:
-    """All fine-tunings.
+class Sjd2SectionParams(Section):
+    """All fine-tunings."""
 
-    Attributes:
-        names: of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping.
-        recipe: what the paper describes.
-        changes: name → values in which a fine-tuning differs from the recipe, of its training among them.
-        variants: name → the whole fine-tuning.
-    """
-
-    names: tuple[str, ...]
+    names: Several[Name]
+    """of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping"""
     recipe: Sjd2Params
-    changes: Mapping[str, Mapping[str, Any]]
+    """what the paper describes"""
+    changes: Entries[Entries[Any]]
+    """name → values in which a fine-tuning differs from the recipe, of its training among them"""
 
-    def __post_init__(self):
-        require(
-            sorted(self.names) == sorted(self.changes),
-            "sjd2.names",
-            f"must name each of sjd2.changes once: {', '.join(self.changes)}",
-        )
+    def check(self) -> None:
+        named = sorted(self.names) == sorted(self.changes)
+        require(named, "names", f"must name each of sjd2.changes once: {', '.join(self.changes)}")
+        require(self.names, "names", "must be at least one fine-tuning")
         for name, changes in self.changes.items():
-            changed(self.recipe, changes, f"sjd2.changes.{name}")
+            with within(f"changes.{name}"):
+                changed(self.recipe, changes)
 
     @property
     def variants(self) -> dict[str, Sjd2Params]:
-        return {name: changed(self.recipe, changes, f"sjd2.changes.{name}") for name, changes in self.changes.items()}
+        """Name → the whole fine-tuning."""
+        return {name: changed(self.recipe, changes) for name, changes in self.changes.items()}
 
 
-def changed(recipe: Sjd2Params, changes: Mapping[str, Any], where: str) -> Sjd2Params:
+def changed(recipe: Sjd2Params, changes: Mapping[str, Any]) -> Sjd2Params:
     """`recipe` with other values; those of its training need no prefix.
 
     Raises:
-        EaselError: a name that is in neither, or a value of another type.
+        EaselError: a name that is in neither, or a value that it cannot have.
     """
-    own, training = plain_fields(recipe), plain_fields(recipe.training)
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
-    for name, value in values.items():
-        require(name in own | training, f"{where}.{name}", "is unknown; there are " + ", ".join(own | training))
-        kind = type((own | training)[name])
-        require(type(value) is kind, f"{where}.{name}", f"is {value!r}, must be of type {kind.__name__}")
-    trained = replace(recipe.training, **{name: value for name, value in values.items() if name in training})
-    return replace(recipe, training=trained, **{name: value for name, value in values.items() if name in own})
+    tree = plain(recipe)
+    training = tree["training"]
+    known = [name for name in (*tree, *training) if name != "training"]
+    for name, value in changes.items():
+        require(name in known, name, f"is unknown; there are {', '.join(known)}")
+        (tree if name in tree else training)[name] = value
+    return read(tree, Sjd2Params, "params.yaml")
 
 
-def plain_fields(section: Any) -> dict[str, Any]:
-    """Name → value of what is not a section itself."""
-    return {name: value for name, value in vars(section).items() if not is_dataclass(value)}
+class DraftTuningSectionParams(Section):
+    """All fine-tunings on drafts."""
+
+    names: Several[Name]
+    """of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping"""
+    variants: Entries[DraftTuningParams]
+    """by name"""
+
+    def check(self) -> None:
+        named = sorted(self.names) == sorted(self.variants)
+        require(named, "names", f"must name each of draft_tuning.variants once: {', '.join(self.variants)}")
+        require(self.names, "names", "must be at least one fine-tuning")
 
 
-@dataclass(frozen=True)
-class DraftTuningSectionParams:
-    """All fine-tunings on drafts.
+class ExactnessParams(Section):
+    """Every decoder on a toy chain whose law is known."""
 
-    Attributes:
-        names: of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping.
-    """
+    pictures: Annotated[int, Field(ge=1, le=10**6)]
+    """drawn in one large batch, to compare with the law"""
+    again: Count
+    """of them, drawn in small batches as well"""
 
-    names: tuple[str, ...]
-    variants: Mapping[str, DraftTuningParams]
-
-    def __post_init__(self):
-        require(
-            sorted(self.names) == sorted(self.variants),
-            "draft_tuning.names",
-            f"must name each of draft_tuning.variants once: {', '.join(self.variants)}",
-        )
-
-
-@dataclass(frozen=True)
-class ExactnessParams:
-    """Every decoder on a toy chain whose law is known.
-
-    Attributes:
-        pictures: drawn in one large batch, to compare with the law.
-        again: of them, drawn in small batches as well.
-    """
-
-    pictures: int
-    again: int
-
-    def __post_init__(self):
-        require(0 < self.again <= self.pictures, "exactness.again", "must be at least 1 and at most exactness.pictures")
+    def check(self) -> None:
+        require(self.again <= self.pictures, "again", f"must be at most pictures = {self.pictures}")
 
 
 DecoderName = Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa"]
@@ -143,27 +140,34 @@ DecoderName = Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar
 UNTUNED = "model:"  # what stands before the name of a network that is not tuned
 DRAFT_TUNED = "drafts:"  # and of one that is tuned on drafts
 PAIRED = ("quality", "untuned", "drafted")  # groups that claims compare with each other, row by row
+NEED_DRAFTER = ("lantern", "eagle", "medusa")
 
 
-@dataclass(frozen=True)
-class DecodingRunParams:
-    """One network decoded in one way, or in several.
+class RunSampling(Section):
+    """What a run samples with, where it is not as the section says."""
 
-    Attributes:
-        network: one of sjd2.variants, or `model:` and one of autoregressive.models, or `drafts:` and one of
-            draft_tuning.variants; empty for that of the group.
-        options: of the decoder, whose module in lib/decoding/ explains them; those that are missing have its defaults.
-        steps: of SJD2's denoising; 0 for every other decoder.
-        sampling: guidance, temperature and top_k where they are not those of the section.
-        each: network, steps or an option → values, all of which are tried with each other.
-    """
+    guidance: Guidance | None = None
+    temperature: Temperature | None = None
+    top_k: Amount | None = None
+    """0: of all codes"""
+
+
+class DecodingRunParams(Section):
+    """One network decoded in one way, or in several."""
 
     decoder: DecoderName
+    """a module of lib/decoding/"""
     network: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    steps: int = 0
-    sampling: Mapping[str, float] = field(default_factory=dict)
-    each: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """one of sjd2.variants, or `model:` and one of autoregressive.models, or `drafts:` and one of
+    draft_tuning.variants; empty for that of the group"""
+    options: Entries[Any] = Field(default_factory=lambda: Table({}))
+    """of the decoder, whose module explains them; those that are missing have its defaults"""
+    steps: Annotated[int, Field(ge=0, le=10**4)] = 0
+    """of SJD2's denoising; 0 for every other decoder"""
+    sampling: Entries[float] = Field(default_factory=lambda: Table({}))
+    """guidance, temperature and top_k where they are not those of the section"""
+    each: Entries[Several[Any]] = Field(default_factory=lambda: Table({}))
+    """network, steps or an option → values, all of which are tried with each other"""
 
     def one_by_one(self, name: str) -> dict[str, "DecodingRunParams"]:
         """The runs that this is, by `name` and the values that they have of `each`."""
@@ -176,99 +180,94 @@ class DecodingRunParams:
         return found
 
 
-@dataclass(frozen=True)
-class DecodingGroupParams:
-    """Runs that are compared with each other: the same prompts and captions, the same random numbers.
+class DecodingGroupParams(Section):
+    """Runs that are compared with each other: the same prompts and captions, the same random numbers."""
 
-    Attributes:
-        prompts: of every category, the first ones.
-        captions: of the test split, the first ones; their pictures are what FID and KID compare.
-        batch_size: rows that are decoded at once.
-        network: of the runs that name none.
-        single: the runs one by one, those of `each` among them.
-    """
-
-    prompts: int
-    captions: int
-    batch_size: int
-    runs: Mapping[str, DecodingRunParams]
+    prompts: Amount
+    """of every category, the first ones"""
+    captions: Amount
+    """of the test split, the first ones; their pictures are what FID and KID compare"""
+    batch_size: Count
+    """rows that are decoded at once"""
+    runs: Entries[DecodingRunParams]
+    """by name"""
     network: str = ""
+    """of the runs that name none"""
 
     @property
     def single(self) -> dict[str, DecodingRunParams]:
+        """The runs one by one, those of `each` among them."""
         return {
             key: replace(one, network=one.network or self.network)
             for name, run in self.runs.items()
             for key, one in run.one_by_one(name).items()
         }
 
+    def check(self) -> None:
+        require(self.prompts + self.captions > 0, "prompts", "or captions must be above 0")
+        require(self.runs, "runs", "must name at least one run")
+        counts = {}
+        for name, run in self.runs.items():
+            with within(f"runs.{name}"):
+                counts[name] = len(run.one_by_one(name))
+        require(all(counts.values()), "runs", "must try at least one value of each")
+        require(len(self.single) == sum(counts.values()), "runs", "must differ in names, values of each included")
+        for name, run in self.single.items():
+            with within(f"runs.{name}"):
+                self._check_run(name, run)
 
-@dataclass(frozen=True)
-class DecodingParams:
-    """All decoding.
+    @staticmethod
+    def _check_run(name: str, run: DecodingRunParams) -> None:
+        require(re.fullmatch(r"[\w.]+", name), "", "names a file: letters, digits, _ and . only")
+        require(run.network, "network", "must be named, here or for the whole group")
+        if run.decoder == "sjd2":
+            require(run.steps > 0, "steps", "must be above 0")
+            foreign = run.network.startswith((UNTUNED, DRAFT_TUNED))
+            require(not foreign, "network", "must be tuned for SJD2: one of sjd2.variants")
+        else:
+            require(run.steps == 0, "steps", f"must be 0: decoder {run.decoder} denoises nothing")
+        with within("options"):
+            read(plain(run.options), OPTIONS[run.decoder], "params.yaml")
+        with within("sampling"):
+            read({name: whole(value) for name, value in run.sampling.items()}, RunSampling, "params.yaml")
 
-    Attributes:
-        names: of the groups that are decoded, in that order; dvc.yaml cannot list the keys of a mapping.
-        seeds: paired over everything that is compared.
-        guidance, temperature, top_k: of every run that does not say otherwise.
-    """
 
-    names: tuple[str, ...]
-    seeds: int
-    guidance: float
-    temperature: float
-    top_k: int
-    groups: Mapping[str, DecodingGroupParams]
+def whole(value: float) -> float | int:
+    """A number without a fraction as an integer."""
+    return int(value) if math.isfinite(value) and value == int(value) else value
 
-    def __post_init__(self):
+
+class DecodingParams(Section):
+    """All decoding."""
+
+    names: Several[Name]
+    """of the groups that are decoded, in that order; dvc.yaml cannot list the keys of a mapping"""
+    seeds: Annotated[int, Field(ge=1, le=1000)]
+    """paired over everything that is compared"""
+    guidance: Guidance
+    """of every run that does not say otherwise, as are temperature and top_k"""
+    temperature: Temperature
+    """0 draws the most likely token"""
+    top_k: Amount
+    """0: of all codes"""
+    groups: Entries[DecodingGroupParams]
+    """by name"""
+
+    def check(self) -> None:
         require(
             len(set(self.names)) == len(self.names) and set(self.names) <= set(self.groups),
-            "decoding.names",
+            "names",
             f"must name some of decoding.groups, each once: {', '.join(self.groups)}",
         )
-        require(self.seeds > 0, "decoding.seeds", "must be at least 1")
-        self._check_sampling("decoding", {name: getattr(self, name) for name in ("guidance", "temperature", "top_k")})
-        for name, group in self.groups.items():
-            where = f"decoding.groups.{name}"
-            require(re.fullmatch(r"\w+", name), where, "names a folder: letters, digits and _ only")
-            require(group.prompts >= 0 and group.captions >= 0, f"{where}.prompts", "and captions must not be negative")
-            require(group.prompts + group.captions > 0, f"{where}.prompts", "or captions must be above 0")
-            require(group.batch_size > 0, f"{where}.batch_size", "must be at least 1")
-            require(group.runs, f"{where}.runs", "must name at least one run")
-            counts = [math.prod(map(len, run.each.values())) for run in group.runs.values()]
-            require(all(counts), f"{where}.runs", "must try at least one value of each")
-            require(len(group.single) == sum(counts), f"{where}.runs", "must differ in names, values of each included")
-            for key, run in group.single.items():
-                self._check_run(f"{where}.runs.{key}", key, run)
+        require(self.names, "names", "must be at least one group")
+        for name in self.groups:
+            require(re.fullmatch(r"\w+", name), f"groups.{name}", "names a folder: letters, digits and _ only")
         paired = [(name, self.groups[name]) for name in PAIRED if name in self.groups]
         for (first, one), (name, other) in itertools.pairwise(paired):
             same = (one.prompts, one.captions) == (other.prompts, other.captions)
-            require(
-                same, f"decoding.groups.{name}", f"must draw as many prompts and captions as {first}: claims pair them"
-            )
-
-    def _check_run(self, where: str, key: str, run: DecodingRunParams) -> None:
-        require(re.fullmatch(r"[\w.]+", key), where, "names a file: letters, digits, _ and . only")
-        require(run.network, f"{where}.network", "must be named, here or for the whole group")
-        if run.decoder == "sjd2":
-            require(run.steps > 0, f"{where}.steps", "must be above 0")
-            foreign = run.network.startswith((UNTUNED, DRAFT_TUNED))
-            require(not foreign, f"{where}.network", "must be tuned for SJD2: one of sjd2.variants")
-        else:
-            require(run.steps == 0, f"{where}.steps", f"must be 0: decoder {run.decoder} denoises nothing")
-        unknown = set(run.sampling) - {"guidance", "temperature", "top_k"}
-        require(not unknown, f"{where}.sampling", "may hold guidance, temperature and top_k")
-        self._check_sampling(f"{where}.sampling", run.sampling)
-
-    @staticmethod
-    def _check_sampling(where: str, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            require(number and value >= 0, f"{where}.{name}", "must be a number that is not negative")
-            require(name != "top_k" or value == int(value), f"{where}.{name}", "must be a whole number (0: off)")
+            require(same, f"groups.{name}", f"must draw as many prompts and captions as {first}: claims pair them")
 
 
-@dataclass(frozen=True)
 class Params(config.Params):
     """What the stages of this study read."""
 
@@ -278,3 +277,76 @@ class Params(config.Params):
     drafters: DraftersParams
     exactness: ExactnessParams
     decoding: DecodingParams
+
+    def check(self) -> None:
+        super().check()
+        models = self.autoregressive.models
+        self.require_languages(self.autoregressive.languages, "autoregressive.languages")
+        tuned = {f"sjd2.changes.{name}": one for name, one in self.sjd2.variants.items()}
+        tuned |= {f"draft_tuning.variants.{name}": one for name, one in self.draft_tuning.variants.items()}
+        tuned |= {"drafters": self.drafters}
+        for key, one in tuned.items():
+            require(one.model in models, f"{key}.model", f"is {one.model!r}, must be one of {', '.join(models)}")
+            self._check_training(one.training, key, models[one.model].pictures)
+        for name, model in models.items():
+            self._check_training(model.training, f"autoregressive.models.{name}.training", model.pictures)
+            for split in ("val", "test"):
+                wanted, key = self.autoregressive.measured, "autoregressive.measured"
+                self.require_pictures(wanted, key, split, "fine", model.pictures)
+        length = (models[self.drafters.model].pictures // self.tokenizer.fine.stride) ** 2
+        require(self.drafters.heads < length, "drafters.heads", f"must be below {length}, the tokens of a picture")
+        for name, group in self.decoding.groups.items():
+            with within(f"decoding.groups.{name}"):
+                self._check_group(group)
+        codes = self.tokenizer.fine.codes
+        require(self.decoding.top_k <= codes, "decoding.top_k", f"must be at most tokenizer.fine.codes = {codes}")
+
+    def base(self, network: str) -> str:
+        """Which of autoregressive.models a network is, or was tuned from.
+
+        Raises:
+            EaselError: there is no such network.
+        """
+        recipe = self.sjd2.recipe
+        for prefix, known, section in (
+            (UNTUNED, {name: name for name in self.autoregressive.models}, "autoregressive.models"),
+            (
+                DRAFT_TUNED,
+                {name: one.model for name, one in self.draft_tuning.variants.items()},
+                "draft_tuning.variants",
+            ),
+            ("", {name: one.get("model", recipe.model) for name, one in self.sjd2.changes.items()}, "sjd2.variants"),
+        ):
+            if network.startswith(prefix):
+                name = network.removeprefix(prefix)
+                require(name in known, "network", f"is {network!r}, but {section} has {', '.join(known)}")
+                return known[name]
+        raise AssertionError(network)
+
+    def _check_training(self, training: DescentParams, key: str, size: int) -> None:
+        self.require_pictures(training.batch_size, f"{key}.batch_size", "train", "fine", size)
+
+    def _check_group(self, group: DecodingGroupParams) -> None:
+        sizes = set()
+        for name, run in group.single.items():
+            with within(f"runs.{name}"):
+                base = self.base(run.network)
+                size = self.autoregressive.models[base].pictures
+                sizes.add(size)
+                own = run.decoder not in NEED_DRAFTER or base == self.drafters.model
+                require(own, "network", f"must be {UNTUNED}{self.drafters.model}: drafters.model has the drafter alone")
+                columns, codes = size // self.tokenizer.fine.stride, self.tokenizer.fine.codes
+                require(run.options.get("ahead", 1) <= columns, "options.ahead", f"must be at most {columns} columns")
+                require(
+                    run.options.get("near", 1) < codes, "options.near", f"must be below tokenizer.fine.codes = {codes}"
+                )
+                require(run.sampling.get("top_k", 0) <= codes, "sampling.top_k", f"must be at most {codes} codes")
+        require(len(sizes) == 1, "runs", "have pictures of several sizes; make it two groups")
+        there = self.pictures("test", "fine", size)
+        require(
+            group.captions <= there,
+            "captions",
+            f"is {group.captions}, but the test split is only sure to have {there:.0f} pictures of {size}×{size} "
+            "pixels that may be used; ask for fewer",
+        )
+        self.require_prompts(group.prompts, "prompts")

@@ -1,11 +1,11 @@
 """Which prompts are sampled, and with which random keys."""
 
-import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 
+from lib.config_tree import replace
 from lib.data.prompts import first_of_each_category
 from studies.dalle_mini.code.sample import plan
 from tests import house
@@ -31,9 +31,7 @@ def test_what_is_compared_shares_its_random_keys(tmp_path, monkeypatch):
     captions = [{"zh": [f"z{n}"], "en": [f"e{n}"]} for n in range(3)]
     (tmp_path / "data/test/captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in captions))
     np.save(tmp_path / "data/test/images_64.npy", np.zeros((3, 64, 64, 3), np.uint8))
-    settings = dataclasses.replace(
-        house.params("dalle_mini").sampling, prompts=2, ranked_prompts=1, candidates=3, captions=2
-    )
+    settings = replace(house.params("dalle_mini").sampling, prompts=2, ranked_prompts=1, candidates=3, captions=2)
     draws = {draw.name: draw for draw in plan(settings, 7, [])}
 
     sweep = [draw for name, draw in draws.items() if name.startswith("sweep")]

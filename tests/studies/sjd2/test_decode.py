@@ -93,7 +93,7 @@ def section(runs=FEW, seeds=2, **changes):
     }
     group = {"prompts": 1, "captions": 2, "batch_size": 4, "runs": entries} | changes
     tree = {"names": ["g"], "seeds": seeds, "guidance": 2.0, "temperature": 1.0, "top_k": 0, "groups": {"g": group}}
-    return config_tree.convert(tree, DecodingParams, "params.yaml", "decoding")
+    return config_tree.read(tree, DecodingParams, "params.yaml", "decoding")
 
 
 def params(*arguments, **changes):
@@ -247,7 +247,11 @@ def test_an_interrupted_stage_goes_on_with_what_is_not_finished(workplace, monke
         ),
         ({"a": ("model:small_", "sjd", {}, 0)}, {}, r"autoregressive\.models has small, wide"),
         ({"a": ("lost", "sjd", {}, 0)}, {}, r"runs\.a: build/sjd2/lost/model\.safetensors does not exist"),
-        ({"a": ("small", "sjd", {"widow": 3}, 0)}, {}, r"runs\.a: decoder sjd has no option 'widow'"),
+        (
+            {"a": ("small", "sjd", {"widow": 3}, 0)},
+            {},
+            r"unknown key 'decoding\.groups\.g\.runs\.a\.options\.widow'; did you mean 'window'",
+        ),
         ({"a": ("small", "zipar", {"ahead": 4}, 0)}, {}, r"runs\.a: a row can be 1 … 3 tokens ahead"),
         ({"a": ("model:small", "lantern", {"near": 6}, 0)}, {}, r"runs\.a: a code of 6 has 1 … 5 neighbours, not 6"),
         (FEW, {"captions": 6}, r"groups\.g: captions is 6, but the test split has 5 pictures of 64×64"),
@@ -267,7 +271,7 @@ def test_each_tries_all_values_with_each_other():
     }
     runs = {"many": tree, "other": {"decoder": "sjd", "options": {"window": 1}}}
     group = {"prompts": 1, "captions": 0, "batch_size": 4, "network": "a", "runs": runs}
-    found = config_tree.convert(group, DecodingGroupParams, "params.yaml", "decoding.groups.g").single
+    found = config_tree.read(group, DecodingGroupParams, "params.yaml", "decoding.groups.g").single
     assert list(found) == ["many_2_3_b", "many_2_3_c", "many_4_3_b", "many_4_3_c", "other"]
     one, other = found["many_4_3_b"], found["other"]
     assert (one.network, one.decoder, one.steps, one.each) == ("b", "sjd2", 3, {})
@@ -285,8 +289,8 @@ def test_a_drafter_is_for_one_model_alone(workplace):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seeds": 0}, r"decoding\.seeds must be at least 1"),
-        ({"batch_size": 0}, r"groups\.g\.batch_size must be at least 1"),
+        ({"seeds": 0}, r"decoding\.seeds is 0, must be at least 1"),
+        ({"batch_size": 0}, r"groups\.g\.batch_size is 0, must be at least 1"),
         ({"prompts": 0, "captions": 0}, r"groups\.g\.prompts or captions must be above 0"),
         ({"runs": {}}, r"groups\.g\.runs must name at least one run"),
         ({"runs": {"a": ("small", "sjd3", {}, 0)}}, "is 'sjd3', must be one of autoregressive, jacobi"),
@@ -307,11 +311,17 @@ def test_a_drafter_is_for_one_model_alone(workplace):
             {"runs": {"a": ("small", "sjd", {}, 0, {}, {"network": ["small", ""]})}},
             r"runs\.a_\.network must be named",
         ),
-        ({"runs": {"a": ("small", "sjd", {}, 0, {"top_p": 1})}}, r"runs\.a\.sampling may hold guidance"),
-        ({"runs": {"a": ("small", "sjd", {}, 0, {"top_k": 1.5})}}, r"runs\.a\.sampling\.top_k must be a whole number"),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {"top_p": 1})}},
+            r"unknown key 'decoding\.groups\.g\.runs\.a\.sampling\.top_p'",
+        ),
+        (
+            {"runs": {"a": ("small", "sjd", {}, 0, {"top_k": 1.5})}},
+            r"runs\.a\.sampling\.top_k is 1\.5 \(float\), must be int",
+        ),
         (
             {"runs": {"a": ("small", "sjd", {}, 0, {"guidance": -1})}},
-            r"sampling\.guidance must be a number",
+            r"runs\.a\.sampling\.guidance is -1, must be at least 0",
         ),
     ],
 )
