@@ -16,10 +16,13 @@ export EASEL_STUDY = $(value STUDY)
 # With these, Python would not find lib/ here, or itself.
 unexport PYTHONSAFEPATH PYTHONHOME
 
-.PHONY: repro test figures lab doctor bench-dalle-mini pin lock environment
+.PHONY: repro check test figures lab doctor bench-dalle-mini pin lock environment
 
 repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ..."
 	@python -m lib.repro
+
+check: environment  ## A few minutes, nothing trained: data hash, exact laws, every figure, table and verdict byte for byte
+	@python -m lib.check
 
 test: environment  ## Style, unit tests, then the smoke profile end to end
 	@ruff check . && ruff format --check .
