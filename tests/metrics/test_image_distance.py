@@ -142,7 +142,7 @@ def test_a_torchscript_file_serves_as_inception(tmp_path):
 
 def test_unusable_inception_files_are_refused(tmp_path):
     check_pretrained(NOTHING)
-    with pytest.raises(EaselError, match=r"evaluation\.inception names .*nowhere.pt, which does not exist"):
+    with pytest.raises(EaselError, match=r"inception names .*nowhere\.pt, which does not exist"):
         check_pretrained(replace(NOTHING, inception=str(tmp_path / "nowhere.pt")))
     (tmp_path / "bad.pt").write_bytes(b"not a network")
     with pytest.raises(EaselError, match="is not a TorchScript file"):
