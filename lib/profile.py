@@ -17,7 +17,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lib import config, config_tree, run
+from lib import config, config_tree
 from lib.errors import EaselError, command_line
 
 PROFILES = Path("profiles")
@@ -48,6 +48,7 @@ def prepare(profile: str, settings: list[str]) -> Path:
         EaselError: unknown profile, unknown key, wrong type of value.
     """
     trees = config.read_trees()
+    committed = dict(trees)
     default = trees[""]["profile"]
     if profile != default:
         _check_known(profile, default)
@@ -65,15 +66,22 @@ def prepare(profile: str, settings: list[str]) -> Path:
             values[key] = str(Path(values[key]).expanduser().absolute())
     for study in trees:
         params = config.build(trees, study, f"profile {profile}")
-        for path in (Path("notebooks") / f"{name}.ipynb" for name in trees[study].get("notebooks", {})):
-            if path.is_file():
-                run.check(path, params)
+        if trees[study].get("notebooks") != committed[study].get("notebooks"):
+            _check_notebooks(params, list(trees[study].get("notebooks", {})))
     if profile == default and not settings:
         return Path(".")
     suffix = "-" + hashlib.sha256(" ".join(sorted(settings)).encode()).hexdigest()[:6] if settings else ""
     shadow = Path("runs") / f"{profile}{suffix}"
     _synchronise(shadow, trees)
     return shadow
+
+
+def _check_notebooks(params: config.Params, names: list[str]) -> None:
+    from lib import run  # takes seconds
+
+    for path in (Path("notebooks") / f"{name}.ipynb" for name in names):
+        if path.is_file():
+            run.check(path, params)
 
 
 def _check_known(profile: str, default: str) -> None:
