@@ -11,6 +11,7 @@ import importlib
 import math
 import zipfile
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -220,6 +221,8 @@ class EvaluationParams(Section):
         require(torch_script, "inception", f"names {self.inception}, which is not a TorchScript file")
         pretrained = not self.clip or (Path(self.clip) / "config.json").is_file()
         require(pretrained, "clip", f"names {self.clip}, which holds no config.json; name a CLIP's folder")
+        library = not self.clip or find_spec("transformers")
+        require(library, "clip", 'needs the transformers library: `.venv/bin/pip install transformers`, or set ""')
 
 
 class Params(Section):

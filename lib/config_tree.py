@@ -237,6 +237,8 @@ def _faults(error: ValidationError, kind: type[Section]) -> Iterator[tuple[str, 
             missing.append(key)
         elif name == "value_error" and isinstance(context["error"], Refused):
             yield from ((_joined(key, inner), text) for inner, text in context["error"].faults)
+        elif name == "invalid_key" or path[-1:] == ("[key]",):
+            yield key.removesuffix(".[key]"), "KEY is not a name; put it in quotes"
         elif name == "extra_forbidden":
             yield key, _unknown("KEY", path[-1], _at(kind, path[:-1]).model_fields)
         elif name == "literal_error":

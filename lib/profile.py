@@ -18,7 +18,7 @@ from typing import Any
 from configobj import ConfigObj
 from ruamel.yaml.error import YAMLError
 
-from lib import config, config_tree, run
+from lib import config, config_tree
 from lib.errors import EaselError, command_line, naming
 from lib.ownership import check_outputs_are_ours
 
@@ -69,6 +69,7 @@ def prepare(profile: str, settings: list[str]) -> Path:
 def resolve(profile: str, settings: list[str]) -> tuple[Path, dict[str, dict]]:
     """The folder in which a profile runs, and every study's parameters; writes nothing. Raises as `prepare` does."""
     trees = config.read_trees()
+    committed = dict(trees)
     default = trees[""]["profile"]
     if profile != default:
         _check_known(profile, default)
@@ -81,9 +82,8 @@ def resolve(profile: str, settings: list[str]) -> tuple[Path, dict[str, dict]]:
         trees[study] = config_tree.overlay(trees[study], _parse(setting, trees[study]), "SET")
     for study in trees:
         params = config.build(trees, study, f"profile {profile}")
-        for path in (Path("notebooks") / f"{name}.ipynb" for name in trees[study].get("notebooks", {})):
-            if path.is_file():
-                run.check(path, params)
+        if trees[study].get("notebooks") != committed[study].get("notebooks"):
+            _check_notebooks(params, list(trees[study].get("notebooks", {})))
     for section, key in (("data", "path"), ("evaluation", "inception"), ("evaluation", "clip")):
         inner = trees[""][section]
         if inner[key]:  # a shadow runs elsewhere
@@ -92,6 +92,14 @@ def resolve(profile: str, settings: list[str]) -> tuple[Path, dict[str, dict]]:
         return Path("."), trees
     suffix = "-" + hashlib.sha256(" ".join(sorted(settings)).encode()).hexdigest()[:6] if settings else ""
     return Path("runs") / f"{profile}{suffix}", trees
+
+
+def _check_notebooks(params: config.Params, names: list[str]) -> None:
+    from lib import run  # takes seconds
+
+    for path in (Path("notebooks") / f"{name}.ipynb" for name in names):
+        if path.is_file():
+            run.check(path, params)
 
 
 def _check_known(profile: str, default: str) -> None:

@@ -182,6 +182,8 @@ def test_all_faults_are_said_at_once(trees):
         ("scenes.backgrounds", {"wavy": 1}, r"scenes\.backgrounds\.wavy is unknown; there are plain, gradient"),
         ("scenes.backgrounds", {"plain": 0}, r"scenes\.backgrounds must give at least one of them a weight"),
         ("scenes.backgrounds", {"speckled": 1}, r"tokenizer\.coarse\.leave_out leaves none of the backgrounds"),
+        ("scenes.backgrounds", {1: 2}, r"scenes\.backgrounds\[1\] is not a name; put it in quotes"),
+        ("reader", {1: 2}, r"reader\[1\] is not a name; put it in quotes"),
         ("profile", "../x", r"profile is '\.\./x', must be a name of letters"),
         ("tokenizer.fine.stride", 0, r"tokenizer\.fine\.stride is 0, must be one of 2, 4, 8"),
         ("tokenizer.fine.leave_out", ["wavy"], r"tokenizer\.fine\.leave_out may name plain, .*, not wavy"),

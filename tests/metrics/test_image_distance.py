@@ -146,7 +146,7 @@ def test_the_one_known_torchscript_file_serves_as_inception(tmp_path, monkeypatc
 
 def test_unusable_inception_files_are_refused(tmp_path):
     check_pretrained(NOTHING)
-    with pytest.raises(EaselError, match=r"evaluation\.inception names .*nowhere.pt, which does not exist"):
+    with pytest.raises(EaselError, match=r"inception names .*nowhere\.pt, which does not exist"):
         check_pretrained(replace(NOTHING, inception=str(tmp_path / "nowhere.pt")))
 
 
