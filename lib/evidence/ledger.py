@@ -119,7 +119,7 @@ def load_all() -> Ledger:
     Raises:
         EaselError: see `load`; or an id occurs in two of them.
     """
-    books = [load(), *(load(config.folder(study) / "claims.yaml", study) for study in config.studies())]
+    books = [*(load(config.folder(study) / "claims.yaml", study) for study in config.studies()), load()]
     book = Ledger(
         *(tuple(entry for one in books for entry in getattr(one, part)) for part in ("claims", "bench", "drift"))
     )

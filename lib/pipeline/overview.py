@@ -9,7 +9,7 @@ from lib.evidence.results import read
 def run(params: config.Params) -> None:
     """Writes the page: verdicts counted, then the tables of the bench and of every study as their stages wrote them."""
     claims = read(params.results / "verdicts" / "claims.json")["claims"]
-    counted = Counter(entry["verdict"] for entry in claims)
+    counted = Counter(entry["verdict"].split(" (")[0] for entry in claims)
     text = [
         f"# Profile {params.profile}: all tables",
         "Written by stage overview; do not edit. Verdicts, claim by claim: [verdicts/claims.md](verdicts/claims.md).",
