@@ -3,7 +3,6 @@
 import copy
 import functools
 import math
-import random
 from types import SimpleNamespace
 
 import numpy as np
@@ -303,7 +302,6 @@ def rehearse_sjd2(params):
 
 def test_a_broken_check_would_be_seen():
     """The rehearsals do refuse: a setting that slips through a check ends in an error there."""
-    random.seed(0)
     params = config.build(smoke(), "glu", "x")
     bad = params.glu_variants.setting.model_copy(update={"heads": 7})  # unchecked
     with pytest.raises(EaselError):
