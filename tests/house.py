@@ -18,6 +18,8 @@ def trees(profile: str = "laptop") -> dict[str, dict]:
         found[study] = config_tree.read_yaml(folder / "params.yaml")
         if (over := folder / "profiles" / f"{profile}.yaml").is_file():
             found[study] = config_tree.overlay(found[study], config_tree.read_yaml(over), profile)
+    if profile == "paper":  # of pairs that are not here
+        found[""]["data"] |= {"source": "webdataset", "path": "shards", "image_sizes": [64, 128]}
     return found
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from lib import config, config_tree, profile, schema, text
 from lib.errors import EaselError
+from tests import house
 
 REPOSITORY = Path(__file__).parent.parent
 PROFILES = {path.stem for path in REPOSITORY.glob("**/profiles/*.yaml") if "runs" not in path.parts}
@@ -32,17 +33,6 @@ def committed():
 @pytest.fixture
 def trees():
     return copy.deepcopy(committed())
-
-
-def laid_over(trees, profile):
-    """The parameters of a profile."""
-    for study in trees:
-        path = config.folder(study) / "profiles" / f"{profile}.yaml"
-        if path.is_file():
-            trees[study] = config_tree.overlay(trees[study], config_tree.read_yaml(path), str(path))
-    if profile == "paper":  # of pairs that are not here
-        trees[""]["data"] |= {"source": "webdataset", "path": "shards", "image_sizes": [64, 128]}
-    return trees
 
 
 def owner(trees, section):
@@ -95,8 +85,8 @@ def test_no_value_hides_in_a_default():
 
 @pytest.mark.parametrize("study", STUDIES)
 @pytest.mark.parametrize("profile", sorted(PROFILES))
-def test_every_profile_is_complete_and_names_itself(trees, profile, study):
-    assert config.build(laid_over(trees, profile), study, profile).profile == profile
+def test_every_profile_is_complete_and_names_itself(profile, study):
+    assert config.build(house.trees(profile), study, profile).profile == profile
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES - {"smoke"}))
