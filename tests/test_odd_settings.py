@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_config import REPOSITORY, committed, laid_over
 
 from lib import config
 from lib.decoding import decoders, noise_levels
@@ -38,6 +37,7 @@ from studies.glu.code.settings import changed, layout_of
 from studies.glu.code.tasks import SpanTask
 from studies.glu.code.train_variants import network_of, recipe_of
 from studies.sjd2.code import decode
+from tests import house
 
 ODD = [
     0,
@@ -84,7 +84,7 @@ TEXT = SimpleNamespace(vocabulary=400, pad_id=0)
 
 @functools.cache
 def smoke():
-    return laid_over(copy.deepcopy(committed()), "smoke")
+    return house.trees("smoke")
 
 
 def leaves(tree, path=()):
@@ -123,7 +123,7 @@ def mutations(draw, study):
 
 @pytest.fixture(autouse=True)
 def at_the_top(monkeypatch):
-    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.chdir(house.REPOSITORY)
 
 
 def settle(study, mutation, rehearse):

@@ -198,7 +198,7 @@ def empty_tar() -> bytes:
         (empty_tar(), "no picture"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer: run `git lfs pull`"),
         (b"\n<!DOCTYPE html><html>404</html>", "a web page"),
-        (gzip.compress(empty_tar()), "compressed: unpack it with gunzip"),
+        (gzip.compress(empty_tar(), mtime=0), "compressed: unpack it with gunzip"),
         (b"PK\x03\x04" + bytes(600), "a zip file"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Stage paint_pictures: what a painter draws lies in the results as it was drawn."""
+"""Stage dalle_mini/paint_pictures: what a painter draws lies in the results as it was drawn."""
 
 from types import SimpleNamespace
 
@@ -7,7 +7,7 @@ import numpy as np
 from lib.evidence.results import read
 from lib.evidence.strips import read_strip
 from lib.painter.painting import Painting
-from lib.pipeline import paint_pictures
+from studies.dalle_mini.code import paint_pictures
 
 
 def test_pictures_and_scores_are_kept_exactly(tmp_path, monkeypatch):

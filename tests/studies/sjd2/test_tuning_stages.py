@@ -50,7 +50,7 @@ def workplace(tmp_path, monkeypatch):
     short = {"training": {"steps": 3, "batch_size": 4, "warmup": 1}}
     changes = {
         "text": {"length": 8},
-        "evaluation": {"bootstrap": 20},
+        "evaluation": {"bootstrap": 40},
         "autoregressive": {"measured": 4},
         "sjd2": {"recipe": short | {"denoising_steps": [3], "noisy_run": [2, 4]}},
         "draft_tuning": {"variants": {"long": short}},
