@@ -209,7 +209,7 @@ class EvaluationParams(Section):
     bootstrap: Annotated[int, Field(ge=40, le=10**6)]  # fewer have no draw beyond the ends of a 95 % interval
     """resamples behind every interval"""
     inception: str
-    """a local TorchScript Inception, if there is one: FID in its features as well"""
+    """StyleGAN's inception-2015-12-05.pt, if it is at hand: FID in its features as well"""
     clip: str
     """a local folder with a pretrained CLIP, if there is one"""
 

@@ -206,10 +206,10 @@ def save(
     if not frames or any(frame.empty for frame in frames.values()):
         raise EaselError(f"Figure {path.name}: there is no plotted data to write beside it.")
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     pdf, png = path.with_name(f"{path.name}.pdf"), path.with_name(f"{path.name}.png")
     with style():
         _check_inside(figure, path.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         # Without this the PDF holds the time of its making.
         figure.savefig(pdf, metadata={"CreationDate": None}, dpi=DPI)
         figure.savefig(png, dpi=DPI)

@@ -18,6 +18,7 @@ from typing import Any
 
 from lib.config_tree import read_yaml
 from lib.errors import EaselError, command_line
+from lib.imports import closure
 
 # Marks a JSON file as a sidecar (results are JSON too) and gives its layout a number.
 FORMAT = "easel provenance 1"
@@ -75,8 +76,6 @@ def write(
     Raises:
         EaselError: a named file does not exist or lies outside the repository.
     """
-    from lib.pipeline.sources import closure  # here: stages import this module
-
     path = Path(path)
     artefacts = sorted(Path(item) for item in artefacts)
     outside = [str(item) for item in artefacts if item.parent.resolve() != path.parent.resolve()]

@@ -15,7 +15,7 @@ from lib.data.encoded import chosen_languages
 from lib.data.needs import Languages, Need
 from lib.data.store import Split, read_meta
 from lib.errors import EaselError
-from lib.pipeline.sources import imports, module_path
+from lib.imports import imports, module_path
 
 DATA = Path("data")
 PINNED = Path("results/reference/data.json")

@@ -8,26 +8,16 @@ imports, with hashes: this stage runs after every edit, which takes a second, an
 changed. The hashes are of what a module does: its source without comments, docstrings and blank lines.
 """
 
-import ast
-import hashlib
-import io
-import json
 import sys
-import tokenize
-from functools import cache
 from pathlib import Path
 
 from lib.config import folder
 from lib.errors import command_line
+from lib.imports import digest, needed
 from lib.ownership import fresh
 from lib.pipeline.stage import pipeline_file
 
 PIPELINE, OUT = Path("lib/pipeline"), Path("build/sources")
-# Modules that cannot change a result: they read configuration (whose values are tracked), print, or start things.
-PLUMBING = {
-    *("lib.config", "lib.config_tree", "lib.errors", "lib.ownership", "lib.pipeline.stage", "lib.progress", "lib.run"),
-}
-LOCK = Path("requirements.lock")
 
 
 def run(study: str) -> None:
@@ -40,105 +30,6 @@ def run(study: str) -> None:
         lines = [f"{digest(source)}  {source}\n" for source in needed(program)]
         name = program.name if program.suffix == ".ipynb" else program.stem
         (out / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
-
-
-def needed(program: Path) -> list[Path]:
-    """Source files that a stage's module or a notebook depends on, the environment's lock among them."""
-    return [*(path for path in closure(program) if path.suffix != ".ipynb"), LOCK]
-
-
-def closure(program: Path) -> list[Path]:
-    """The file of a module or a notebook, below the current folder, and the modules of ours that it imports."""
-    if program.suffix == ".ipynb":
-        modules = _own_imports(ast.parse(notebook_source(program)))
-    else:
-        modules = {".".join(program.with_suffix("").parts)}
-    found = set().union(*(imports(module) for module in modules))
-    return sorted({program, *map(module_path, found)})
-
-
-def imports(module: str) -> set[str]:
-    """All modules of this repository that `module` needs, itself included, plumbing left out."""
-    found: set[str] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name not in found and name not in PLUMBING:
-            found.add(name)
-            waiting.extend(_imported(module_path(name).absolute()))
-    return found
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file; of a module, of what it does."""
-    text = path.read_bytes()
-    return hashlib.sha256(essence(text.decode()).encode() if path.suffix == ".py" else text).hexdigest()
-
-
-def essence(source: str) -> str:
-    """A module's source without comments, docstrings, blank lines and spaces at the ends of lines.
-
-    Cut from the text, not printed from the tree, so that every version of Python gives the same.
-    """
-    lines, kept = source.splitlines(), _rows_in_strings(source)
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    scopes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, scopes) and ast.get_docstring(node, clean=False) is not None:
-            text = node.body[0]
-            rows = range(text.lineno, text.end_lineno + 1)
-            kept -= set(rows)
-            for row in rows:
-                lines[row - 1] = ""
-    return "\n".join(
-        line if row in kept else line.rstrip() for row, line in enumerate(lines, start=1) if row in kept or line.strip()
-    )
-
-
-def _rows_in_strings(source: str) -> set[int]:
-    """Lines that end inside a string: what is blank there is text."""
-    rows, opened = set(), []
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        kind = tokenize.tok_name[token.type]  # f-strings have tokens of their own since Python 3.12
-        if kind == "FSTRING_START":
-            opened.append(token.start[0])
-        start = opened.pop() if kind == "FSTRING_END" else token.start[0]
-        if kind in ("STRING", "FSTRING_END"):
-            rows |= set(range(start, token.end[0]))
-    return rows
-
-
-@cache
-def _imported(path: Path) -> set[str]:
-    return _own_imports(ast.parse(path.read_text(encoding="utf-8")))
-
-
-def _own_imports(tree: ast.Module) -> set[str]:
-    """Modules of `lib` and `studies` that the source names in an import, wherever it stands."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name if module_path(name).is_file() else node.module for name in inner}
-    # A package's __init__.py holds a docstring only, so importing it changes nothing.
-    return {name for name in found if name.startswith(("lib.", "studies.")) and not Path(*name.split(".")).is_dir()}
-
-
-def notebook_source(path: Path) -> str:
-    """The code of a notebook as one program."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-
-
-def module_path(module: str) -> Path:
-    """lib.text → lib/text.py; a package → its __init__.py."""
-    path = Path(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 @command_line

@@ -210,7 +210,7 @@ def test_files_that_are_no_ledger(tmp_path):
     with pytest.raises(EaselError, match="not valid YAML"):
         ledger.load(tmp_path / "claims.yaml")
     (tmp_path / "claims.yaml").write_bytes("claims: []  # größer".encode("latin-1"))
-    with pytest.raises(EaselError, match="not UTF-8"):
+    with pytest.raises(EaselError, match="not in UTF-8"):
         ledger.load(tmp_path / "claims.yaml")
     (tmp_path / "claims.yaml").write_text("- 1")
     with pytest.raises(EaselError, match="expected fields"):

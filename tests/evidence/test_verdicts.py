@@ -249,7 +249,7 @@ def test_keys_of_the_ledger_are_in_the_committed_results_or_say_why_not():
             assert judged.claim.metric.absent_when, judged.claim.id
             # What is absent can only be held against the code that would write it.
             name = judged.claim.metric.key.rpartition(".")[2]
-            code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lib").rglob("*claims.py"))
+            code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "studies").rglob("*claims.py"))
             assert f'"{name}"' in code
 
 

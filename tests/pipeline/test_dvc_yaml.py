@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lib import config, config_tree
+from lib import config, config_tree, imports
 from lib.errors import EaselError
 from lib.pipeline import __main__ as program
 from lib.pipeline import sources, stage
@@ -100,7 +100,7 @@ def test_no_study_reads_anothers_code():
     for study in config.studies():
         for path in Path("studies", study, "code").glob("*.py"):
             foreign = {
-                name for name in sources.imports(".".join(path.with_suffix("").parts)) if name.startswith("studies.")
+                name for name in imports.imports(".".join(path.with_suffix("").parts)) if name.startswith("studies.")
             }
             assert all(name.startswith(f"studies.{study}.") for name in foreign)
 
@@ -202,19 +202,19 @@ def project(tmp_path, monkeypatch):
     Path("notebooks").mkdir()
     Path("notebooks/n.ipynb").write_text(json.dumps({"cells": cells}))
     Path("requirements.lock").write_text("x==1\n")
-    sources._imported.cache_clear()
+    imports._imported.cache_clear()
     yield tmp_path
-    sources._imported.cache_clear()
+    imports._imported.cache_clear()
 
 
 def listed():
-    sources._imported.cache_clear()
+    imports._imported.cache_clear()
     sources.run("")
     return {path.stem: path.read_text() for path in Path("build/sources/bench").iterdir()}
 
 
 def test_imports_follow_all_forms(project):
-    assert sources.imports("lib.a") == {"lib.a", "lib.b", "lib.c", "lib.inner.d"}
+    assert imports.imports("lib.a") == {"lib.a", "lib.b", "lib.c", "lib.inner.d"}
 
 
 def test_a_list_of_sources_has_the_modules_of_a_stage_with_their_hashes(project):
@@ -263,7 +263,7 @@ lines {x}"""
     ],
 )
 def test_comments_docstrings_and_blank_lines_are_not_of_the_essence(other):
-    assert other != SAME and sources.essence(other) == sources.essence(SAME)
+    assert other != SAME and imports.essence(other) == imports.essence(SAME)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_comments_docstrings_and_blank_lines_are_not_of_the_essence(other):
     ],
 )
 def test_code_is_of_the_essence(old, new):
-    assert sources.essence(SAME.replace(old, new)) != sources.essence(SAME)
+    assert imports.essence(SAME.replace(old, new)) != imports.essence(SAME)
 
 
 def test_fingerprint_follows_parameters_code_and_data(tmp_path, monkeypatch):
