@@ -56,7 +56,8 @@ def sound(tmp_path_factory):
     for name in (SETTINGS, PIPELINE, "data.dvc", "claims.yaml", "requirements.lock", "results/runtimes.csv", CLAIMS):
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, top / name)
-    shutil.copytree(REPOSITORY / "profiles", top / "profiles")
+    for name in ("profiles", "studies"):
+        shutil.copytree(REPOSITORY / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.lock", NOTEBOOK, f"{MODEL}/metrics.json", f"{MODEL}/model.safetensors", "clip/model.safetensors"):
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_text("{}")
@@ -68,7 +69,7 @@ def sound(tmp_path_factory):
     (top / FIGURE).write_bytes(b"")
     before = Path.cwd()
     os.chdir(top)
-    provenance.write("figs/a.json", [FIGURE], stage="s", sources=["claims.yaml"])
+    provenance.write("figs/a.json", [FIGURE], stage="s", sources=[NOTEBOOK])
     os.chdir(before)
     return top
 

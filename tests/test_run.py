@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).parent.parent
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JUPYTER_PATH", raising=False)
 
@@ -243,11 +244,12 @@ def test_settings_of_the_user_do_not_reach_the_kernel(tmp_path, monkeypatch):
     startup.mkdir(parents=True)
     (startup / "a.py").write_text("print('startup')")
     (tmp_path / "python.py").write_text("print('startup')")
-    (tmp_path / "matplotlibrc").write_text("axes.facecolor: yellow\nno.such.key: 1\n")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/matplotlibrc").write_text("axes.facecolor: yellow\nno.such.key: 1\n")
     for name, value in {
         "IPYTHONDIR": tmp_path / "ipython",
         "PYTHONSTARTUP": tmp_path / "python.py",
-        "MATPLOTLIBRC": tmp_path / "matplotlibrc",
+        "MATPLOTLIBRC": tmp_path / "mine/matplotlibrc",
         "MPLCONFIGDIR": "/dev/null/absent",
         "MPLBACKEND": "no_such_backend",
         "HOME": tmp_path / "absent",

@@ -10,7 +10,7 @@ import pytest
 from lib.evidence import ledger, provenance, results, verdicts
 from studies.dalle_mini.code import compare
 
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from lib.evidence import ledger, results, verdicts
 from studies.dalle_mini.code import evaluate as stage
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NAMES = ("single_object", "counting", "colours", "position", "heldout")
 PROMPTS, SEEDS = 4, 5
 CATEGORIES = [name for name in NAMES for _ in range(PROMPTS)]

@@ -6,7 +6,7 @@ from lib.models.dalle_mini_original import count_parameters, original_config, re
 from studies.dalle_mini.code.train import model_config
 from tests import house
 
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = Path(__file__).parents[3]
 
 
 def test_the_paper_profile_has_the_size_of_mini_glu():

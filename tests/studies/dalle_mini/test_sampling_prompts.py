@@ -10,7 +10,7 @@ from lib.data.prompts import first_of_each_category
 from studies.dalle_mini.code.sample import plan
 from tests import house
 
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = Path(__file__).parents[3]
 
 
 def test_the_first_of_every_category_in_order():

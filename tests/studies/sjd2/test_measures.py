@@ -10,7 +10,7 @@ from lib.evidence.statistics import estimate, ratios
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.measures import ROLES, Role
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run(decoder="sjd2", network="small", steps=0, temperature=1.0, **options):
