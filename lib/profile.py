@@ -9,6 +9,7 @@ its own. `make repro` calls this by way of lib/repro.py, which also sees to it t
 import argparse
 import hashlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -75,7 +76,7 @@ def resolve(profile: str, settings: list[str]) -> tuple[Path, dict[str, dict]]:
         _check_known(profile, default)
         for study, tree in trees.items():
             path = config.folder(study) / PROFILES / f"{profile}.yaml"
-            if path.is_file():
+            if os.path.lexists(path):
                 trees[study] = config_tree.overlay(tree, config_tree.read_yaml(path), str(path))
     for setting in settings:
         study = _owner(trees, setting)
