@@ -127,9 +127,14 @@ def differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
 
 
-def choose(seconds: dict[str, float], count: int, lock: Path, chance: random.Random) -> list[tuple[str, Due]]:
+def lock_of(folder: Path, stage: str) -> Path:
+    """The lock file in which DVC, running in `folder`, notes a stage, by the name that it prints."""
+    return folder / stage.rpartition("dvc.yaml:")[0] / "dvc.lock"
+
+
+def choose(seconds: dict[str, float], count: int, folder: Path, chance: random.Random) -> list[tuple[str, Due]]:
     """Moments in the order of the stages, given as name → length, spread over the kinds of stage; every fourth in the
-    writing of dvc.lock."""
+    writing of dvc.lock. DVC runs in `folder`."""
     kinds: dict[str, list[str]] = {}
     for stage in seconds:
         kinds.setdefault(stage.split("@")[0], []).append(stage)
@@ -137,7 +142,9 @@ def choose(seconds: dict[str, float], count: int, lock: Path, chance: random.Ran
     moments = []
     for number, stage in enumerate(sorted(chosen, key=list(seconds).index)):
         if number % 4 == 3:
-            moments.append((f"the writing of dvc.lock after {stage} began", while_written(lock, stage)))
+            moments.append(
+                (f"the writing of dvc.lock after {stage} began", while_written(lock_of(folder, stage), stage))
+            )
         else:
             delay = chance.uniform(0, seconds[stage])
             moments.append((f"{stage} after {delay:.1f} s", after_stage(stage, delay)))
@@ -177,7 +184,7 @@ def main() -> None:
     finish(command, top)
     by_itself = set(differing(first, values(shadow)))
     from_nothing()
-    moments = choose(seconds, options.moments, shadow / "dvc.lock", random.Random(options.seed))
+    moments = choose(seconds, options.moments, shadow, random.Random(options.seed))
     kills = run_killed(command, top, moments)
     wrong = [name for name in differing(first, values(shadow)) if name not in by_itself]
     print(f"{kills} kills; {len(first) - len(by_itself)} values compared, {len(by_itself)} differ by themselves")
