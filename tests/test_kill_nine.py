@@ -70,7 +70,7 @@ def test_kills_are_survived_and_a_difference_is_seen(tmp_path):
 @pytest.mark.parametrize("count", [1, 3, 8, 20])
 def test_moments_are_spread_over_kinds_of_stage_in_their_order(count, tmp_path):
     seconds = {f"stage{kind}@{item}": 5.0 for kind in range(7) for item in range(3)}
-    moments = kill_nine.choose(seconds, count, tmp_path / "dvc.lock", random.Random(0))
+    moments = kill_nine.choose(seconds, count, tmp_path, random.Random(0))
     kinds = [int(what.split("stage")[1][0]) for what, _ in moments]
     assert len(moments) == count and kinds == sorted(kinds) and len(set(kinds)) == min(count, 7)
 
