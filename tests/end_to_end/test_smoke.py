@@ -253,7 +253,7 @@ def test_everything_is_drawn_without_data_or_models_byte_for_byte(clone):
 
 def test_another_style_changes_figures_and_no_number(clone):
     style = clone / "lib" / "evidence" / "figures.py"
-    style.write_text(style.read_text().replace('"font.size": 8', '"font.size": 8.5'))
+    style.write_text(style.read_text().replace('"lines.linewidth": 1.2', '"lines.linewidth": 1.6'))
     _, changed = drawn_anew(clone)
     assert "paper_figs/laptop/dalle_mini/training.pdf" in changed
     assert not {name for name in changed if name.startswith("results/") or name.endswith(".csv")}
