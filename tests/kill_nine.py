@@ -50,7 +50,7 @@ def finish(command: Sequence[str], folder: Path) -> dict[str, float]:
             begun[found[1]] = time.monotonic()
     if process.wait():
         raise SystemExit("".join([*lines[-30:], f"{' '.join(command)} ended with status {process.returncode}"]))
-    ends = [*list(begun.values())[1:], time.monotonic()]
+    ends = [*begun.values(), time.monotonic()][1:]
     return {stage: end - begin for (stage, begin), end in zip(begun.items(), ends, strict=True)}
 
 
