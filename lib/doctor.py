@@ -11,7 +11,7 @@ from lib.errors import EaselError, command_line, naming
 from lib.hardware import machine, switches
 
 RUNTIMES = Path("results/runtimes.csv")
-SMOKE_MINUTES = 8  # at most, on two idle cores; tests/end_to_end holds it to that
+SMOKE_MINUTES = 8  # the limit on two fast, idle cores; no test measures it, and others take up to twice as long
 # GB of disk: README.md names their sum.
 ENVIRONMENT_GB, PROFILE_GB = 2, 4
 SLOW = "no: PyTorch trains in fp32, which takes up to twice as long; numbers differ a little from the pinned ones"
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     print(f"             GPU: {here['gpu'] or 'none'}")
     print(f"fast bf16    {'yes' if here['bf16'] else SLOW}")
     print(f"laptop       {verdict(here['memory_gb'] > 7 and here['cores'] >= 2, 'needs 2 cores and 8 GB')}{expected()}")
-    print(f"smoke        {verdict(here['memory_gb'] > 7, 'needs 8 GB')}; at most {SMOKE_MINUTES} minutes on 2 cores")
+    print(f"smoke        {verdict(here['memory_gb'] > 7, 'needs 8 GB')}; about {SMOKE_MINUTES} minutes on 2 fast cores")
     print(f"gpu          {verdict(here['gpu'], 'needs an NVIDIA GPU with CUDA builds of torch and jax')}")
     enough = f"needs {need} GB free (environment {ENVIRONMENT_GB} GB, one profile {PROFILE_GB} GB)"
     print(f"disk         {verdict(free > need, enough)}")
