@@ -67,8 +67,8 @@ def test_a_data_folder_is_replaced_only_if_all_in_it_is_ours(folder, ours, later
                 manifest.write_manifest(folder)
                 foreign = users | {name for name in later - ours if name not in PARTIAL}
             else:
-                foreign = users if any("/" in name for name in ours | later | users) else ours | later | users
-                foreign = {name for name in foreign if name not in PARTIAL}
+                whole_files = (ours | later | users) - set(PARTIAL)
+                foreign = users if any("/" in name for name in whole_files) else whole_files
             write(folder, later | users)
             before = snapshot(folder) if Path(folder).exists() else []
             if foreign:
