@@ -1,14 +1,19 @@
 """What this machine is and can do: detected, never assumed."""
 
 import ctypes
+import fcntl
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import IO
 
+# Those that this process may run on, before it limits itself.
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 SPINS = 5000  # of a waiting OpenMP thread, before it goes to sleep
 FAST_COMPILING = "--xla_backend_optimization_level=0"  # XLA_FLAGS of runs that compile much and compute little
@@ -62,11 +67,40 @@ def use_cores(count: int) -> None:
     The number of threads decides the order in which floating-point sums are taken, so it belongs to the result. JAX has
     no setting for it: it follows the cores that the process may run on.
     """
+    use_these_cores(CORES[:count], count)
+
+
+def use_these_cores(cores: Sequence[int], count: int | None = None) -> None:
+    """Limits this process to `cores`, and libraries to `count` threads, if not to as many as there are cores."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+        os.sched_setaffinity(0, cores)
     set_variables()
     for variable in THREADS:
-        os.environ[variable] = str(count)
+        os.environ[variable] = str(count or len(cores))
+
+
+def take_cores(count: int, cores: Sequence[int]) -> tuple[list[IO], list[int]]:
+    """Cores that no other worker of this user has taken, as long as there are any.
+
+    Returns:
+        files whose locks hold them until they are closed, and the cores.
+    """
+    folder = Path(tempfile.gettempdir(), f"easel-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    files, taken = [], []
+    for core in cores:
+        if len(taken) < count:
+            file = open(folder / f"core-{core}", "w")  # noqa: SIM115
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.close()
+                continue
+            files.append(file)
+            taken.append(core)
+    start = os.getpid() % len(cores)
+    others = [core for core in [*cores[start:], *cores[:start]] if core not in taken]
+    return files, sorted(taken + others[: count - len(taken)])
 
 
 def use_jax_devices(count: int) -> None:

@@ -39,7 +39,7 @@ def training(name: str, params: config.Params, item: str = "") -> Training:
     for key in (key.replace("${item.item}", item) for key in parameters(spec)):
         digest.update(json.dumps([key, config_tree.plain(value_at(params, key))], sort_keys=True).encode())
     for dependency in sorted(spec["deps"]):
-        digest.update(f"{dependency} {_content(Path(dependency))}".encode())
+        digest.update(f"{dependency} {content(Path(dependency))}".encode())
     fingerprint = digest.hexdigest()
     return Training(CHECKPOINTS / full_name(name, item) / f"{fingerprint[:16]}.safetensors", fingerprint)
 
@@ -103,7 +103,7 @@ def pipeline_file(path: str | Path = "dvc.yaml") -> dict:
     return config_tree.read_yaml(path, "stages")
 
 
-def _content(path: Path) -> str:
+def content(path: Path) -> str:
     """sha256 of a file, or of everything below a folder; the data set is known by its manifest."""
     manifest = path / "MANIFEST.sha256"
     if manifest.is_file():
@@ -113,7 +113,7 @@ def _content(path: Path) -> str:
     parts = sorted(file for file in path.rglob("*") if file.is_file())
     if not parts:
         raise EaselError(f"{path} is missing or empty; run `dvc repro`, which makes it first.")
-    return hashlib.sha256("".join(f"{file} {_content(file)}" for file in parts).encode()).hexdigest()
+    return hashlib.sha256("".join(f"{file} {content(file)}" for file in parts).encode()).hexdigest()
 
 
 @contextmanager

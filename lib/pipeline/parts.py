@@ -1,0 +1,134 @@
+"""Long stages as lists of parts – a training, a seed, a run of a decoder – that run side by side and are kept.
+
+A part is known by all that decides its result: its function with the modules that this imports, its arguments, the
+files that it reads, the number of its threads. What a part with the same key has left in build/parts/ is taken as it
+is, whichever run it is from. So after a change a stage computes those parts anew that the change touches, and a killed
+one loses what was at work.
+
+A part computes on as many threads as it says, whatever the machine has, so that its bits do not depend on how many of
+them run at once, or where (lib/pipeline/engine.py).
+"""
+
+import hashlib
+import importlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib import progress
+from lib.config_tree import plain
+from lib.hardware import machine
+from lib.imports import digest, module_path, needed
+from lib.pipeline import engine
+from lib.pipeline.stage import Training, content
+from lib.weights import checkpoint
+
+PARTS = Path("build/parts")
+Result = tuple[dict[str, np.ndarray], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a stage's work.
+
+    Attributes:
+        name: for people, unlike the other parts' names.
+        work: a function at the top of its module: (training, **arguments) → arrays, JSON-able numbers. `training` says
+            where to keep a checkpoint on the way.
+        arguments: values and sections of settings. All of them count: what does not change the result is not given.
+        inputs: files and folders that it reads.
+        code: modules that it loads by name, beside those that its own imports.
+        timed: measures time. Runs alone, after the others; is never taken from an earlier run; says on which machine.
+        size: how long it takes, in whatever unit the parts of a stage share.
+        threads: that it computes on.
+    """
+
+    name: str
+    work: Callable[..., Result]
+    arguments: Mapping[str, Any]
+    inputs: Sequence[Path] = ()
+    code: Sequence[str] = ()
+    timed: bool = False
+    size: float = 1.0
+    threads: int = 1
+
+    @property
+    def key(self) -> str:
+        """sha256 of all that decides the result."""
+        modules = [self.work.__module__, *self.code]
+        sources = sorted({path for module in modules for path in needed(module_path(module))})
+        what = {
+            "work": f"{self.work.__module__}:{self.work.__qualname__}",
+            "sources": {str(path): digest(path) for path in sources},
+            "arguments": {name: plain(value) for name, value in self.arguments.items()},
+            "inputs": {str(path): content(path) for path in self.inputs},
+            "threads": self.threads,
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Task(engine.Task):
+    """What a worker is sent of a part."""
+
+    module: str = ""
+    function: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    path: Path = Path()
+    key: str = ""
+    timed: bool = False
+
+    def run(self) -> None:
+        """Computes the part and keeps it."""
+        training = Training(self.path.with_suffix(".training"), self.key)
+        work = getattr(importlib.import_module(self.module), self.function)
+        started = time.monotonic()
+        with progress.written_to(self.progress):
+            arrays, numbers = work(training, **self.arguments)
+        numbers |= {"minutes": (time.monotonic() - started) / 60} | ({"machine": machine()} if self.timed else {})
+        checkpoint.save(self.path, arrays, numbers)
+        training.checkpoint.unlink(missing_ok=True)
+
+
+def run(stage: str, parts: Sequence[Part]) -> dict[str, Path]:
+    """Computes the parts that are not there yet; those that are equal once. Name → what `work` returned, a file that
+    `lib.weights.checkpoint.load` reads.
+
+    Raises:
+        EaselError: as of the parts' work. What was finished is kept.
+    """
+    folder = PARTS / stage
+    keys = {part.name: part.key for part in parts}
+    if len(keys) < len(parts):
+        raise ValueError(f"stage {stage} has parts of equal names")
+    paths = {name: folder / f"{key[:32]}.safetensors" for name, key in keys.items()}
+    tasks: dict[Path, _Task] = {}
+    for part in parts:
+        path = paths[part.name]
+        if part.timed:
+            path.unlink(missing_ok=True)
+        if not path.is_file():
+            tasks[path] = _Task(
+                name=part.name,
+                size=part.size,
+                threads=part.threads,
+                alone=part.timed,
+                progress=path.with_suffix(".progress"),
+                module=part.work.__module__,
+                function=part.work.__qualname__,
+                arguments=part.arguments,
+                path=path,
+                key=keys[part.name],
+                timed=part.timed,
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = len(set(paths.values())) - len(tasks)
+    if kept:
+        print(f"[{stage}] {kept} of {kept + len(tasks)} parts are there already", flush=True)
+    engine.run(stage, list(tasks.values()))
+    return paths
