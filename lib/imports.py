@@ -11,7 +11,7 @@ from pathlib import Path
 # Modules that cannot change a result: they read configuration (whose values are tracked), print, or start things.
 PLUMBING = {
     *("lib.config", "lib.config_tree", "lib.errors", "lib.imports", "lib.ownership", "lib.pipeline.stage"),
-    *("lib.progress", "lib.run"),
+    *("lib.pipeline.engine", "lib.pipeline.parts", "lib.progress", "lib.run"),
 }
 LOCK = Path("requirements.lock")
 

@@ -1,8 +1,8 @@
 """`make repro`: checks what can be checked first, runs a profile's pipeline, prints what it found.
 
-`python -m lib.repro [argument of dvc repro …]`. The profile, its settings and the study, if not all are meant, come in
-the variables EASEL_PROFILE, EASEL_SET and EASEL_STUDY, which `make` fills from PROFILE, SET and STUDY: no shell reads
-them.
+`python -m lib.repro [argument of dvc repro …]`. The profile, its settings, the study, if not all are meant, and where
+parts run (lib/pipeline/engine.py) come in the variables EASEL_PROFILE, EASEL_SET, EASEL_STUDY and EASEL_ENGINE, which
+`make` fills from PROFILE, SET, STUDY and ENGINE: no shell reads them.
 """
 
 import os
@@ -21,6 +21,7 @@ from configobj import ConfigObj
 from lib import config, config_tree, dvc_state, hardware, profile
 from lib.errors import EaselError, command_line
 from lib.ownership import check_outputs_are_ours
+from lib.pipeline import engine
 
 # Gigabytes that a run writes from nothing: data, networks, samples, and DVC's cache where it cannot link.
 NEEDED = {"smoke": 1.0}
@@ -65,7 +66,9 @@ def environment(name: str) -> dict[str, str]:
         print(f"ignored, since a result must not depend on it: {', '.join(switches)}", flush=True)
     dropped = (*switches, *DROPPED, *DROPPED_TOO)
     kept = {
-        key: value for key, value in os.environ.items() if key not in dropped and not key.startswith(("LC_", "EASEL_"))
+        key: value
+        for key, value in os.environ.items()
+        if key == engine.VARIABLE or (key not in dropped and not key.startswith(("LC_", "EASEL_")))
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     compiling = {"XLA_FLAGS": hardware.FAST_COMPILING} if name == "smoke" else {}
@@ -136,6 +139,7 @@ def main(arguments: list[str]) -> None:
         if study not in config.studies():
             raise EaselError(f"unknown study '{study}'; there are {', '.join(config.studies())}.")
         arguments = [*arguments, str(config.folder(study) / "dvc.yaml")]
+    engine.check(os.environ.get(engine.VARIABLE, ""))
     status = run(name, settings, arguments)
     if status:
         raise SystemExit(status)

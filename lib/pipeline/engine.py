@@ -3,6 +3,7 @@
 The variable EASEL_ENGINE, which `make` fills from ENGINE, says where: nothing for all cores of this machine,
 `processes:2` for that many processes here, `dask://host:port` for the workers of that scheduler. They need the same
 folder of the same disk, and are started in it: `PYTHONPATH=. dask worker tcp://host:port --nthreads 1 --nworkers 8`.
+`here` runs one task after another in this very process, on the threads that it has: for a debugger.
 """
 
 import os
@@ -10,7 +11,6 @@ import pickle
 import random
 import re
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +27,7 @@ from lib.errors import EaselError
 from lib.progress import span
 
 VARIABLE = "EASEL_ENGINE"
+HERE = "here"
 EVERY = 10.0  # seconds between progress lines
 TRIES = 3  # of a task whose worker was killed
 
@@ -103,6 +104,10 @@ def _run_all(tasks: list[Task], engine: str, board: "_Board", alone: bool) -> No
 
 def _results(tasks: list[Task], engine: str, threads: int, alone: bool) -> Iterator[str]:
     """The names of the tasks, each when it is done."""
+    if engine == HERE:
+        for task in tasks:
+            yield _run(task)
+        return
     if engine.startswith("dask://"):
         backend, count, cores = "dask", -1, None
     else:
@@ -124,10 +129,13 @@ def _work(task: bytes, folder: str, threads: int, cores: list[int] | None, paren
     if folder not in sys.path:
         sys.path.insert(0, folder)
     _settle(threads, cores, parent)
-    unpacked: Any = pickle.loads(task)
-    unpacked.run()
-    unpacked.progress.unlink(missing_ok=True)
-    return unpacked.name
+    return _run(pickle.loads(task))
+
+
+def _run(task: Task) -> str:
+    task.run()
+    task.progress.unlink(missing_ok=True)
+    return task.name
 
 
 _settled: dict[str, Any] = {}  # of this process: its cores, held by open files
@@ -157,10 +165,12 @@ def _end_with(parent: int) -> None:
 
 
 def _processes(engine: str) -> int | None:
-    """How many processes EASEL_ENGINE asks for; None for as many as there are cores, or for dask."""
-    found = re.fullmatch(r"(?:dask://\S+:\d+)?|processes:([1-9]\d{0,3})", engine)
+    """How many processes EASEL_ENGINE asks for; None for as many as there are cores, and elsewhere."""
+    found = re.fullmatch(r"(?:here|dask://\S+:\d+)?|processes:([1-9]\d{0,3})", engine)
     if not found:
-        raise EaselError(f"ENGINE is {engine!r}; it can be processes:<how many>, dask://<host>:<port>, or nothing.")
+        raise EaselError(
+            f"ENGINE is {engine!r}; it can be processes:<how many>, dask://<host>:<port>, here, or nothing."
+        )
     return int(found[1]) if found[1] else None
 
 

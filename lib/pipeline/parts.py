@@ -14,12 +14,14 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import lib
 from lib import progress
 from lib.config_tree import plain
 from lib.hardware import machine
@@ -29,6 +31,7 @@ from lib.pipeline.stage import Training, content
 from lib.weights import checkpoint
 
 PARTS = Path("build/parts")
+ROOT = Path(lib.__file__).parents[1]
 Result = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
@@ -61,10 +64,11 @@ class Part:
     def key(self) -> str:
         """sha256 of all that decides the result."""
         modules = [self.work.__module__, *self.code]
-        sources = sorted({path for module in modules for path in needed(module_path(module))})
+        with chdir(ROOT):
+            sources = {str(path): digest(path) for module in modules for path in needed(module_path(module))}
         what = {
             "work": f"{self.work.__module__}:{self.work.__qualname__}",
-            "sources": {str(path): digest(path) for path in sources},
+            "sources": sources,
             "arguments": {name: plain(value) for name, value in self.arguments.items()},
             "inputs": {str(path): content(path) for path in self.inputs},
             "threads": self.threads,

@@ -1,8 +1,9 @@
-"""Stage sjd2/decode: prompts and test captions → image tokens by every run of a group → build/decoded/<group>/
+"""Stage sjd2/decode: prompts and test captions → image tokens by every run of every group → build/decoded/<group>/
 (<run>.npy uint16 [seeds, rows, h, w], runs.json).
 
-Runs differ in network, decoder or its options; random numbers follow from (seed, row). The runs take turns, seed by
-seed, so that whatever slows the machine for a while slows all of them.
+Runs differ in network, decoder or its options; random numbers follow from (seed, row). A part is one run from one seed.
+Those of a group that is timed run alone, one after another, seed by seed, so that whatever slows the machine for a
+while slows all of them.
 """
 
 import math
@@ -10,10 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from lib.data.encoded import chosen_languages
 from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
@@ -24,24 +23,20 @@ from lib.decoding.history import added
 from lib.errors import EaselError
 from lib.hardware import machine
 from lib.models import autoregressive
-from lib.models.autoregressive import Autoregressive, nats
-from lib.models.autoregressive_predictor import Sampling
+from lib.models.autoregressive import AutoregressiveConfig
 from lib.ownership import fresh
-from lib.painter.autoregressive import Sampler, row_seeds
-from lib.pipeline.stage import training
-from lib.progress import Progress
-from lib.text import TextTokenizer
+from lib.pipeline import parts
+from lib.pipeline.parts import Part
 from lib.weights import checkpoint
+from studies.sjd2.code.drawing import DRAFTERS, TIMES, TOKENIZER, draw
 from studies.sjd2.code.settings import DRAFT_TUNED, UNTUNED, DecodingGroupParams, DecodingRunParams, Params
 
-DATA, TEXT, TOKENIZER, MODELS, TUNED, ON_DRAFTS, DRAFTERS, OUT = (
+DATA, TEXT, MODELS, TUNED, ON_DRAFTS, OUT = (
     Path("data"),
     Path("build/text/tokenizer.json"),
-    Path("build/tokenizer/fine"),
     Path("build/autoregressive"),
     Path("build/sjd2"),
     Path("build/draft_tuned"),
-    Path("build/drafters"),
     Path("build/decoded"),
 )
 
@@ -65,51 +60,93 @@ class Row:
     text: str
 
 
-def run(params: Params, group: str) -> None:
-    """Decodes the runs of `decoding.groups.<group>` from every seed, going on where an interrupted stage stopped.
+@dataclass(frozen=True)
+class Group:
+    """What a group draws, and the parts that do it: of seed and run."""
+
+    config: AutoregressiveConfig
+    rows: list[Row]
+    parts: dict[tuple[int, str], Part]
+
+
+def run(params: Params) -> None:
+    """Decodes all groups, going on where an interrupted stage stopped.
 
     Raises:
         EaselError: a network that there is not, or that does not fit its decoder; an option that its decoder refuses;
             fewer captions than asked for. All before anything is decoded.
     """
-    settings, text = params.decoding.groups[group], TextTokenizer.load(TEXT)
-    empty = text.encode([""], params.text.length)[0]
-    models: dict[str, Autoregressive] = {}
-    samplers = {}
-    for name, one in settings.single.items():
-        with blamed_on(f"decoding.groups.{group}.runs.{name}"):
-            if one.network not in models:
-                models[one.network] = load(params, one.network)
-            samplers[name] = sampler(params, one, models[one.network], empty)
-    with blamed_on(f"decoding.groups.{group}"):
-        if len({(model.config.rows, model.config.columns) for model in models.values()}) > 1:
+    groups = {name: plan(params, name) for name in params.decoding.names}
+    every = [part for group in groups.values() for part in group.parts.values()]
+    paths = parts.run("sjd2/decode", every)
+    fresh(OUT)
+    for name, group in groups.items():
+        write(params, name, group, {key: paths[part.name] for key, part in group.parts.items()})
+
+
+def plan(params: Params, name: str) -> Group:
+    """A group of decoding.groups; its runs' options and networks are checked on the way."""
+    settings = params.decoding.groups[name]
+    configs = {}
+    for key, one in settings.single.items():
+        with blamed_on(f"decoding.groups.{name}.runs.{key}"):
+            folder = folder_of(params, one.network)
+            configs[one.network] = config = autoregressive.load(folder).config
+            decoders.check(one.decoder, one.options, config.length, config.columns, one.steps)
+            if one.decoder in decoders.DRAFTERS and base(params, one.network) != params.drafters.model:
+                raise EaselError(
+                    f"decoder {one.decoder} has a drafter for {params.drafters.model} alone (drafters.model)."
+                )
+    with blamed_on(f"decoding.groups.{name}"):
+        if len({(config.rows, config.columns) for config in configs.values()}) > 1:
             raise EaselError("the networks' pictures differ in size; make it two groups.")
-        size = params.autoregressive.models[base(params, next(iter(models)))].pictures
+        size = params.autoregressive.models[base(params, next(iter(configs)))].pictures
         language = chosen_languages(params.autoregressive.languages, read_meta(DATA)["languages"])[0]
         rows = rows_of(settings, size, params.tokenizer.fine.leave_out, language)
-
-    where = training("sjd2/decode", params, group)
-    parts = {
-        (seed, name): where.part(f"{name} {seed}").checkpoint
+    found = {
+        (seed, key): part_of(params, f"{name}/{key} {seed}", one, rows, seed, settings)
         for seed in range(params.decoding.seeds)
-        for name in samplers
+        for key, one in settings.single.items()
     }
-    text_ids = text.encode([row.text for row in rows], params.text.length)
-    done = len(rows) * sum(path.is_file() for path in parts.values())
-    progress = Progress(f"sjd2/decode {group}", len(rows) * len(parts), already=done)
-    next(iter(samplers.values()))(text_ids[:1], [0], 1)  # the very first call allocates: not one that is timed
-    for (seed, name), path in parts.items():
-        if not path.is_file():
-            seeds = row_seeds(params.seed + seed, [row.item for row in rows])
-            drawn = samplers[name](
-                text_ids, seeds, settings.batch_size, lambda count, done=done: progress.update(done + count)
-            )
-            arrays, numbers = arrays_and_numbers(vars(drawn))
-            arrays["tokens"] = arrays["tokens"].astype(np.uint16)
-            arrays["nats"] = nats(samplers[name].model, text_ids, drawn.tokens).mean(axis=1)  # [R]
-            checkpoint.save(path, arrays, numbers)
-            done += len(rows)
-    write(params, group, next(iter(models.values())), rows, parts)
+    return Group(next(iter(configs.values())), rows, found)
+
+
+def part_of(
+    params: Params, name: str, one: DecodingRunParams, rows: list[Row], seed: int, settings: DecodingGroupParams
+) -> Part:
+    """A run from one seed."""
+    folder = folder_of(params, one.network)
+    inputs = [TEXT, folder]
+    if kind := decoders.DRAFTERS.get(one.decoder):
+        inputs.append(DRAFTERS / kind)
+    if one.decoder == "lantern":
+        inputs.append(TOKENIZER)
+    model = params.autoregressive.models[base(params, one.network)]
+    passes = 1.0 if one.decoder in ("autoregressive", "zipar") else one.options.get("window", 16) / 6
+    arguments = {
+        "text": str(TEXT),
+        "text_length": params.text.length,
+        "network": str(folder),
+        "decoder": one.decoder,
+        "options": one.options,
+        "steps": one.steps,
+        "spacing": params.sjd2.variants[one.network].spacing if one.steps else "karras",
+        "sampling": sampling_of(params, one),
+        "captions": [row.text for row in rows],
+        "items": [row.item for row in rows],
+        "seed": params.seed + seed,
+        "batch_size": settings.batch_size,
+        "timed": settings.timed,
+    }
+    return Part(
+        name=name,
+        work=draw,
+        arguments=arguments,
+        inputs=inputs,
+        code=[decoders.module_of(one.decoder)],
+        timed=settings.timed,
+        size=len(rows) * passes * model.width * model.pictures**2,
+    )
 
 
 @contextmanager
@@ -121,8 +158,8 @@ def blamed_on(key: str) -> Iterator[None]:
         raise EaselError(f"params.yaml: {key}: {error}") from error
 
 
-def load(params: Params, network: str) -> Autoregressive:
-    """A network by the name that runs give it."""
+def folder_of(params: Params, network: str) -> Path:
+    """Where a network lies, by the name that runs give it."""
     kind, name = split_name(network)
     section, known, folder = {
         "": ("sjd2.variants", params.sjd2.variants, TUNED),
@@ -131,7 +168,7 @@ def load(params: Params, network: str) -> Autoregressive:
     }[kind]
     if name not in known:
         raise EaselError(f"network is {network!r}, but {section} has {', '.join(known)}.")
-    return autoregressive.load(folder / name).to("cuda" if torch.cuda.is_available() else "cpu")
+    return folder / name
 
 
 def split_name(network: str) -> tuple[str, str]:
@@ -146,15 +183,6 @@ def base(params: Params, network: str) -> str:
     if kind == UNTUNED:
         return name
     return (params.draft_tuning if kind else params.sjd2).variants[name].model
-
-
-def sampler(params: Params, one: DecodingRunParams, model: Autoregressive, empty: np.ndarray) -> Sampler:
-    """What draws the pictures of a run."""
-    if one.decoder in decoders.DRAFTERS and base(params, one.network) != params.drafters.model:
-        raise EaselError(f"decoder {one.decoder} has a drafter for {params.drafters.model} alone (drafters.model).")
-    denoising = {"steps": one.steps, "spacing": params.sjd2.variants[one.network].spacing} if one.steps else {}
-    sampling = Sampling(**sampling_of(params, one))
-    return Sampler(model, empty, sampling, one.decoder, one.options, **denoising, trained=DRAFTERS, tokenizer=TOKENIZER)
 
 
 def sampling_of(params: Params, one: DecodingRunParams) -> dict[str, float]:
@@ -184,47 +212,42 @@ def rows_of(settings: DecodingGroupParams, size: int, leave_out: tuple[str, ...]
     return rows
 
 
-def arrays_and_numbers(fields: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Named values without those that are None, arrays and numbers apart."""
-    arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
-    return arrays, {name: value for name, value in fields.items() if isinstance(value, int | float)}
-
-
-def write(
-    params: Params, group: str, model: Autoregressive, rows: list[Row], parts: Mapping[tuple[int, str], Path]
-) -> None:
-    """Puts the parts of all runs together."""
-    settings, config, out = params.decoding.groups[group], model.config, OUT / group
-    fresh(out)
-    runs = {}
-    for name, one in settings.single.items():
-        loaded = [checkpoint.load(path) for (_, owner), path in parts.items() if owner == name]
+def write(params: Params, name: str, group: Group, paths: Mapping[tuple[int, str], Path]) -> None:
+    """Puts the parts of all runs of a group together."""
+    settings, config, rows, out = params.decoding.groups[name], group.config, group.rows, OUT / name
+    out.mkdir()
+    runs, timed_on = {}, machine()
+    for key, one in settings.single.items():
+        loaded = [checkpoint.load(path) for (_, owner), path in paths.items() if owner == key]
         arrays, numbers = zip(*loaded, strict=True)
         tokens = np.stack([part["tokens"] for part in arrays])  # [S, R, length]
-        np.save(out / f"{name}.npy", tokens.reshape(*tokens.shape[:2], config.rows, config.columns))
-        runs[name] = {
+        np.save(out / f"{key}.npy", tokens.reshape(*tokens.shape[:2], config.rows, config.columns))
+        runs[key] = {
             "network": one.network,
             "decoder": one.decoder,
             # JSON has no infinity.
-            "options": {key: "inf" if value == math.inf else value for key, value in one.options.items()},
+            "options": {option: "inf" if value == math.inf else value for option, value in one.options.items()},
             "steps": one.steps,
             "sampling": sampling_of(params, one),
             "passes": [part["passes"].tolist() for part in arrays],
             "accepted": added([part["accepted"] for part in arrays]).tolist(),
-            "seconds": [part["seconds"] for part in numbers],
-            "network_seconds": [part["network_seconds"] for part in numbers],
             "flops_per_token": float(np.mean([part["operations"] for part in arrays])) / config.length,
             "cache_bytes": numbers[0]["cache_bytes"],
             "nats": [part["nats"].tolist() for part in arrays],
         }
+        if settings.timed:
+            runs[key] |= {kind: [part[kind] for part in numbers] for kind in TIMES}
+            timed_on = numbers[-1]["machine"]
         if "changes" in arrays[0]:
-            counts, pairs = ([part[key].tolist() for part in arrays] for key in ("changes", "looked_at"))  # [S][slots]
+            counts, pairs = (
+                [part[kind].tolist() for part in arrays] for kind in ("changes", "looked_at")
+            )  # [S][slots]
             means = [
                 [count / often if often else None for count, often in zip(*seed, strict=True)]
                 for seed in zip(counts, pairs, strict=True)
             ]
             a_token = [sum(seed) / (len(rows) * config.length) for seed in counts]  # by all slots that are traced
-            runs[name]["trace"] = {"changes": means, "looked_at": pairs, "a_token": a_token}
+            runs[key]["trace"] = {"changes": means, "looked_at": pairs, "a_token": a_token}
     about = {
         "rows": [{"id": row.id, "kind": row.kind, "picture": row.picture, "text": row.text} for row in rows],
         "seeds": params.decoding.seeds,
@@ -232,8 +255,8 @@ def write(
         "rows_of_tokens": config.rows,
         "columns": config.columns,
         "batch_size": settings.batch_size,
-        "machine": machine(),
-        "threads": params.threads,
+        "machine": timed_on,
+        "threads": next(iter(group.parts.values())).threads,
         "runs": runs,
     }
     write_json(out / "runs.json", about)

@@ -109,16 +109,17 @@ def describe(group: str, decoded: Mapping[str, Any], judge: "Judge", codes: int)
 def cost(name: str, entry: Mapping[str, Any], length: int) -> dict[str, Any]:
     """What a run is, how many passes it takes, what they cost, and how likely its pictures are."""
     passes, nats = np.asarray(entry["passes"]), np.asarray(entry["nats"])  # [S, R]
-    seconds, inside = np.asarray(entry["seconds"]), np.asarray(entry["network_seconds"])  # [S]
     found = {key: entry[key] for key in ("network", "decoder", "steps", "sampling", "flops_per_token", "cache_bytes")}
     found |= {"options": complete(entry["decoder"], entry["options"]), "given": entry["options"]}
     measured = {
         "passes": passes.mean(axis=1),
         "compression": measures.step_compression(passes, length),
         "nats": nats.mean(axis=1),
-        "seconds": seconds / passes.shape[1],  # a picture
-        "overhead": 1 - inside / seconds,  # share of the time that is not the networks'
     }
+    if "seconds" in entry:
+        seconds, inside = np.asarray(entry["seconds"]), np.asarray(entry["network_seconds"])  # [S]
+        measured["seconds"] = seconds / passes.shape[1]  # a picture
+        measured["overhead"] = 1 - inside / seconds  # share of the time that is not the networks'
     found |= {key: estimate(values, f"{name} {key}") for key, values in measured.items()}
     if entry["steps"] and found["options"]["accept"] != "any" and (passes > entry["steps"]).all():
         # Until as many passes are done as there are steps, no slot is clean: nothing can be fixed.
@@ -152,11 +153,10 @@ def same_sampling(runs: Mapping[str, Any], found: Mapping[str, Any]) -> str | No
 
 def against(plain: Mapping[str, Any], found: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A run compared with autoregressive decoding, seed by seed."""
-    times = ratios(plain["seconds"]["by_seed"], found["seconds"]["by_seed"])
-    compared = {
-        "latency": estimate(times, f"{name} latency"),
-        "flops": found["flops_per_token"] / plain["flops_per_token"],
-    }
+    compared: dict[str, Any] = {"flops": found["flops_per_token"] / plain["flops_per_token"]}
+    if "seconds" in found:
+        times = ratios(plain["seconds"]["by_seed"], found["seconds"]["by_seed"])
+        compared["latency"] = estimate(times, f"{name} latency")
     for key in ("nats", "exact", "accuracy", "clip_score"):
         if key in found and key in plain:
             compared[key] = paired(plain[key]["by_seed"], found[key]["by_seed"], f"{name} {key}")
@@ -291,14 +291,15 @@ def surface(groups: Mapping[str, Any]) -> dict[str, Any]:
     cells = [
         {"run": name, "window": run["options"]["window"], "steps": run["steps"]}
         | {"compression": run["compression"]["value"], "by_seed": run["compression"]["by_seed"]}
-        | {"seconds": run["seconds"]["value"], "nats": run["nats"]["value"]}
+        | {"seconds": run["seconds"]["value"] if "seconds" in run else None, "nats": run["nats"]["value"]}
         | {"exact": run["exact"]["value"] if "exact" in run else None}
         for name, run in runs.items()
         if run["decoder"] == "sjd2"
     ]
     if len(cells) < 3:
         return {"cells": cells}
-    fastest = [cell["run"] for cell in measures.fastest(cells, "seconds")]
+    timed = [cell for cell in cells if cell["seconds"] is not None]
+    fastest = [cell["run"] for cell in measures.fastest(timed, "seconds")] if timed else []
     follows = {"window_per_step": measures.window_per_step(cells), "misses": measures.misses(cells)}
     return {"cells": cells, "fastest": fastest} | follows
 
@@ -361,13 +362,14 @@ def control(groups: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def most_overhead(groups: Mapping[str, Any]) -> dict[str, Any]:
-    """The run of each group that spends the largest share of its time outside the networks; `batches` is the one of
-    all groups that draw more than one picture at a time."""
+    """The run of each timed group that spends the largest share of its time outside the networks; `batches` is the one
+    of all of them that draw more than one picture at a time."""
     found = {}
-    for name, group in groups.items():
+    timed = {name: group for name, group in groups.items() if all("overhead" in run for run in group["runs"].values())}
+    for name, group in timed.items():
         run = max(group["runs"], key=lambda run, runs=group["runs"]: runs[run]["overhead"]["value"])
         found[name] = {"run": run, "value": group["runs"][run]["overhead"]["value"]}
-    if batches := [name for name, group in groups.items() if group["batch_size"] > 1]:
+    if batches := [name for name, group in timed.items() if group["batch_size"] > 1]:
         name = max(batches, key=lambda name: found[name]["value"])
         found["batches"] = found[name] | {"group": name}
     return found

@@ -97,6 +97,7 @@ def latency_rows(report: Mapping[str, Any]) -> Rows:
             "tables": Number(run["table_bytes"] / 1e6, digits=2),
         }
         for group, _, run in runs_of(report, "latency", "decoders")
+        if "seconds" in run
     ]
 
 
@@ -144,8 +145,6 @@ def size_rows(report: Mapping[str, Any]) -> Rows:
                         "options": described(run),
                         "passes": Number(run["passes"]["value"], digits=1),
                         "steps ×": number(run["compression"]),
-                        "time": number(run["seconds"], 1, 1000),
-                        "latency ×": number(run.get("against", {}).get("latency")),
                         "Δ nats": number(run.get("against", {}).get("nats"), 3),
                         "exact": number(run.get("exact")),
                     }
@@ -274,7 +273,7 @@ def surface_rows(report: Mapping[str, Any]) -> Rows:
             "steps": cell["steps"],
             "window / steps": Number(cell["window"] / cell["steps"]),
             "S": Number(cell["compression"]),
-            "time": Number(1000 * cell["seconds"], digits=1),
+            "time": None if cell["seconds"] is None else Number(1000 * cell["seconds"], digits=1),
             "nats": Number(cell["nats"], digits=3),
             "exact": share(cell["exact"]),
             "tied for fastest": "yes" if cell["run"] in report["surface"].get("fastest", ()) else "",

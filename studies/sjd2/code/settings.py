@@ -193,6 +193,8 @@ class DecodingGroupParams(Section):
     """by name"""
     network: str = ""
     """of the runs that name none"""
+    timed: bool = False
+    """whether it is measured how long runs take: they then run alone, one after another"""
 
     @property
     def single(self) -> dict[str, DecodingRunParams]:
@@ -300,6 +302,15 @@ class Params(config.Params):
                 self._check_group(group)
         codes = self.tokenizer.fine.codes
         require(self.decoding.top_k <= codes, "decoding.top_k", f"must be at most tokenizer.fine.codes = {codes}")
+
+    def pictures_of(self, model: str) -> dict[str, Any]:
+        """Which pictures one of autoregressive.models, and whatever is tuned from it, reads."""
+        return {
+            "size": self.autoregressive.models[model].pictures,
+            "leave_out": self.tokenizer.fine.leave_out,
+            "languages": self.autoregressive.languages,
+            "text_length": self.text.length,
+        }
 
     def base(self, network: str) -> str:
         """Which of autoregressive.models a network is, or was tuned from.

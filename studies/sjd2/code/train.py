@@ -34,7 +34,7 @@ def run(params: Params, name: str) -> None:
     """Trains the model `autoregressive.models.<name>` on the train split, measures it on val and test."""
     settings = params.autoregressive.models[name]
     text = TextTokenizer.load(TEXT)
-    pictures = pictures_of(params, name, ("train", "val", "test"), text)
+    pictures = pictures_of(("train", "val", "test"), **params.pictures_of(name))
     train = pictures["train"]
     config = model_config(params, name, text, train.grid)
     model = Autoregressive(config, generator(params.seed, 0)).to("cuda" if torch.cuda.is_available() else "cpu")
@@ -70,17 +70,12 @@ def run(params: Params, name: str) -> None:
     write_json(out / "metrics.json", metrics)
 
 
-def pictures_of(params: Params, name: str, splits: Sequence[str], text: TextTokenizer) -> dict[str, Encoded]:
-    """What the model `autoregressive.models.<name>`, and whatever is tuned from it, is trained on and measured with."""
-    return encoded_splits(
-        DATA,
-        TOKENS,
-        splits,
-        params.autoregressive.models[name].pictures,
-        params.tokenizer.fine.leave_out,
-        params.autoregressive.languages,
-        partial(text.encode, length=params.text.length),
-    )
+def pictures_of(
+    splits: Sequence[str], *, size: int, leave_out: Sequence[str], languages: Sequence[str], text_length: int
+) -> dict[str, Encoded]:
+    """What a model, and whatever is tuned from it, is trained on and measured with."""
+    encode = partial(TextTokenizer.load(TEXT).encode, length=text_length)
+    return encoded_splits(DATA, TOKENS, splits, size, leave_out, languages, encode)
 
 
 def model_config(params: Params, name: str, text: TextTokenizer, grid: tuple[int, int]) -> AutoregressiveConfig:

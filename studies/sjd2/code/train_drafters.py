@@ -14,13 +14,12 @@ from lib.models.autoregressive import Autoregressive
 from lib.models.drafters import Eagle, Medusa
 from lib.ownership import fresh
 from lib.pipeline.stage import training
-from lib.text import TextTokenizer
 from lib.training.drafters import DrafterTrainee, overlap
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.weights.torch_state import generator
 from studies.sjd2.code.settings import Params
-from studies.sjd2.code.train import TEXT, pictures_of
+from studies.sjd2.code.train import pictures_of
 
 MODELS, OUT = Path("build/autoregressive"), Path("build/drafters")
 
@@ -37,7 +36,7 @@ def run(params: Params) -> None:
             f"params.yaml: drafters.model is {settings.model!r}, must be one of "
             f"{', '.join(params.autoregressive.models)}."
         )
-    pictures = pictures_of(params, settings.model, ("train", "test"), TextTokenizer.load(TEXT))
+    pictures = pictures_of(("train", "test"), **params.pictures_of(settings.model))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = autoregressive.load(MODELS / settings.model).to(device)
     medusa = Medusa(model.config, settings.heads)

@@ -1,27 +1,31 @@
-"""Stage sjd2/tune: an autoregressive model tuned to read noisy embeddings → build/sjd2/<name>/ (model.safetensors,
+"""Stage sjd2/tune: autoregressive models tuned to read noisy embeddings → build/sjd2/<name>/ (model.safetensors,
 metrics.json)."""
 
 from pathlib import Path
+from typing import Any
 
+from lib.pipeline.parts import Result
+from lib.pipeline.stage import Training
+from lib.training.settings import Sjd2Params
 from lib.training.sjd2 import Sjd2Trainee, nats_per_level
 from studies.sjd2.code.settings import Params
-from studies.sjd2.code.tuning import keep, tune
+from studies.sjd2.code.tuning import result, run_all, tune
 
 OUT = Path("build/sjd2")
 
 
-def run(params: Params, name: str) -> None:
-    """Tunes as `sjd2.variants.<name>` says, measures the tuned and the untuned model on clean and noisy pictures.
+def run(params: Params) -> None:
+    """Tunes as each of sjd2.variants says, measures the tuned and the untuned model on clean and noisy pictures."""
+    run_all(params, "sjd2/tune", params.sjd2.variants, tuned, OUT)
 
-    Raises:
-        EaselError: the variant tunes a model that there is not.
-    """
-    settings = params.sjd2.variants[name]
-    tuned, metrics, pictures = tune(params, "sjd2/tune", name, settings, Sjd2Trainee)
+
+def tuned(training: Training, *, settings: Sjd2Params, measured: int, seed: int, **others: Any) -> Result:
+    """One fine-tuning."""
+    model, metrics, pictures = tune(training, Sjd2Trainee, settings=settings, measured=measured, seed=seed, **others)
     test = pictures["test"]
-    few = test.tokens[: params.autoregressive.measured]
+    few = test.tokens[:measured]
     finest = max(settings.denoising_steps)
-    levels = nats_per_level(tuned, test.captions.first(len(few)), few, finest, settings, params.seed)
-    table = tuned.image_tokens.weight[: tuned.config.codes]
+    levels = nats_per_level(model, test.captions.first(len(few)), few, finest, settings, seed)
+    table = model.image_tokens.weight[: model.config.codes]
     deviation = table.var(dim=0, correction=0).mean().sqrt().item()
-    keep(tuned, metrics | {"nats_per_level": levels.tolist(), "table_deviation": deviation}, OUT / name)
+    return result(model, metrics | {"nats_per_level": levels.tolist(), "table_deviation": deviation})

@@ -1,21 +1,24 @@
-"""Stage sjd2/tune_on_drafts: an autoregressive model tuned on drafts of Jacobi decoding with shared noise →
+"""Stage sjd2/tune_on_drafts: autoregressive models tuned on drafts of Jacobi decoding with shared noise →
 build/draft_tuned/<name>/ (model.safetensors, metrics.json)."""
 
 from pathlib import Path
+from typing import Any
 
+from lib.pipeline.parts import Result
+from lib.pipeline.stage import Training
 from lib.training.drafts import DraftTrainee
 from studies.sjd2.code.settings import Params
-from studies.sjd2.code.tuning import keep, tune
+from studies.sjd2.code.tuning import result, run_all, tune
 
 OUT = Path("build/draft_tuned")
 
 
-def run(params: Params, name: str) -> None:
-    """Tunes as `draft_tuning.variants.<name>` says, measures the tuned and the untuned model on clean pictures.
+def run(params: Params) -> None:
+    """Tunes as each of draft_tuning.variants says, measures the tuned and the untuned model on clean pictures."""
+    run_all(params, "sjd2/tune_on_drafts", params.draft_tuning.variants, tuned, OUT)
 
-    Raises:
-        EaselError: the variant tunes a model that there is not.
-    """
-    settings = params.draft_tuning.variants[name]
-    tuned, metrics, _ = tune(params, "sjd2/tune_on_drafts", name, settings, DraftTrainee)
-    keep(tuned, metrics, OUT / name)
+
+def tuned(training: Training, **arguments: Any) -> Result:
+    """One fine-tuning."""
+    model, metrics, _ = tune(training, DraftTrainee, **arguments)
+    return result(model, metrics)

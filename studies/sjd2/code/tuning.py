@@ -1,6 +1,7 @@
-"""What all fine-tunings of an autoregressive model share: how they run and what they are measured by."""
+"""What fine-tunings of an autoregressive model share: how they run, what they are measured by, how they are kept."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,82 +10,117 @@ import torch
 
 from lib.data.encoded import Encoded
 from lib.data.store import write_json
-from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive
 from lib.models.autoregressive import Autoregressive, nats
 from lib.ownership import fresh
-from lib.pipeline.stage import training
-from lib.text import TextTokenizer
+from lib.pipeline import parts
+from lib.pipeline.parts import Part, Result
+from lib.pipeline.stage import Training
 from lib.training.autoregressive import AutoregressiveTrainee
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.settings import DraftTuningParams, Sjd2Params
+from lib.weights import checkpoint
+from lib.weights.torch_state import module_arrays
 from studies.sjd2.code.settings import Params
-from studies.sjd2.code.train import TEXT, pictures_of
+from studies.sjd2.code.train import DATA, TEXT, TOKENS, pictures_of
 
 MODELS = Path("build/autoregressive")
 
 
-def tune(
+def run_all(
     params: Params,
     stage: str,
-    name: str,
-    settings: Sjd2Params | DraftTuningParams,
+    settings: Mapping[str, Sjd2Params | DraftTuningParams],
+    work: Callable[..., Result],
+    out: Path,
+) -> None:
+    """Tunes as each of the settings says, side by side, and writes `out`/<name>/ (model.safetensors, metrics.json)."""
+    listed = [
+        Part(
+            name=name,
+            work=work,
+            arguments={
+                "settings": one,
+                "pictures": params.pictures_of(one.model),
+                "measured": params.autoregressive.measured,
+                "resamples": params.evaluation.bootstrap,
+                "seed": params.seed,
+            },
+            inputs=[DATA, TEXT, TOKENS, MODELS / one.model],
+            size=one.training.steps * one.training.batch_size * params.autoregressive.models[one.model].pictures ** 2,
+        )
+        for name, one in settings.items()
+    ]
+    paths = parts.run(stage, listed)
+    fresh(out)
+    for name, path in paths.items():
+        arrays, numbers = checkpoint.load(path)
+        checkpoint.save(out / name / "model.safetensors", arrays, {"config": numbers["config"]})
+        write_json(out / name / "metrics.json", numbers["metrics"])
+
+
+def tune(
+    training: Training,
     trainee_of: Callable[..., AutoregressiveTrainee],
-) -> tuple[Autoregressive, dict[str, Any], Mapping[str, Encoded]]:
-    """Tunes the model that `settings` name; a stage's checkpoint is that of its item `name`.
+    *,
+    settings: Sjd2Params | DraftTuningParams,
+    pictures: Mapping[str, Any],
+    measured: int,
+    resamples: int,
+    seed: int,
+) -> tuple[Autoregressive, dict[str, Any], dict[str, Encoded]]:
+    """Tunes the model that `settings` name, and measures both, the tuned and the untuned one, on clean pictures.
 
     Args:
         trainee_of: untuned model, captions, tokens, settings and seed → what is trained, a copy of the model in it.
+        pictures: of the model, arguments of `pictures_of`.
+        measured: pictures of a split that losses are measured on; resamples: of their bootstrap.
 
     Returns:
-        the tuned model, its metrics, and the pictures of all splits.
-
-    Raises:
-        EaselError: there is no such model.
+        the tuned model, its metrics, and the first `measured` pictures of `val` and `test`.
     """
-    if settings.model not in params.autoregressive.models:
-        known = ", ".join(params.autoregressive.models)
-        raise EaselError(f"params.yaml: {stage} {name}: model is {settings.model!r}, must be one of {known}.")
-    pictures = pictures_of(params, settings.model, ("train", "val", "test"), TextTokenizer.load(TEXT))
-    train = pictures["train"]
+    splits = pictures_of(("train", "val", "test"), **pictures)
+    train = splits["train"]
     untuned = autoregressive.load(MODELS / settings.model).to("cuda" if torch.cuda.is_available() else "cpu")
-    trainee = trainee_of(untuned, train.captions, train.tokens, settings, params.seed)
-    where = training(stage, params, name)
+    trainee = trainee_of(untuned, train.captions, train.tokens, settings, seed)
     history = fit(
         trainee,
-        name=stage,
+        name="tune",
         steps=settings.training.steps,
-        order=BatchOrder(len(train.tokens), settings.training.batch_size, params.seed),
-        checkpoint=where.checkpoint,
-        fingerprint=where.fingerprint,
+        order=BatchOrder(len(train.tokens), settings.training.batch_size, seed),
+        checkpoint=training.checkpoint,
+        fingerprint=training.fingerprint,
     )
     tuned = trainee.model.eval()
-    return tuned, {"history": history} | before_and_after(params, untuned, tuned, pictures), pictures
+    metrics = {"history": history} | before_and_after(untuned, tuned, splits, measured, resamples, seed)
+    return tuned, metrics, splits
 
 
 def before_and_after(
-    params: Params, untuned: Autoregressive, tuned: Autoregressive, pictures: Mapping[str, Encoded]
+    untuned: Autoregressive,
+    tuned: Autoregressive,
+    pictures: Mapping[str, Encoded],
+    measured: int,
+    resamples: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Nats a token of clean pictures under both networks, and their rise, picture by picture; on `val` and `test`."""
-    random = np.random.Generator(np.random.PCG64(params.seed))
+    random = np.random.Generator(np.random.PCG64(seed))
     found: dict[str, Any] = {"nats_per_token": {}, "rise": {}}
     for split in ("val", "test"):
-        few = pictures[split].tokens[: params.autoregressive.measured]
+        few = pictures[split].tokens[:measured]
         own = pictures[split].captions.first(len(few))
         losses = {key: nats(one, own, few).mean(axis=1) for key, one in (("untuned", untuned), ("tuned", tuned))}
         found["nats_per_token"][split] = {
-            key: vars(bootstrap_mean(values, random, resamples=params.evaluation.bootstrap))
-            for key, values in losses.items()
+            key: vars(bootstrap_mean(values, random, resamples=resamples)) for key, values in losses.items()
         }
         rise = losses["tuned"] - losses["untuned"]
-        found["rise"][split] = vars(bootstrap_mean(rise, random, resamples=params.evaluation.bootstrap))
+        found["rise"][split] = vars(bootstrap_mean(rise, random, resamples=resamples))
     return found
 
 
-def keep(tuned: Autoregressive, metrics: Mapping[str, Any], out: Path) -> None:
-    """Writes a tuned model and its metrics into a new folder."""
-    fresh(out)
-    autoregressive.save(tuned, out)
-    write_json(out / "metrics.json", metrics)
+def result(tuned: Autoregressive, metrics: Mapping[str, Any]) -> Result:
+    """A tuned model and its metrics as a part's result."""
+    return module_arrays(tuned), {"config": asdict(tuned.config), "metrics": dict(metrics)}

@@ -16,12 +16,12 @@ from lib.models import autoregressive, drafters, vqgan
 from lib.models.autoregressive import Autoregressive, nats, with_levels
 from lib.models.drafters import Eagle, Medusa
 from lib.models.vqgan import VQGAN
-from lib.painter.autoregressive import Sampler, row_seeds
+from lib.painter.autoregressive import Sampler
+from lib.pipeline import parts
 from lib.text import MINIMUM, TextTokenizer
 from lib.weights.torch_state import generator
-from studies.sjd2.code import decode
+from studies.sjd2.code import decode, drawing
 from studies.sjd2.code.settings import DecodingGroupParams, DecodingParams
-from tests import house
 from tests.models.tiny_autoregressive import NETWORK, shaken
 
 CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square"]
@@ -69,18 +69,15 @@ def folder(tmp_path_factory):
     tokenizer = VQGAN(8, 6, 4, 0.9, 4, generator(0))
     tokenizer.quantizer.codebook.copy_(torch.randn(6, 4, generator=generator(0)))
     vqgan.save(tokenizer, path / "build/tokenizer/fine")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(path)
-        house.write_pipeline("sjd2", decode={"cmd": "x", "deps": ["build/sjd2"], "params": ["decoding", "seed"]})
     return path
 
 
 @pytest.fixture
 def workplace(folder, tmp_path, monkeypatch):
-    """There, with checkpoints and results of its own."""
+    """There, with parts and results of its own."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(decode, "OUT", tmp_path / "decoded")
-    monkeypatch.setattr("lib.pipeline.stage.CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(parts, "PARTS", tmp_path / "parts")
     return tmp_path
 
 
@@ -98,10 +95,9 @@ def section(runs=FEW, seeds=2, **changes):
 
 def params(*arguments, **changes):
     variants = {name: SimpleNamespace(model="small", spacing="karras") for name in ("small", "added", "lost")}
-    models = {"small": SimpleNamespace(pictures=64), "wide": SimpleNamespace(pictures=128)}
+    models = {"small": SimpleNamespace(pictures=64, width=16), "wide": SimpleNamespace(pictures=128, width=16)}
     return SimpleNamespace(
         seed=3,
-        threads=1,
         decoding=section(*arguments, **changes),
         sjd2=SimpleNamespace(variants=variants),
         autoregressive=SimpleNamespace(models=models, languages=("en",)),
@@ -114,7 +110,7 @@ def params(*arguments, **changes):
 
 def decoded(*arguments, **changes):
     """runs.json and the tokens of every run."""
-    decode.run(params(*arguments, **changes), "g")
+    decode.run(params(*arguments, **changes))
     out = decode.OUT / "g"
     report = json.loads((out / "runs.json").read_text(), parse_constant=pytest.fail)
     return report, {name: np.load(out / f"{name}.npy") for name in report["runs"]}
@@ -138,8 +134,7 @@ def test_every_decoder_runs_and_is_described(workplace):
         assert passes.shape == np.shape(run["nats"]) == (2, 4) and np.min(run["nats"]) > 0
         assert sum(run["accepted"]) == passes.sum()
         assert np.dot(run["accepted"], range(len(run["accepted"]))) == 2 * 4 * 6
-        assert len(run["seconds"]) == len(run["network_seconds"]) == 2
-        assert all(0 < inside < whole for inside, whole in zip(run["network_seconds"], run["seconds"], strict=True))
+        assert "seconds" not in run  # nobody asked for them
         assert ("trace" in run) == (name == "jacobi")
     trace = report["runs"]["jacobi"]["trace"]
     assert len(trace["a_token"]) == 2 and min(trace["a_token"]) > 0
@@ -213,28 +208,45 @@ def test_sampling_of_a_run_goes_before_that_of_the_section(workplace):
     assert report["runs"]["unguided"]["cache_bytes"] == report["runs"]["greedy"]["cache_bytes"] / 2
 
 
+def test_a_timed_group_says_how_long_its_runs_take_and_never_takes_them_from_an_earlier_run(workplace, monkeypatch):
+    report, _ = decoded(FEW, timed=True)
+    for run in report["runs"].values():
+        assert len(run["seconds"]) == len(run["network_seconds"]) == 2
+        assert all(0 < inside < whole for inside, whole in zip(run["network_seconds"], run["seconds"], strict=True))
+    assert report["machine"]["cpu"]
+    calls, real = [], drawing.Sampler.__call__
+    monkeypatch.setattr(drawing.Sampler, "__call__", lambda *given: calls.append(len(given[1])) or real(*given))
+    decoded(FEW, timed=True)
+    assert sorted(calls) == [1] * 4 + [4] * 4  # the first call of each is not measured
+
+
 def test_an_interrupted_stage_goes_on_with_what_is_not_finished(workplace, monkeypatch):
     _, expected = decoded(FEW)
     calls, real = [], Sampler.__call__
 
     def counted(self, text_ids, seeds, *others):
-        if len(text_ids) > 1:  # not the one that is not measured
-            calls.append((self.decoder, seeds[0]))
-            if len(calls) == 3:
-                raise KeyboardInterrupt
+        calls.append((self.decoder, seeds[0]))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
         return real(self, text_ids, seeds, *others)
 
     monkeypatch.setattr(Sampler, "__call__", counted)
-    monkeypatch.setattr("lib.pipeline.stage.CHECKPOINTS", workplace / "others")
+    monkeypatch.setattr(parts, "PARTS", workplace / "others")
     with pytest.raises(KeyboardInterrupt):
         decoded(FEW)
     _, tokens = decoded(FEW)
-    first, second = (row_seeds(seed, [0])[0] for seed in (3, 4))
-    done = [("autoregressive", first), ("sjd2", first)]
-    assert calls == [*done, ("autoregressive", second), ("autoregressive", second), ("sjd2", second)]
+    assert len(calls) == 5 and len(set(calls)) == 4 and calls[2] == calls[3]
     for name in FEW:
         np.testing.assert_array_equal(tokens[name], expected[name])
-    assert len(list((workplace / "others/sjd2/decode@g").iterdir())) == 4
+    assert len(list((workplace / "others/sjd2/decode").iterdir())) == 4
+
+
+def test_what_a_change_does_not_touch_is_not_drawn_again(workplace, monkeypatch):
+    decoded(("autoregressive", "sjd", "zipar"))
+    calls, real = [], Sampler.__call__
+    monkeypatch.setattr(Sampler, "__call__", lambda self, *given: calls.append(self.decoder) or real(self, *given))
+    decoded({"zipar": ("small", "zipar", {"ahead": 2}, 0), "sjd": RUNS["sjd"], "again": RUNS["autoregressive"]})
+    assert calls == ["zipar", "zipar"]
 
 
 @pytest.mark.parametrize(
@@ -283,7 +295,7 @@ def test_a_drafter_is_for_one_model_alone(workplace):
     settings = params(("eagle",))
     settings.drafters.model = "large"
     with pytest.raises(EaselError, match=r"runs\.eagle: decoder eagle has a drafter for large alone"):
-        decode.run(settings, "g")
+        decode.run(settings)
 
 
 @pytest.mark.parametrize(

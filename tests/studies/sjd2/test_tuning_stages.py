@@ -12,6 +12,7 @@ from lib.errors import EaselError
 from lib.models import autoregressive, drafters
 from lib.models.autoregressive import Autoregressive, nats
 from lib.models.drafters import Eagle
+from lib.pipeline import parts
 from lib.text import MINIMUM, TextTokenizer
 from lib.weights.torch_state import generator
 from studies.sjd2.code import train_drafters, tune, tune_on_drafts, tuning
@@ -20,13 +21,10 @@ from tests import house
 from tests.models.tiny_autoregressive import NETWORK, shaken
 
 CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square", "a star"]
-STAGES = {
-    name: {"cmd": "x", "deps": ["build/autoregressive"], "params": [section, "seed"]}
-    for name, section in (
-        ("tune", "sjd2.variants.${item.item}"),
-        ("tune_on_drafts", "draft_tuning.variants.${item.item}"),
-        ("train_drafters", "drafters"),
-    )
+STAGES = {"train_drafters": {"cmd": "x", "deps": ["build/autoregressive"], "params": ["drafters", "seed"]}}
+KINDS = {  # stage, settings of all its fine-tunings, the one of them that the tests make
+    tune: (lambda params: params.sjd2.variants, "small"),
+    tune_on_drafts: (lambda params: params.draft_tuning.variants, "long"),
 }
 
 
@@ -59,15 +57,23 @@ def workplace(tmp_path, monkeypatch):
     return house.params("sjd2", changes=changes)
 
 
+def run(stage, params):
+    """One of the stage's fine-tunings."""
+    settings, name = KINDS[stage]
+    own = {name: settings(params)[name]}
+    tuning.run_all(params, f"sjd2/{stage.__name__.rpartition('.')[2]}", own, stage.tuned, stage.OUT)
+    return stage.OUT / name
+
+
 def metrics(folder):
     return json.loads((folder / "metrics.json").read_text())
 
 
 def test_what_is_measured_of_a_tuned_network_is_that_of_the_one_that_is_kept(workplace):
-    tune.run(workplace, "small")
+    run(tune, workplace)
     untuned, tuned = autoregressive.load(tuning.MODELS / "small"), autoregressive.load(tune.OUT / "small")
     found = metrics(tune.OUT / "small")
-    pictures = pictures_of(workplace, "small", ("val", "test"), TextTokenizer.load(Path("build/text/tokenizer.json")))
+    pictures = pictures_of(("val", "test"), **workplace.pictures_of("small"))
     for split, own in pictures.items():
         for key, network in (("untuned", untuned), ("tuned", tuned)):
             expected = nats(network, own.captions.first(4), own.tokens[:4]).mean()
@@ -79,21 +85,21 @@ def test_what_is_measured_of_a_tuned_network_is_that_of_the_one_that_is_kept(wor
 
 
 def test_a_network_tuned_on_drafts_is_measured_beside_the_untuned_one(workplace):
-    tune_on_drafts.run(workplace, "long")
+    run(tune_on_drafts, workplace)
     untuned, tuned = autoregressive.load(tuning.MODELS / "small"), autoregressive.load(tune_on_drafts.OUT / "long")
     found = metrics(tune_on_drafts.OUT / "long")
-    own = pictures_of(workplace, "small", ("test",), TextTokenizer.load(Path("build/text/tokenizer.json")))["test"]
+    own = pictures_of(("test",), **workplace.pictures_of("small"))["test"]
     before, after = (nats(network, own.captions.first(4), own.tokens[:4]).mean() for network in (untuned, tuned))
     assert found["nats_per_token"]["test"]["untuned"]["value"] == pytest.approx(before, rel=1e-5)
     assert found["nats_per_token"]["test"]["tuned"]["value"] == pytest.approx(after, rel=1e-5)
     assert found["rise"]["test"]["value"] == pytest.approx(after - before, abs=1e-5) and after != before
 
 
-@pytest.mark.parametrize(("stage", "item"), [(tune, "small"), (tune_on_drafts, "long")])
-def test_the_same_stage_gives_the_same_network(workplace, stage, item):
+@pytest.mark.parametrize("stage", KINDS)
+def test_the_same_stage_gives_the_same_network(workplace, stage, monkeypatch):
     for name in ("first", "again"):
-        stage.run(workplace, item)
-        (stage.OUT / item).rename(name)
+        monkeypatch.setattr(parts, "PARTS", Path(f"parts_{name}"))
+        run(stage, workplace).rename(name)
     assert Path("first/model.safetensors").read_bytes() == Path("again/model.safetensors").read_bytes()
 
 
@@ -112,11 +118,8 @@ def test_both_drafters_are_trained_and_measured(workplace):
 @pytest.mark.parametrize(
     ("section", "run"),
     [
-        ({"sjd2": {"recipe": {"model": "huge"}}}, lambda params: tune.run(params, "small")),
-        (
-            {"draft_tuning": {"variants": {"long": {"model": "huge"}}}},
-            lambda params: tune_on_drafts.run(params, "long"),
-        ),
+        ({"sjd2": {"recipe": {"model": "huge"}}}, tune.run),
+        ({"draft_tuning": {"variants": {"long": {"model": "huge"}}}}, tune_on_drafts.run),
         ({"drafters": {"model": "huge"}}, train_drafters.run),
     ],
 )
