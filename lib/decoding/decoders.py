@@ -1,31 +1,35 @@
-"""All decoders by name, called alike, and a check of their options that costs next to nothing."""
+"""All decoders by name, called alike, and a check of their options that costs next to nothing.
+
+A decoder's module is loaded when it is asked for. So no import tells that a program depends on it (lib/imports.py):
+`module_of` does.
+"""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor
 
-from lib.decoding import autoregressive, eagle, jacobi, lantern, medusa, sjd, sjd2, sjdpp, zipar
 from lib.decoding import options as options_with_bounds
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, Predictor
 
-DECODERS = {
-    "autoregressive": autoregressive.decode,
-    "jacobi": jacobi.decode,
-    "sjd": sjd.decode,
-    "sjdpp": sjdpp.decode,
-    "sjd2": sjd2.decode,
-    "zipar": zipar.decode,
-    "lantern": lantern.decode,
-    "eagle": eagle.decode,
-    "medusa": medusa.decode,
-}
+DECODERS = ("autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa")
 # Which of them take a trained drafter, and of which kind.
 DRAFTERS = {"lantern": "eagle", "eagle": "eagle", "medusa": "medusa"}
 UNSET = {"columns", "acceptance"}  # what no configuration sets: the picture's own, and a function
+
+
+def module_of(decoder: str) -> str:
+    """The module of a decoder, as `import` names it."""
+    return f"lib.decoding.{decoder}"
+
+
+def load(decoder: str) -> Callable[..., Decoded]:
+    """Its `decode`."""
+    return import_module(module_of(decoder)).decode
 
 
 def run(
@@ -41,7 +45,7 @@ def run(
     Raises:
         EaselError: an option outside its range.
     """
-    decode = DECODERS[decoder]
+    decode = load(decoder)
     if "columns" in inspect.signature(decode).parameters:
         options = {**options, "columns": columns}
     networks = (predictor,) if drafter is None else (predictor, drafter)
@@ -60,7 +64,7 @@ def check(decoder: str, options: Mapping[str, Any], length: int, columns: int, s
     """
     options_with_bounds.check(decoder, options)
     # A rehearsal with one code, which every decoder gets through in a few steps, shows the ranges.
-    hints = get_type_hints(DECODERS[decoder])
+    hints = get_type_hints(load(decoder))
     tables = {name: torch.zeros(1, 1, dtype=torch.int64) for name in options if hints[name] is Tensor}
     if decoder != "autoregressive":
         drafter = OneCodeDrafter() if decoder in DRAFTERS else None

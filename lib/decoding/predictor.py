@@ -30,9 +30,12 @@ class Predictor(Protocol):
         Every slot before start − 1 must have been given in an earlier call. A prediction reads the slots before its own
         alone, those before start − 1 as last given: a row is rolled back by calling with a smaller start.
 
+        A row whose start is `length` or more is complete. It has left: every later call has such a start for it. What
+        is returned for it means nothing, but is finite, so that a network need not compute it.
+
         Args:
             inputs: int64 [B, W], the tokens at slots start − 1 … start + W − 2.
-            start: int64 [B]. Slots past the end of the picture are computed, and mean nothing.
+            start: int64 [B]. Predictions of slots past the end of the picture mean nothing.
         """
         ...
 

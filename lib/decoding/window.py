@@ -1,7 +1,8 @@
 """The bookkeeping that all window decoders share: which slots are fixed, which the next pass looks at, what it cost.
 
-Rows have their own pace: each has its own window, and a row that is complete stays where it is. Shapes never change and
-nothing here waits for the device but `unfinished`, once a pass.
+Rows have their own pace: each has its own window. That of a complete row is past the end of the picture, which tells
+the predictor that the row has left. Shapes never change here, and nothing here waits for the device but `unfinished`,
+once a pass.
 """
 
 import torch
@@ -24,7 +25,7 @@ class Window:
 
     Attributes:
         done: int64 [B], slots that are fixed: 0 … done − 1.
-        base: int64 [B], first slot of the next pass; may lie before `done` (see `advance`).
+        base: int64 [B], first slot of the next pass; may lie before `done` (see `advance`). `length` in a complete row.
         slots: int64 [B, width], the slots of the next pass.
         fixed: bool [B, width], which of them are fixed.
 
@@ -51,7 +52,7 @@ class Window:
         self._move_to(self.done)
 
     def _move_to(self, base: Tensor) -> None:
-        self.base = base.clamp(max=self.length - 1)  # a complete row keeps looking at its last slot
+        self.base = torch.where(self.done < self.length, base, self.length)
         self.slots = self.base.unsqueeze(1) + self.offsets  # [B, W]
         self._columns = self.slots + 1  # of the tokens
         self.fixed = self.slots < self.done.unsqueeze(1)

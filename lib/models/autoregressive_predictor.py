@@ -4,6 +4,8 @@ Caption, guidance, temperature, top-k and the cache of keys and values are in he
 lib/decoding/predictor.py.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -64,11 +66,18 @@ class AutoregressivePredictor:
     picture, which no other input sees. A query sees the image columns up to its own, so what an earlier call left
     further right, a draft that was given up, has no effect: a row rolls back by calling again with a smaller start.
 
+    Rows that are complete leave: once a call gives one a start of `length` or more, the network does not compute it and
+    the cache does not hold it any longer.
+
     Args:
         text_ids: captions, int64 [B, S], padded at the end.
         empty: the empty caption, int64 [S]; only guidance reads it.
         times: of the noise levels 1 … T, float [T], as `lib.decoding.noise_levels.levels` gives them without its first;
             None for a model that sees no noise.
+
+    Attributes:
+        present: int64 [P], which of the `rows` have not left.
+        text_ids: captions of those that are present, int64 [copies · P, S], all conditional rows first.
 
     Raises:
         EaselError: captions longer than the model was made for, or one that is padding alone.
@@ -94,6 +103,7 @@ class AutoregressivePredictor:
         self.times = None if times is None else times.to(device)
         self.length, self.codes = config.length, config.codes
         self.rows = len(text_ids) // self.sampling.copies
+        self.present = torch.arange(self.rows, device=device)
         self._fill()
 
     @torch.no_grad()
@@ -117,7 +127,7 @@ class AutoregressivePredictor:
 
         Args:
             inputs: int64 [B, W], the tokens at slots start − 1 … start + W − 2, BOS at slot −1.
-            start: int64 [B].
+            start: int64 [B]; `length` or more for a row that is complete, now and in every later call.
 
         Returns:
             float32 [B, W, codes]. Slots past the end are meaningless.
@@ -127,18 +137,25 @@ class AutoregressivePredictor:
     @torch.no_grad()
     def predict_features(self, inputs: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         """As `predict`, and what the output layer read: [B, W, copies, D], with guidance the conditional copy first."""
-        features = self.run(self.model.image_tokens(inputs), self.window(start, inputs.shape[1]))
-        return self.sampling(self.model.head(features)), by_row(features, self.sampling.copies)
+        self.leave(start)
+        slots = self.window(start[self.present], inputs.shape[1])
+        features = self.run(self.model.image_tokens(inputs[self.present]), slots)
+        log_p = self.sampling(self.model.head(features))
+        return self.of_all(log_p, -math.log(self.codes)), self.of_all(by_row(features, self.sampling.copies), 0.0)
 
     @torch.no_grad()
     def predict_embedded(self, inputs: Tensor, start: Tensor, levels: Tensor) -> Tensor:
         """As `predict`, from standardized embeddings [B, W, D] at noise levels int64 [B, W], 0 for clean."""
-        slots = self.window(start, inputs.shape[1])
-        return self.sampling(self.model.head(self.run(self.model.destandardize(inputs), slots, levels)))
+        self.leave(start)
+        slots = self.window(start[self.present], inputs.shape[1])
+        features = self.run(self.model.destandardize(inputs[self.present]), slots, levels[self.present])
+        return self.of_all(self.sampling(self.model.head(features)), -math.log(self.codes))
 
     @torch.no_grad()
     def predict_at(self, inputs: Tensor, slots: Tensor, written: Tensor) -> Tensor:
         """Log-probabilities float32 [B, K, codes] of `slots` int64 [B, K], which need not follow one another.
+
+        No row leaves: all of them take equally many passes.
 
         Args:
             inputs: int64 [B, K], the tokens at slots − 1, or what stands for one that is not known yet: that only the
@@ -160,6 +177,25 @@ class AutoregressivePredictor:
         """
         return (vectors @ F.normalize(self.embeddings[: self.codes], dim=1).T).argmax(dim=-1)
 
+    def leave(self, start: Tensor) -> None:
+        """Drops the rows that are complete according to `start`, int64 [B].
+
+        Waits for the device, once a pass. Where no row leaves nothing is copied.
+        """
+        stays = start[self.present] < self.length  # [P]
+        if not stays.all():
+            self.present = self.present[stays]
+            kept = stays.repeat(self.sampling.copies).nonzero().squeeze(1)  # rows of the network
+            self.text_ids = self.text_ids[kept]
+            for cache in self.caches:
+                cache.keep(kept)
+
+    def of_all(self, values: Tensor, absent: float) -> Tensor:
+        """Values of the rows that are present, [P, …] → [B, …], with `absent` for those that have left."""
+        if len(values) == self.rows:
+            return values
+        return values.new_full((self.rows, *values.shape[1:]), absent).index_copy_(0, self.present, values)
+
     def window(self, start: Tensor, count: int) -> Tensor:
         """The slots that `count` inputs from `start` int64 [B] on predict, [B, count]; past the end, all the same."""
         return (start[:, None] + torch.arange(count, device=start.device)).clamp(max=self.length)
@@ -167,19 +203,21 @@ class AutoregressivePredictor:
     def run(
         self, vectors: Tensor, slots: Tensor, levels: Tensor | None = None, written: Tensor | None = None
     ) -> Tensor:
-        """The network but for its output layer, [copies · B, W, D], all conditional rows first; fills the cache.
+        """The network but for its output layer, [copies · P, W, D], all conditional rows first; fills the cache.
+
+        Of the P rows that are present.
 
         Args:
-            vectors: embeddings m of the inputs, [B, W, D].
-            slots: that they predict, int64 [B, W].
-            levels: their noise levels, int64 [B, W]; None if all are clean.
-            written: bool [B, length], slots whose tokens may be seen; None for all.
+            vectors: embeddings m of the inputs, [P, W, D].
+            slots: that they predict, int64 [P, W].
+            levels: their noise levels, int64 [P, W]; None if all are clean.
+            written: bool [P, length], slots whose tokens may be seen; None for all.
         """
         model, copies = self.model, self.sampling.copies
-        own = slots[:, :, None]  # [B, W, 1]
-        visible = self.slots <= own  # [B, W, columns]
+        own = slots[:, :, None]  # [P, W, 1]
+        visible = self.slots <= own  # [P, W, columns]
         if written is not None:
-            known = F.pad(written, (1, 0), value=True)[:, None]  # [B, 1, columns]: an input holds the token before
+            known = F.pad(written, (1, 0), value=True)[:, None]  # [P, 1, columns]: an input holds the token before
             visible = visible & (known | (self.slots == own))
         vectors, slots = vectors.repeat(copies, 1, 1), slots.repeat(copies, 1)  # [R, W, D], [R, W]
         if levels is not None:

@@ -73,6 +73,10 @@ class Cache:
         self.values.scatter_(2, places, values)
         return self.keys, self.values
 
+    def keep(self, rows: Tensor) -> None:
+        """Forgets all rows but those numbered `rows`, int64 [r]."""
+        self.keys, self.values = self.keys[rows], self.values[rows]
+
 
 class Attention(nn.Module):
     """Multi-head attention whose queries and keys are normalised (Henry et al. 2020, arXiv:2010.04245) and turned."""

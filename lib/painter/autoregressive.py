@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.decoding import decoders, lantern, noise_levels
+from lib.decoding import decoders, noise_levels
 from lib.decoding.history import accepted_lengths, added, changes
 from lib.decoding.noise import RowRandom
 from lib.metering.flops_autoregressive import eagle_flops, medusa_flops, predict_flops, prefix_flops
@@ -51,7 +52,7 @@ class Sampler:
     Args:
         model: tuned for SJD2 or not, where it is to run.
         empty: the empty caption, int [S], which guidance needs.
-        decoder: a key of `lib.decoding.decoders.DECODERS`.
+        decoder: one of `lib.decoding.decoders.DECODERS`.
         options: of its `decode`; for LANTERN, `near` is how many neighbours a code has.
         steps: of denoising, for SJD2 (0 else); spacing: of the noise levels that the model was tuned for.
         trained: the folder of the trained drafters.
@@ -82,7 +83,8 @@ class Sampler:
         self.drafter = drafters.load(trained / kind).to(self.device) if kind else None
         if decoder == "lantern":
             codebook = vqgan.load(tokenizer).quantizer.codebook
-            self.options["near"] = lantern.neighbours(codebook, options["near"]).to(self.device)
+            neighbours = import_module(decoders.module_of(decoder)).neighbours
+            self.options["near"] = neighbours(codebook, options["near"]).to(self.device)
 
     def __call__(
         self,
@@ -137,6 +139,7 @@ class Sampler:
         drafter, caches = self._drafter(meter, rows), list(predictor.caches)
         if isinstance(self.drafter, Eagle):
             caches.append(drafter.cache)
+        cache_bytes = sum(cache.keys.nbytes + cache.values.nbytes for cache in caches) // rows  # before any row leaves
         random = RowRandom(seeds, self.device)
         decoded = decoders.run(self.decoder, watched, random, self.options, config.columns, drafter)
         passes = decoded.passes.cpu().numpy()
@@ -151,7 +154,7 @@ class Sampler:
             looked_at=looked_at,
             seconds=seconds,
             network_seconds=meter.seconds,
-            cache_bytes=sum(cache.keys.nbytes + cache.values.nbytes for cache in caches) // rows,
+            cache_bytes=cache_bytes,
         )
 
     def _drafter(self, meter: Meter, rows: int) -> Any:

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import sys
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -14,7 +15,9 @@ from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded
 from lib.decoding.toy_chain import ToyNetwork
 from lib.errors import EaselError
+from lib.imports import imports
 from studies.sjd2.code.settings import DecoderName
+from tests.house import REPOSITORY
 
 
 def test_the_configuration_names_all_decoders():
@@ -70,7 +73,7 @@ def test_what_it_would_stumble_over_is_refused(decoder, given, message):
 
 @pytest.mark.parametrize("decoder", decoders.DECODERS)
 def test_options_with_bounds_are_those_that_the_decoder_has(decoder):
-    decode, fields = decoders.DECODERS[decoder], options.OPTIONS[decoder].model_fields
+    decode, fields = decoders.load(decoder), options.OPTIONS[decoder].model_fields
     hints, parameters = get_type_hints(decode), inspect.signature(decode).parameters
     known = {name: one for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY}
     assert set(fields) == set(known) - decoders.UNSET
@@ -81,6 +84,16 @@ def test_options_with_bounds_are_those_that_the_decoder_has(decoder):
             assert set(get_args(field.annotation)) == set(get_args(kind))
         else:
             assert field.annotation is kind
+
+
+def test_decoders_are_found_by_name_and_imported_by_nobody(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    needed = imports("lib.decoding.decoders") | imports("lib.painter.autoregressive")
+    for decoder in decoders.DECODERS:
+        module = decoders.module_of(decoder)
+        assert decoders.load(decoder) is sys.modules[module].decode
+        assert module not in needed
+    assert set(decoders.DRAFTERS) < set(decoders.DECODERS)
 
 
 def test_a_decoder_called_by_name_is_the_decoder():

@@ -31,12 +31,8 @@ def test_rows_advance_on_their_own_and_stop_at_the_end():
     assert view.drafts.tolist() == [[2, 3, 0], [0, 0, 0]]
     view.write(ints([7, 8, 1], [2, 3, 4]))
     view.advance(torch.tensor([2, 3]))  # the second row has two slots left
-    assert (
-        view.unfinished()
-        and view.base.tolist() == [3, 4]
-        and view.fixed.tolist() == [[False] * 3, [True, False, False]]
-    )
-    view.write(ints([3, 4, 5], [8, 8, 8]))  # the second row is complete
+    assert view.unfinished() and view.base.tolist() == [3, 5] and view.fixed.tolist() == [[False] * 3, [False] * 3]
+    view.write(ints([3, 4, 5], [8, 8, 8]))  # the second row is complete, its window past the end
     view.advance(torch.tensor([2, 1]))
     assert not view.unfinished()
     decoded = view.decoded()
@@ -57,6 +53,34 @@ def test_what_was_not_read_as_it_is_stays_in_the_window_and_is_not_written():
     assert view.drafts.tolist() == [[3, 7, 7], [8, 8, 8]]
     view.advance(torch.tensor([0, 0]), verified=torch.tensor([0, 0]))
     assert view.done.tolist() == [3, 2] and view.base.tolist() == [3, 2]
+
+
+def test_the_window_of_a_complete_row_is_past_the_end_whatever_was_read():
+    view = window(length=4)
+    view.write(ints([1, 2, 3], [1, 2, 3]))
+    view.advance(torch.tensor([2, 3]), verified=torch.tensor([0, 0]))
+    view.write(ints([5, 6, 7], [5, 6, 7]))
+    view.advance(torch.tensor([2, 3]), verified=torch.tensor([0, 0]))
+    assert view.done.tolist() == [3, 4] and view.base.tolist() == [2, 4]
+    view.write(ints([5, 8, 7], [8, 8, 8]))
+    view.advance(torch.tensor([2, 0]), verified=torch.tensor([1, 0]))
+    assert view.base.tolist() == [4, 4]
+    assert view.decoded().tokens.tolist() == [[1, 2, 6, 8], [1, 2, 3, 7]]
+
+
+def test_tables_have_room_for_the_windows_of_complete_rows():
+    for length, width in ((5, 3), (2, 2), (1, 1), (4, 9)):
+        view = window(length=length, width=width)
+        view.advance(torch.full((2,), view.width))
+        while view.unfinished():
+            view.advance(torch.ones(2, dtype=torch.int64))
+        table = torch.zeros(2, view.capacity, 4)
+        view.put(table, torch.ones(2, view.width, 4))
+        assert (view.at(table) == 1).all() and (view.at(table[:, :length]) == 0).all()
+        assert view.at_slot(table, torch.full((2,), view.width)).shape == (2, 4)
+        assert (view.picked(table, view.drafts) == 1).all()
+        view.draft(view.beyond, view.inputs)
+        assert view.tokens_at(view.beyond).shape == (2, view.width)
 
 
 def test_tables_follow_the_window():

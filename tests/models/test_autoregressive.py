@@ -113,6 +113,33 @@ def test_rows_do_not_know_of_each_other(model):
     torch.testing.assert_close(together[1:2], alone, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("sampling", SETTINGS, ids=["plain", "guided"])
+def test_rows_that_are_complete_leave_and_the_others_do_not_notice(tuned, sampling):
+    predictor, whole = AutoregressivePredictor(tuned, TEXT, EMPTY, sampling, TIMES), forced(tuned, sampling=sampling)
+    clean = torch.zeros(3, 4, dtype=torch.int64)
+
+    def embedded(inputs, start):
+        return predictor.predict_embedded(predictor.embed(inputs), start, clean)
+
+    start = NOWHERE
+    predictor.predict(window(TOKENS, start, 4), start)
+    for starts, present in (([2, 12, 3], [0, 2]), ([4, 12, 6], [0, 2]), ([13, 12, 7], [2]), ([12, 13, 9], [2])):
+        start = torch.tensor(starts)
+        for predict in (predictor.predict, embedded):
+            found = predict(window(TOKENS, start, 4), start)
+            agrees(found[present], whole[present], start[present], 4)
+            absent = [row for row in range(3) if row not in present]
+            torch.testing.assert_close(found[absent].exp(), torch.full((len(absent), 4, 7), 1 / 7))
+        assert predictor.present.tolist() == present and predictor.rows == 3
+        rows = len(present) * sampling.copies
+        assert len(predictor.text_ids) == rows
+        assert all(len(cache.keys) == len(cache.values) == rows for cache in predictor.caches)
+    _, features = predictor.predict_features(window(TOKENS, start, 4), start)
+    assert features.shape == (3, 4, sampling.copies, 16) and (features[:2] == 0).all() and (features[2] != 0).any()
+    start = torch.full((3,), 12)  # all have left
+    assert torch.isfinite(predictor.predict(window(TOKENS, start, 4), start)).all()
+
+
 def test_a_prediction_depends_on_what_is_before_it_and_on_nothing_else(model):
     whole = model(TEXT, TOKENS)
     for slot in (0, 3, 4, 11):  # 3 and 4: the end of a row and the beginning of the next one

@@ -138,7 +138,7 @@ def cost(name: str, entry: Mapping[str, Any], length: int) -> dict[str, Any]:
 
 def complete(decoder: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a run with the defaults of its decoder."""
-    parameters = inspect.signature(decoders.DECODERS[decoder]).parameters.values()
+    parameters = inspect.signature(decoders.load(decoder)).parameters.values()
     known = [one for one in parameters if one.kind is one.KEYWORD_ONLY and one.name not in decoders.UNSET]
     return {one.name: one.default for one in known if one.default is not one.empty} | dict(options)
 
