@@ -51,13 +51,18 @@ def switches(variables: Mapping[str, str]) -> list[str]:
     )
 
 
-def set_variables() -> None:
-    """Takes what would change results out of this process's variables, and sets what this repository needs."""
+def set_variables(say: bool = True) -> None:
+    """Takes what would change results out of this process's variables, and sets what this repository needs.
+
+    Args:
+        say: which were taken out, on the console.
+    """
     found = switches(os.environ)
     for name in found:
         del os.environ[name]
     os.environ.update(OURS)
-    if said := [name for name in found if name not in (*THREADS, *OURS)]:
+    said = [name for name in found if name not in (*THREADS, *OURS)]
+    if said and say:
         print(f"ignored, since a result must not depend on it: {', '.join(said)}", file=sys.stderr)
 
 
@@ -67,6 +72,7 @@ def use_cores(count: int) -> None:
     The number of threads decides the order in which floating-point sums are taken, so it belongs to the result. JAX has
     no setting for it: it follows the cores that the process may run on.
     """
+    set_variables()
     use_these_cores(CORES[:count], count)
 
 
@@ -74,7 +80,6 @@ def use_these_cores(cores: Sequence[int], count: int | None = None) -> None:
     """Limits this process to `cores`, and libraries to `count` threads, if not to as many as there are cores."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
-    set_variables()
     for variable in THREADS:
         os.environ[variable] = str(count or len(cores))
 

@@ -148,6 +148,7 @@ def _settle(threads: int, cores: list[int] | None, parent: int | None) -> None:
     for file in _settled.pop("files", []):
         file.close()
     files, taken = hardware.take_cores(threads, cores or hardware.CORES)
+    hardware.set_variables(say=False)  # joblib sets some, and the stage has said which were the user's
     hardware.use_these_cores(taken)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
