@@ -195,7 +195,7 @@ def test_all_faults_are_said_at_once(trees):
         ("glu_variants.setting.warmup", 1.0, r"glu_variants\.setting\.warmup is 1, which leaves nothing"),
         ("glu_text.masked", 0.99, r"glu_text\.masked is 0\.99: of 64 tokens nothing is left between gaps"),
         ("glu_text.stretches", 10**6, r"glu_text\.stretches is 1000000, but the captions of split test make only"),
-        ("report_switches.placements.subln", {"norm": "x"}, r"report_switches\.placements\.subln\.norm is 'x'"),
+        ("report_switches.placements.cogview", {"norm": "x"}, r"report_switches\.placements\.cogview\.norm is 'x'"),
         ("autoregressive.models.small.heads", 7, r"autoregressive\.models\.small\.heads is 7; four times as many"),
         ("autoregressive.models.small.training.warmup", 9999, r"models\.small\.training\.warmup must lie below steps"),
         ("sjd2.changes.linear", {"stesp": 3}, r"sjd2\.changes\.linear\.stesp is unknown; there are model, levels"),

@@ -1,7 +1,7 @@
 """Stage glu/measure_cost: time, memory and operations of every feed-forward block → build/glu/cost.json.
 
 Cost does not depend on what is learned, so weights, captions and pictures are random. Every block is
-measured with the parameters of the ungated ones (`matched`) and, the gated ones, at their inner width (`equal`).
+measured with the parameters of the ungated ones, and GEGLU at their inner width as well.
 Blocks are timed in turn, round after round: whatever else slows the machine for a while slows all of them.
 
 Times are no function of the configuration; they hold for the machine that the report names.
@@ -21,11 +21,12 @@ from lib.decoding.autoregressive_jax import row_keys
 from lib.hardware import keep_freed_memory, machine
 from lib.metering.flops import forward_flops, training_flops
 from lib.models import dalle_mini
-from lib.models.layout import BLOCKS, DalleMiniConfig
+from lib.models.layout import DalleMiniConfig
 from lib.painter.dalle_mini import Sampler
 from lib.progress import Progress
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
+from studies.glu.code.comparison import FAVOURITE
 from studies.glu.code.settings import GluSetting, Params, changed
 from studies.glu.code.train_variants import PICTURE, TEXT, network_of
 
@@ -61,15 +62,12 @@ def run(params: Params) -> None:
 
 
 def networks_of(params: Params, setting: GluSetting, text: TextTokenizer) -> dict[str, DalleMiniConfig]:
-    """One network a block: its name for matched parameters, `<name>, equal width` for gated ones at full width."""
+    """One network a block, parameters matched, and `geglu, equal width`, DALL·E Mini's block without the two thirds."""
     stride = getattr(params.tokenizer, setting.tokens).stride
     length = (PICTURE // stride) ** 2
     networks = {block: network_of(setting, block, text, params, length) for block in params.glu_variants.variants}
-    for block in params.glu_variants.variants:
-        if BLOCKS[block][0]:
-            wide = dataclasses.replace(networks[block], feed_forward=setting.feed_forward)
-            networks[f"{block}, equal width"] = wide
-    return networks
+    wide = dataclasses.replace(networks[FAVOURITE], feed_forward=setting.feed_forward)
+    return networks | {f"{FAVOURITE}, equal width": wide}
 
 
 def counted(network: DalleMiniConfig, batch_size: int) -> dict[str, float]:

@@ -39,7 +39,7 @@ KEPT = [
     *(("decoders", "small", role) for role in ("autoregressive", "shared", "sjd", "sjd2", "sjd2_any", "denoised")),
     ("decoders", "drafts:small", "shared"),
     *((name, name, role) for name in ("large", "wide") for role in ("autoregressive", "sjd2")),
-    *(("embeddings", name, "denoised") for name in ("short", "plain", "standard_002", "plain_002", "plain_1")),
+    *(("embeddings", name, "denoised") for name in ("short", "plain", "standard_002", "plain_002")),
 ]
 
 

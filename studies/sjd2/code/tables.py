@@ -108,7 +108,8 @@ TABLES = {
             "AR: share of pictures that are equal token for token; a network rounds otherwise for one slot than for "
             "many, which decides where two codes lie within rounding of each other. model:small is the small network "
             "before it was tuned, clean the same tuned for as long without noise; drafts: stands before those tuned on "
-            "drafts.",
+            "drafts. SJD and SJD2 with shared noise run on the small network, the control alone on those not tuned for "
+            "SJD2.",
         ),
         claims=("D14", "D15", "D16", "D18", "D19", "D20", "D21", "D22", "D23", "D24", "D25", "D26", "D27"),
     ),
@@ -149,7 +150,7 @@ TABLES = {
         partial(rows.ablation_rows, group="embeddings"),
         "Standardized embeddings and the scale of the table (twin of the paper's Figure 5).",
         NATS | SINGLE,
-        ("Number in a network's name: the standard deviation that its table was first brought to; 002 is 0.02.",),
+        ("002 in a network's name: its table was first brought to a standard deviation of 0.02.",),
         ("C6", "D8"),
     ),
     "levels": Table(
