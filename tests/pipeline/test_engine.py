@@ -47,7 +47,7 @@ def cluster(processes):
         address = json.loads(Path("scheduler.json").read_text())["address"]
         run = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
         run += ["--nworkers", str(processes), "--local-directory", "dask"]
-        started.append(subprocess.Popen(run, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)}))
+        started.append(subprocess.Popen(run, stderr=None, env={**os.environ, "PYTHONPATH": str(ROOT)}))
         yield address.replace("tcp://", "dask://")
     finally:
         for process in reversed(started):
