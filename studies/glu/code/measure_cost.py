@@ -27,7 +27,7 @@ from lib.progress import Progress
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
 from studies.glu.code.settings import GluSetting, Params, changed
-from studies.glu.code.train_variants import PICTURE, TEXT, network_of
+from studies.glu.code.training import PICTURE, TEXT, network_of
 
 OUT = Path("build/glu/cost.json")
 
@@ -62,9 +62,12 @@ def run(params: Params) -> None:
 
 def networks_of(params: Params, setting: GluSetting, text: TextTokenizer) -> dict[str, DalleMiniConfig]:
     """One network a block: its name for matched parameters, `<name>, equal width` for gated ones at full width."""
-    stride = getattr(params.tokenizer, setting.tokens).stride
-    length = (PICTURE // stride) ** 2
-    networks = {block: network_of(setting, block, text, params, length) for block in params.glu_variants.variants}
+    tokenizer = getattr(params.tokenizer, setting.tokens)
+    length = (PICTURE // tokenizer.stride) ** 2
+    networks = {
+        block: network_of(setting, block, text, params.text.length, tokenizer.codes, length)
+        for block in params.glu_variants.variants
+    }
     for block in params.glu_variants.variants:
         if BLOCKS[block][0]:
             wide = dataclasses.replace(networks[block], feed_forward=setting.feed_forward)
