@@ -17,7 +17,7 @@ WORDS = ("red", "blue", "green", "circle", "square", "above", "below", "large", 
 
 @pytest.fixture
 def params(tmp_path, monkeypatch):
-    """Settings of the smoke profile, and in an empty folder what the trainings read: pictures of noise, random words."""
+    """Settings of the smoke profile, and in an empty folder what trainings read: tokens and words at random."""
     monkeypatch.chdir(tmp_path)
     for name in ("lib", "studies", "requirements.lock"):
         Path(name).symlink_to(house.REPOSITORY / name)
