@@ -35,7 +35,7 @@ from lib.weights.torch_state import generator
 from studies.dalle_mini.code.train import model_config
 from studies.glu.code.settings import changed, layout_of
 from studies.glu.code.tasks import SpanTask
-from studies.glu.code.train_variants import network_of, recipe_of
+from studies.glu.code.training import network_of, recipe_of
 from studies.sjd2.code import decode
 from tests import house
 
@@ -254,8 +254,9 @@ def rehearse_glu(params):
     sizes = [changed(setting, changes) for changes in params.glu_cost.sizes.values()]
     for one in (setting, base, *trials.values(), *sizes):
         for block in variants.variants:
-            length = (64 // getattr(params.tokenizer, one.tokens).stride) ** 2
-            network = network_of(one, block, TEXT, params, length)
+            tokenizer = getattr(params.tokenizer, one.tokens)
+            length = (64 // tokenizer.stride) ** 2
+            network = network_of(one, block, TEXT, params.text.length, tokenizer.codes, length)
             if shallow(one):
                 built(network)
     for switch in switches.switches.values():

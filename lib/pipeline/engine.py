@@ -116,7 +116,9 @@ def _results(tasks: list[Task], engine: str, threads: int, alone: bool) -> Itera
         count = _processes(engine) or max(len(cores) // threads, 1)
     at_once = 1 if alone or count == 1 else "all"
     parent = os.getpid() if backend == "loky" else None
-    with joblib.parallel_config(backend=backend, n_jobs=max(count, 2) if backend == "loky" else count):
+    # A pool for another number of threads is another pool: numpy, and JAX, do not change theirs.
+    own = {"n_jobs": max(count, 2), "inner_max_num_threads": threads} if backend == "loky" else {"n_jobs": count}
+    with joblib.parallel_config(backend=backend, **own):
         parallel = joblib.Parallel(return_as="generator_unordered", pre_dispatch=at_once, batch_size=1)
         yield from parallel(
             joblib.delayed(_work)(pickle.dumps(task), str(Path.cwd()), threads, cores, parent) for task in tasks

@@ -8,8 +8,9 @@ import pytest
 from lib.data import store
 from lib.data.store import Split
 from lib.pipeline.stage import Training
+from lib.weights import checkpoint
 from studies.dalle_mini.code import evaluate as evaluate_dalle_mini
-from studies.glu.code import search, train_variants
+from studies.glu.code import search, train_variants, training
 from studies.glu.code.settings import GluSearchParams, GluVariantsParams
 from studies.sjd2.code import evaluate as evaluate_sjd2
 from tests.studies.glu.test_stages import SEARCH, SETTING, VARIANTS
@@ -50,22 +51,27 @@ def glu(monkeypatch, tmp_path):
             seen["watched"].append(split_of(np.concatenate([part.ravel() for part in held_out])))
         losses = np.ones((recipe.steps, len(seeds)))
         trained = {"model": None, "average": None, "params": None, "cpu_seconds": [1.0], "losses": losses}
-        return SimpleNamespace(**trained, measured=np.arange(points), curve=losses[:points]), []
+        return SimpleNamespace(**trained, recipe=recipe, measured=np.arange(points), curve=losses[:points])
 
     def evaluate(model, weights, held_out, batch_size):
         seen["measured"].append((split_of(np.concatenate([part.ravel() for part in held_out])), len(held_out[0])))
         return np.arange(3.0) + len(seen["measured"]) ** 2
 
+    def run(stage, parts):
+        """Every part in this process."""
+        for part in parts:
+            arrays, numbers = part.work(Training(tmp_path / "x.training", "x"), **part.arguments)
+            checkpoint.save(tmp_path / f"{part.name}.safetensors", arrays, numbers)
+        return {part.name: tmp_path / f"{part.name}.safetensors" for part in parts}
+
     monkeypatch.chdir(tmp_path)
-    for stage in (train_variants, search):
-        monkeypatch.setattr(stage, "train", train)
-        monkeypatch.setattr(stage, "use_jax_devices", lambda count: None)
-        monkeypatch.setattr(stage, "training", lambda *_: Training(tmp_path / "x.safetensors", "x"))
-        monkeypatch.setattr(stage, "TextTokenizer", SimpleNamespace(load=lambda path: Text))
-        monkeypatch.setattr(stage, "OUT", tmp_path / "out" if stage is train_variants else tmp_path / "out.json")
-    monkeypatch.setattr(train_variants, "encoded_pictures", encoded)
-    monkeypatch.setattr(train_variants.paired, "evaluate", evaluate)
-    codes = SimpleNamespace(codes=64, leave_out=())
+    monkeypatch.setattr(training, "use_jax_devices", lambda count: None)
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(training, "TextTokenizer", SimpleNamespace(load=lambda path: Text))
+    monkeypatch.setattr(training, "encoded_pictures", encoded)
+    monkeypatch.setattr(training.paired, "evaluate", evaluate)
+    monkeypatch.setattr(train_variants.parts, "run", run)
+    codes = SimpleNamespace(codes=64, leave_out=(), stride=32)
     params = SimpleNamespace(
         seed=0,
         threads=1,
@@ -79,9 +85,10 @@ def glu(monkeypatch, tmp_path):
 
 def test_blocks_are_trained_watched_and_measured_on_three_splits(glu):
     params, seen = glu
-    train_variants.run(params, "geglu")
-    assert seen["trained"] == ["train", "train"] and seen["watched"] == ["val", "val"]
-    assert seen["measured"] == [("test", params.glu_variants.pictures)] * 2
+    train_variants.run(params)
+    trainings = 2 * len(params.glu_variants.variants)
+    assert seen["trained"] == ["train"] * trainings and seen["watched"] == ["val"] * trainings
+    assert seen["measured"] == [("test", params.glu_variants.pictures)] * trainings * 2  # kinds of weights
 
 
 def test_the_search_never_reads_the_test_split(glu):

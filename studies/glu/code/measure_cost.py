@@ -28,7 +28,7 @@ from lib.text import TextTokenizer
 from lib.training import seeds as paired
 from studies.glu.code.comparison import FAVOURITE
 from studies.glu.code.settings import GluSetting, Params, changed
-from studies.glu.code.train_variants import PICTURE, TEXT, network_of
+from studies.glu.code.training import PICTURE, TEXT, network_of
 
 OUT = Path("build/glu/cost.json")
 
@@ -63,9 +63,12 @@ def run(params: Params) -> None:
 
 def networks_of(params: Params, setting: GluSetting, text: TextTokenizer) -> dict[str, DalleMiniConfig]:
     """One network a block, parameters matched, and `geglu, equal width`, DALL·E Mini's block without the two thirds."""
-    stride = getattr(params.tokenizer, setting.tokens).stride
-    length = (PICTURE // stride) ** 2
-    networks = {block: network_of(setting, block, text, params, length) for block in params.glu_variants.variants}
+    tokenizer = getattr(params.tokenizer, setting.tokens)
+    length = (PICTURE // tokenizer.stride) ** 2
+    networks = {
+        block: network_of(setting, block, text, params.text.length, tokenizer.codes, length)
+        for block in params.glu_variants.variants
+    }
     wide = dataclasses.replace(networks[FAVOURITE], feed_forward=setting.feed_forward)
     return networks | {f"{FAVOURITE}, equal width": wide}
 

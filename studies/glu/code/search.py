@@ -10,14 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from lib.data.store import write_json
-from lib.hardware import use_jax_devices
-from lib.models import dalle_mini
-from lib.pipeline.stage import training
-from lib.text import TextTokenizer
-from lib.training import seeds as paired
+from lib.pipeline import parts
+from lib.weights import checkpoint
 from studies.glu.code.comparison import BASELINE, FAVOURITE
-from studies.glu.code.settings import Params, changed
-from studies.glu.code.train_variants import TEXT, load_task, network_of, recipe_of, seed_numbers, train
+from studies.glu.code.settings import Params
+from studies.glu.code.train_variants import part, seed_numbers
 
 OUT = Path("build/glu/search.json")
 COMPARED = (BASELINE, FAVOURITE)
@@ -25,30 +22,28 @@ COMPARED = (BASELINE, FAVOURITE)
 
 def run(params: Params) -> None:
     """Trains both blocks in every trial; a trial's weights are measured with and without averaging."""
-    use_jax_devices(params.threads)  # seeds are split between them
-    search, text = params.glu_search, TextTokenizer.load(TEXT)
+    search = params.glu_search
     seeds = seed_numbers(params, search.seeds)
-    where = training("glu/search", params)
-    trials, tasks = {}, {}
+    measured = {"split": "val", "pictures": search.pictures}
+    steps = {name: changes.get("steps", search.steps) for name, changes in search.trials.items()}
+    found = parts.run(
+        "glu/search",
+        [
+            part(params, f"{name}, {block}", search.setting_of(name), block, seeds, steps[name], measured=measured)
+            for name in search.trials
+            for block in COMPARED
+        ],
+    )
+    trials = {}
     for name, changes in search.trials.items():
-        changes = dict(changes)
-        steps = changes.pop("steps", search.steps)
-        setting = changed(search.base, changes)
-        if setting.tokens not in tasks:
-            tasks[setting.tokens] = {split: load_task(params, setting, text, split) for split in ("train", "val")}
-        pictures = tasks[setting.tokens]
-        held_out = pictures["val"].held_out(search.pictures)
-        trial = {"changes": changes | {"steps": steps}, "averaged": {}, "last": {}, "cpu_minutes": 0.0}
+        changes = {key: changes[key] for key in changes if key != "steps"} | {"steps": steps[name]}
+        trial = {"changes": changes, "averaged": {}, "last": {}, "cpu_minutes": 0.0}
         for block in COMPARED:
-            network = network_of(setting, block, text, params, pictures["train"].tokens.shape[1])
-            label = f"glu/search {name}, {block}"
-            part = where.part(f"{name} {block}")
-            trainee, _ = train(label, network, seeds, pictures["train"], recipe_of(setting, steps), part)
-            # The median, since the first step also compiles.
-            trial["cpu_minutes"] += float(np.median(trainee.cpu_seconds)) * steps / 60
-            for key, weights in (("averaged", trainee.average), ("last", trainee.params)):
-                trial[key][block] = paired.evaluate(trainee.model, weights, held_out, setting.batch_size).tolist()
-            trial["parameters"] = dalle_mini.parameter_count(dalle_mini.shapes(network))
+            arrays, numbers = checkpoint.load(found[f"{name}, {block}"])
+            trial["cpu_minutes"] += numbers["cpu_minutes"]
+            for key in ("averaged", "last"):
+                trial[key][block] = arrays[key].tolist()
+            trial["parameters"] = numbers["parameters"]
         for key in ("averaged", "last"):
             trial[key] |= power(*(trial[key][block] for block in COMPARED), trial["cpu_minutes"])
         trials[name] = trial

@@ -15,47 +15,56 @@ from typing import Any
 
 import numpy as np
 
+from lib import config_tree
 from lib.data.store import write_json
-from lib.hardware import use_jax_devices
-from lib.models import dalle_mini
+from lib.hardware import keep_freed_memory
 from lib.models.layout import DalleMiniConfig
-from lib.pipeline.stage import training
+from lib.pipeline import parts
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
+from lib.weights import checkpoint
 from studies.glu.code.settings import Params, layout_of
 from studies.glu.code.stability import lost, spikes
 from studies.glu.code.tasks import ImageTask
-from studies.glu.code.train_variants import TEXT, load_task, network_of, recipe_of, seed_numbers, thinned, train
+from studies.glu.code.train_variants import part, seed_numbers, thinned
+from studies.glu.code.training import TEXT, load_task, network_of, recipe_of
 
 OUT = Path("build/glu/switches.json")
+BLOCK = "geglu"  # whose inner width all layouts have
 REPETITIONS = 9  # of timed steps, in turn
 STEP_SECONDS = 0.5  # of training in one of them, about
 
 
 def run(params: Params) -> None:
     """Trains every distinct layout once at the ordinary rate, and every placement at the high ones."""
-    use_jax_devices(params.threads)  # seeds are split between them
-    switches, setting, text = params.report_switches, params.glu_search.base, TextTokenizer.load(TEXT)
-    tasks = {split: load_task(params, setting, text, split) for split in ("train", "test")}
-    held_out = tasks["test"].held_out(params.glu_variants.pictures)
-    base = network_of(setting, "geglu", text, params, tasks["train"].tokens.shape[1])
+    keep_freed_memory()
+    switches, setting = params.report_switches, params.glu_search.base
     seeds = seed_numbers(params, switches.seeds)
+    layouts = {
+        described(changes): layout_of(setting.init_std, changes)
+        for switch in switches.switches.values()
+        for changes in (switch.baseline, switch.treatment)
+    }
+    measured = {"split": "test", "pictures": params.glu_variants.pictures}
+    trainings = [
+        part(params, key, setting, BLOCK, seeds, switches.steps, layout=layout, measured=measured)
+        for key, layout in layouts.items()
+    ]
+    for name, changes in switches.placements.items():
+        layout = layout_of(setting.init_std, changes)
+        for rate in switches.high_rates:
+            fast, label = config_tree.replace(setting, learning_rate=rate), f"{name} at {rate:g}"
+            trainings.append(part(params, label, fast, BLOCK, seeds, switches.high_steps, layout=layout))
+    paths = parts.run("glu/train_switches", trainings)
 
-    where = training("glu/train_switches", params)
-    found: dict[str, dict] = {}
-    for switch in switches.switches.values():
-        for changes in (switch.baseline, switch.treatment):
-            key = described(changes)
-            if key not in found:
-                network = dataclasses.replace(base, layout=layout_of(setting.init_std, changes))
-                part, recipe = where.part(key), recipe_of(setting, switches.steps)
-                trainee, _ = train(f"glu/train_switches {key}", network, seeds, tasks["train"], recipe, part)
-                nats = paired.evaluate(trainee.model, trainee.average, held_out, setting.batch_size)
-                found[key] = {
-                    "parameters": dalle_mini.parameter_count(dalle_mini.shapes(network)),
-                    "nats": nats.tolist(),
-                    "training": thinned(trainee.losses),
-                }
+    found = {}
+    for key in layouts:
+        arrays, numbers = checkpoint.load(paths[key])
+        found[key] = {
+            "parameters": numbers["parameters"],
+            "nats": arrays["averaged"].tolist(),
+            "training": thinned(arrays["losses"]),
+        }
     ordinary = {
         name: {
             "finding": switch.finding,
@@ -65,25 +74,25 @@ def run(params: Params) -> None:
         }
         for name, switch in switches.switches.items()
     }
+    text, tokenizer = TextTokenizer.load(TEXT), getattr(params.tokenizer, setting.tokens)
+    task = load_task(setting.tokens, tokenizer.leave_out, text, params.text.length, "train")
+    base = network_of(setting, BLOCK, text, params.text.length, tokenizer.codes, task.tokens.shape[1])
     if "bias" in switches.switches:
         pair = switches.switches["bias"]
-        ordinary["bias"] |= {"step_seconds": step_seconds(base, setting, pair.baseline, pair.treatment, tasks["train"])}
+        ordinary["bias"] |= {"step_seconds": step_seconds(base, setting, pair.baseline, pair.treatment, task)}
 
-    unigram = unigram_nats(tasks["train"].tokens, base.codes)
+    unigram = unigram_nats(task.tokens, base.codes)
     placements = {}
-    for name, changes in switches.placements.items():
-        network = dataclasses.replace(base, layout=layout_of(setting.init_std, changes))
+    for name in switches.placements:
         placements[name] = {}
         for rate in switches.high_rates:
-            recipe = dataclasses.replace(recipe_of(setting, switches.high_steps), learning_rate=rate)
-            part, label = where.part(f"{name} {rate:g}"), f"glu/train_switches {name} at {rate:g}"
-            trainee, _ = train(label, network, seeds, tasks["train"], recipe, part)
-            columns = trainee.losses.T  # [seeds, steps]
+            arrays, _ = checkpoint.load(paths[f"{name} at {rate:g}"])
+            losses = arrays["losses"]  # [steps, seeds]
             placements[name][f"{rate:g}"] = {
-                "spikes": [spikes(losses, switches.rise) for losses in columns],
-                "lost": [lost(losses, unigram) for losses in columns],
-                "final": [final(losses) for losses in columns],
-                "training": thinned(np.nan_to_num(np.minimum(trainee.losses, paired.DIVERGED), nan=paired.DIVERGED)),
+                "spikes": [spikes(own, switches.rise) for own in losses.T],
+                "lost": [lost(own, unigram) for own in losses.T],
+                "final": [final(own) for own in losses.T],
+                "training": thinned(np.nan_to_num(np.minimum(losses, paired.DIVERGED), nan=paired.DIVERGED)),
             }
     OUT.parent.mkdir(parents=True, exist_ok=True)
     write_json(

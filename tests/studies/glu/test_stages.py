@@ -22,9 +22,10 @@ from studies.glu.code.settings import (
     changed,
 )
 from studies.glu.code.tasks import SpanTask
+from studies.glu.code.text_training import span_network
 from studies.glu.code.train_switches import described, final, layout_of, unigram_nats
-from studies.glu.code.train_text import span_network
-from studies.glu.code.train_variants import recipe_of, thinned
+from studies.glu.code.train_variants import thinned
+from studies.glu.code.training import recipe_of
 
 SETTING = GluSetting(
     tokens="coarse",
