@@ -4,6 +4,7 @@ import ast
 import hashlib
 import io
 import json
+import re
 import tokenize
 from functools import cache
 from pathlib import Path
@@ -14,32 +15,38 @@ PLUMBING = {
     *("lib.pipeline.engine", "lib.pipeline.parts", "lib.progress", "lib.run"),
 }
 LOCK = Path("requirements.lock")
+_OWN = re.compile(r"(?:lib|studies)(?:\.[a-z]\w*)+")  # the name of a module
 
 
-def needed(program: Path) -> list[Path]:
-    """Source files that a stage's module or a notebook depends on, the environment's lock among them."""
-    return [*(path for path in closure(program) if path.suffix != ".ipynb"), LOCK]
+def needed(program: Path, by_name: bool = True) -> list[Path]:
+    """Source files that a stage's module or a notebook depends on, the environment's lock among them; see `imports`."""
+    return [*(path for path in closure(program, by_name) if path.suffix != ".ipynb"), LOCK]
 
 
-def closure(program: Path) -> list[Path]:
+def closure(program: Path, by_name: bool = True) -> list[Path]:
     """The file of a module or a notebook, below the current folder, and the modules of ours that it imports."""
     if program.suffix == ".ipynb":
         modules = own_imports(ast.parse(notebook_source(program)))
     else:
         modules = {".".join(program.with_suffix("").parts)}
-    found = set().union(*(imports(module) for module in modules))
+    found = set().union(*(imports(module, by_name) for module in modules))
     return sorted({program, *map(module_path, found)})
 
 
-def imports(module: str) -> set[str]:
-    """All modules of this repository that `module` needs, itself included, plumbing left out."""
+def imports(module: str, by_name: bool = True) -> set[str]:
+    """All modules of this repository that `module` needs, itself included, plumbing left out.
+
+    Args:
+        by_name: with those that one of them has the names of, as strings: which of these it loads, only a run knows.
+    """
     found: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
         if name not in found and name not in PLUMBING:
             found.add(name)
-            waiting.extend(_imported(module_path(name).absolute()))
+            path = module_path(name).absolute()
+            waiting.extend(_imported(path) | _named(path) if by_name else _imported(path))
     return found
 
 
@@ -88,6 +95,17 @@ def _rows_in_strings(source: str) -> set[int]:
 @cache
 def _imported(path: Path) -> set[str]:
     return own_imports(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@cache
+def _named(path: Path) -> set[str]:
+    """Modules of this repository whose names the source has as strings."""
+    strings = {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {text for text in strings if _OWN.fullmatch(text) and module_path(text).with_suffix(".py").is_file()}
 
 
 def own_imports(tree: ast.Module) -> set[str]:

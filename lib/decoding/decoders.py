@@ -1,7 +1,6 @@
 """All decoders by name, called alike, and a check of their options that costs next to nothing.
 
-A decoder's module is loaded when it is asked for. So no import tells that a program depends on it (lib/imports.py):
-`module_of` does.
+A decoder's module is loaded when it is asked for, so that what one of them draws depends on no other.
 """
 
 import inspect
@@ -16,20 +15,26 @@ from lib.decoding import options as options_with_bounds
 from lib.decoding.noise import RowRandom
 from lib.decoding.predictor import Decoded, Predictor
 
-DECODERS = ("autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa")
+# Name → module.
+DECODERS = {
+    "autoregressive": "lib.decoding.autoregressive",
+    "jacobi": "lib.decoding.jacobi",
+    "sjd": "lib.decoding.sjd",
+    "sjdpp": "lib.decoding.sjdpp",
+    "sjd2": "lib.decoding.sjd2",
+    "zipar": "lib.decoding.zipar",
+    "lantern": "lib.decoding.lantern",
+    "eagle": "lib.decoding.eagle",
+    "medusa": "lib.decoding.medusa",
+}
 # Which of them take a trained drafter, and of which kind.
 DRAFTERS = {"lantern": "eagle", "eagle": "eagle", "medusa": "medusa"}
 UNSET = {"columns", "acceptance"}  # what no configuration sets: the picture's own, and a function
 
 
-def module_of(decoder: str) -> str:
-    """The module of a decoder, as `import` names it."""
-    return f"lib.decoding.{decoder}"
-
-
 def load(decoder: str) -> Callable[..., Decoded]:
     """Its `decode`."""
-    return import_module(module_of(decoder)).decode
+    return import_module(DECODERS[decoder]).decode
 
 
 def run(

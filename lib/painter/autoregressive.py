@@ -83,7 +83,7 @@ class Sampler:
         self.drafter = drafters.load(trained / kind).to(self.device) if kind else None
         if decoder == "lantern":
             codebook = vqgan.load(tokenizer).quantizer.codebook
-            neighbours = import_module(decoders.module_of(decoder)).neighbours
+            neighbours = import_module(decoders.DECODERS[decoder]).neighbours
             self.options["near"] = neighbours(codebook, options["near"]).to(self.device)
 
     def __call__(

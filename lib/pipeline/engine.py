@@ -23,7 +23,7 @@ import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from lib import hardware
-from lib.errors import EaselError
+from lib.errors import EaselError, explained
 from lib.progress import span
 
 VARIABLE = "EASEL_ENGINE"
@@ -71,7 +71,7 @@ def run(name: str, tasks: Sequence[Task], engine: str | None = None, order: rand
         order: shuffles the tasks; without it, long ones begin first.
 
     Raises:
-        EaselError: as of the tasks. The others' results are kept, also those of tasks that were at work.
+        EaselError: as of the tasks. What was finished is kept.
     """
     engine = os.environ.get(VARIABLE, "") if engine is None else engine
     waiting = sorted(tasks, key=lambda task: -task.size)
@@ -131,7 +131,13 @@ def _work(task: bytes, folder: str, threads: int, cores: list[int] | None, paren
     if folder not in sys.path:
         sys.path.insert(0, folder)
     _settle(threads, cores, parent)
-    return _run(pickle.loads(task))
+    try:
+        return _run(pickle.loads(task))
+    except Exception as error:
+        sentence = explained(error)
+        if sentence is None:
+            raise
+        raise EaselError(sentence) from None  # which can be sent back, whatever the error was
 
 
 def _run(task: Task) -> str:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,7 @@ class Part:
     def key(self) -> str:
         """sha256 of all that decides the result."""
         modules = [self.work.__module__, *self.code]
-        with chdir(ROOT):
-            sources = {str(path): digest(path) for module in modules for path in needed(module_path(module))}
+        sources = {path: found for module in modules for path, found in _sources(ROOT, module).items()}
         what = {
             "work": f"{self.work.__module__}:{self.work.__qualname__}",
             "sources": sources,
@@ -97,6 +97,13 @@ class _Task(engine.Task):
         numbers |= {"minutes": (time.monotonic() - started) / 60} | ({"machine": machine()} if self.timed else {})
         checkpoint.save(self.path, arrays, numbers)
         training.checkpoint.unlink(missing_ok=True)
+
+
+@cache
+def _sources(root: Path, module: str) -> dict[str, str]:
+    """The modules that one needs, by path, with hashes of what they do."""
+    with chdir(root):
+        return {str(path): digest(path) for path in needed(module_path(module), by_name=False)}
 
 
 def run(stage: str, parts: Sequence[Part]) -> dict[str, Path]:
@@ -131,6 +138,8 @@ def run(stage: str, parts: Sequence[Part]) -> dict[str, Path]:
                 timed=part.timed,
             )
     folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.progress"):  # of a run that was killed
+        path.unlink()
     kept = len(set(paths.values())) - len(tasks)
     if kept:
         print(f"[{stage}] {kept} of {kept + len(tasks)} parts are there already", flush=True)

@@ -90,7 +90,7 @@ def test_decoders_are_found_by_name_and_imported_by_nobody(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     needed = imports("lib.decoding.decoders") | imports("lib.painter.autoregressive")
     for decoder in decoders.DECODERS:
-        module = decoders.module_of(decoder)
+        module = decoders.DECODERS[decoder]
         assert decoders.load(decoder) is sys.modules[module].decode
         assert module not in needed
     assert set(decoders.DRAFTERS) < set(decoders.DECODERS)

@@ -147,12 +147,12 @@ def test_workers_end_with_their_stage(workplace):
     "setting", ["processes:0", "processes:", "processes:two", "dask", "dask://host", "ray://h:1", " "]
 )
 def test_another_engine_is_refused(setting):
-    with pytest.raises(EaselError, match="ENGINE is .* it can be processes:<how many>, dask://<host>:<port>"):
+    with pytest.raises(EaselError, match=r"ENGINE is .* it can be processes:<how many>, dask://<host>:<port>"):
         engine.check(setting)
 
 
 def test_a_scheduler_that_is_not_there_is_named():
-    with pytest.raises(EaselError, match="ENGINE=dask://127.0.0.1:9: no dask scheduler answers there"):
+    with pytest.raises(EaselError, match=r"ENGINE=dask://127\.0\.0\.1:9: no dask scheduler answers there"):
         engine.check("dask://127.0.0.1:9")
 
 

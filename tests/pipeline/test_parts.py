@@ -66,6 +66,7 @@ def test_the_code_counts_but_for_its_comments(monkeypatch, tmp_path, edit, stale
     with open(copy / "lib/decoding/zipar.py", "a") as file:
         file.write(f"\n{edit}\n")
     imports._imported.cache_clear()
+    parts._sources.cache_clear()
     assert (zipar.key != before[0]) is stale
     assert sjd.key == before[1]
 

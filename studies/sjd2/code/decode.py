@@ -143,7 +143,7 @@ def part_of(
         work=draw,
         arguments=arguments,
         inputs=inputs,
-        code=[decoders.module_of(one.decoder)],
+        code=[decoders.DECODERS[one.decoder]],
         timed=settings.timed,
         size=len(rows) * passes * model.width * model.pictures**2,
     )
