@@ -85,11 +85,7 @@ TABLES = {
     "sizes": Table(
         rows.size_rows,
         "The same decoders on networks of several sizes (twin of the paper's Table 5).",
-        TIME,
-        (
-            "Δ nats: a token, against autoregressive decoding of the same network. Times of different batches do not "
-            "compare.",
-        ),
+        notes=("Δ nats: a token, against autoregressive decoding of the same network.",),
         claims=("C1", "C2"),
     ),
     "accelerators": Table(
