@@ -1,8 +1,9 @@
 """Runs tasks side by side with joblib: on as many cores as there are, or on a dask cluster.
 
 The variable EASEL_ENGINE, which `make` fills from ENGINE, says where: nothing for all cores of this machine,
-`processes:2` for that many processes here, `dask://host:port` for the workers of that scheduler. They need the same
-folder of the same disk, and are started in it: `PYTHONPATH=. dask worker tcp://host:port --nthreads 1 --nworkers 8`.
+`processes:2` for that many processes here, `dask://host:port` for the workers of that scheduler. All of them need the
+same folder of the same disk, and are started in it: `PYTHONPATH=. dask scheduler`, then on every machine
+`PYTHONPATH=. dask worker tcp://host:port --nthreads 1 --nworkers 8`.
 `here` runs one task after another in this very process, on the threads that it has: for a debugger.
 """
 
@@ -19,11 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-
 from lib import hardware
-from lib.errors import EaselError, explained
+from lib.errors import EaselError, explained, shortened
 from lib.progress import span
 
 VARIABLE = "EASEL_ENGINE"
@@ -84,6 +82,9 @@ def run(name: str, tasks: Sequence[Task], engine: str | None = None, order: rand
 
 
 def _run_all(tasks: list[Task], engine: str, board: "_Board", alone: bool) -> None:
+    # Not at the top: it sets variables of the environment, which this repository looks through first.
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
     for threads in sorted({task.threads for task in tasks}):
         left = {task.name: task for task in tasks if task.threads == threads}
         tries = 0
@@ -114,6 +115,8 @@ def _results(tasks: list[Task], engine: str, threads: int, alone: bool) -> Itera
         # A pool has two processes at least: joblib would run a single one's tasks in this process.
         backend, cores = "loky", hardware.CORES
         count = _processes(engine) or max(len(cores) // threads, 1)
+    import joblib
+
     at_once = 1 if alone or count == 1 else "all"
     parent = os.getpid() if backend == "loky" else None
     # A pool for another number of threads is another pool: numpy, and JAX, do not change theirs.
@@ -201,6 +204,13 @@ def _client(engine: str) -> Iterator[None]:
     with client:
         if not client.scheduler_info()["workers"]:
             raise EaselError(f"ENGINE={engine}: the scheduler has no workers. Start some: `dask worker {address}`.")
+        try:
+            client.submit(_processes, "").result(timeout=60)
+        except Exception as error:  # whichever it is, in another process
+            raise EaselError(
+                f"ENGINE={engine}: its scheduler or workers do not find this repository ({shortened(str(error))}). "
+                "Start them in its folder with PYTHONPATH=."
+            ) from error
         yield
 
 
