@@ -3,6 +3,7 @@ PROFILE ?= laptop
 SET ?=
 STUDY ?=
 ENGINE ?=
+FROM ?=
 PYTHON ?= python3
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -10,18 +11,22 @@ export OMP_WAIT_POLICY := PASSIVE
 export DVC_NO_ANALYTICS := 1
 export PYTHONUTF8 := 1
 # As they were typed, and past every shell: neither make nor a shell reads what is in them.
-unexport PROFILE SET STUDY ENGINE
+unexport PROFILE SET STUDY ENGINE FROM
 export EASEL_PROFILE = $(value PROFILE)
 export EASEL_SET = $(value SET)
 export EASEL_STUDY = $(value STUDY)
 export EASEL_ENGINE = $(value ENGINE)
+export EASEL_FROM = $(value FROM)
 # With these, Python would not find lib/ here, or itself.
 unexport PYTHONSAFEPATH PYTHONHOME
 
-.PHONY: repro check test figures lab doctor bench-dalle-mini pin lock environment
+.PHONY: repro bundle check test figures lab doctor bench-dalle-mini pin lock environment
 
-repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ..."
+repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ...", FROM=file
 	@python -m lib.repro
+
+bundle: environment  ## What the last run spent its hours on, in one file that `make repro FROM=` starts from
+	@python -m lib.bundle
 
 check: environment  ## A few minutes, nothing trained: data hash, exact laws, every figure, table and verdict byte for byte
 	@python -m lib.check

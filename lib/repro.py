@@ -1,8 +1,9 @@
 """`make repro`: checks what can be checked first, runs a profile's pipeline, prints what it found.
 
-`python -m lib.repro [argument of dvc repro …]`. The profile, its settings, the study, if not all are meant, and where
-parts run (lib/pipeline/engine.py) come in the variables EASEL_PROFILE, EASEL_SET, EASEL_STUDY and EASEL_ENGINE, which
-`make` fills from PROFILE, SET, STUDY and ENGINE: no shell reads them.
+`python -m lib.repro [argument of dvc repro …]`. The profile, its settings, the study, if not all are meant, where parts
+run (lib/pipeline/engine.py) and a bundle to start from (lib/bundle.py) come in the variables EASEL_PROFILE, EASEL_SET,
+EASEL_STUDY, EASEL_ENGINE and EASEL_FROM, which `make` fills from PROFILE, SET, STUDY, ENGINE and FROM: no shell reads
+them.
 """
 
 import os
@@ -18,7 +19,7 @@ from types import FrameType
 import psutil
 from configobj import ConfigObj
 
-from lib import config, config_tree, dvc_state, hardware, profile
+from lib import bundle, config, config_tree, dvc_state, hardware, profile
 from lib.errors import EaselError, command_line
 from lib.ownership import check_outputs_are_ours
 from lib.pipeline import engine
@@ -33,13 +34,17 @@ FIXED = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1", "SHELL": "/bin/sh", "DVC_NO_ANA
 UMASK = 0o022
 
 
-def run(name: str, settings: list[str], arguments: list[str]) -> int:
+def run(name: str, settings: list[str], arguments: list[str], source: str = "") -> int:
     """Runs `dvc repro` with `arguments` where profile `name` with `settings` belongs. Returns the exit status.
+
+    Args:
+        source: a bundle, file or address, to start from.
 
     Raises:
         EaselError: a mistake in the profile or the settings, a folder that cannot be written or in which another run is
-            at work, too little room on the disk.
+            at work, too little room on the disk, a bundle that is damaged or does not fit.
     """
+    bundle.check_source(source)
     folder, trees = profile.resolve(name, settings)
     check_outputs_are_ours(folder, name)
     os.umask(UMASK)
@@ -51,6 +56,8 @@ def run(name: str, settings: list[str], arguments: list[str]) -> int:
             if folder == Path("."):  # a shadow never asks Git
                 without_git()
             with dvc_state.kept(folder):
+                if source:
+                    print(f"{bundle.start_from(source, folder)}.", flush=True)
                 status = call(["-m", "dvc", "repro", *arguments], folder, variables, lock)
         except OSError as error:
             raise EaselError(f"{folder.absolute()} cannot be written: {error}.") from error
@@ -140,7 +147,7 @@ def main(arguments: list[str]) -> None:
             raise EaselError(f"unknown study '{study}'; there are {', '.join(config.studies())}.")
         arguments = [*arguments, str(config.folder(study) / "dvc.yaml")]
     engine.check(os.environ.get(engine.VARIABLE, ""))
-    status = run(name, settings, arguments)
+    status = run(name, settings, arguments, os.environ.get("EASEL_FROM", ""))
     if status:
         raise SystemExit(status)
 

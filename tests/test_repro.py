@@ -50,12 +50,13 @@ TYPED = st.text(st.sampled_from("ab=. é猫'\"$(){}#&;|<>`\\!*?~%@:,[]"), max_si
 @given(typed=TYPED, name=TYPED, from_environment=st.booleans())
 def test_make_passes_on_what_was_typed_and_runs_none_of_it(makefile, typed, name, from_environment):
     if from_environment:
-        arguments, variables = make(makefile, "repro", SET=typed, PROFILE=name)
+        arguments, variables = make(makefile, "repro", SET=typed, PROFILE=name, FROM=typed)
     else:
-        arguments, variables = make(makefile, "repro", f"SET={typed}", f"PROFILE={name}")
+        arguments, variables = make(makefile, "repro", f"SET={typed}", f"PROFILE={name}", f"FROM={typed}")
     assert arguments == ["-m", "lib.repro"]
     # make drops the spaces before a value, which mean nothing here either.
-    assert [variables[key].lstrip() for key in ("EASEL_SET", "EASEL_PROFILE")] == [typed.lstrip(), name.lstrip()]
+    passed = [variables[key].lstrip() for key in ("EASEL_SET", "EASEL_PROFILE", "EASEL_FROM")]
+    assert passed == [typed.lstrip(), name.lstrip(), typed.lstrip()]
 
 
 def test_make_sees_to_it_that_python_finds_the_library(makefile):
