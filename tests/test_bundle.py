@@ -93,7 +93,7 @@ def is_clean():
 
 @pytest.fixture(scope="module")
 def committed(tmp_path_factory):
-    """A pipeline that has run once, as the author has it: with DVC's cache."""
+    """A pipeline that has run once, as the author has it: with DVC's cache. Its bundle lies beside it."""
     folder = tmp_path_factory.mktemp("author") / "a run"
     folder.mkdir()
     before = Path.cwd()
@@ -112,6 +112,7 @@ def committed(tmp_path_factory):
         assert dvc("repro", "--quiet", "--all-pipelines") == 0
         with open("dvc.lock", "a") as lock:  # as DVC leaves a stage that was renamed
             lock.write(STALE)
+        bundle.pack(Path("."), "laptop", folder.parent / "bundle")
     finally:
         os.chdir(before)
     return folder
@@ -127,7 +128,7 @@ def author(committed, monkeypatch):
 def packed(author, tmp_path):
     file = tmp_path / "my bundles" / "it's $(one).tar.gz"
     file.parent.mkdir()
-    bundle.pack(Path("."), "laptop", file)
+    shutil.copy(author.parent / "bundle", file)
     return file
 
 
@@ -422,7 +423,9 @@ def test_a_cache_elsewhere_is_found(clone, tmp_path):
 
 
 @pytest.mark.parametrize("source", ["file:///etc/passwd", "ftp://x/y", "s3://x/y", "none.tar.gz", ".", "http:/x"])
-def test_other_sources_are_refused_before_anything_is_done(clone, monkeypatch, capsys, source):
+def test_other_sources_are_refused_before_anything_is_done(tmp_path, monkeypatch, capsys, source):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(REPOSITORY / "params.yaml", ".")
     before = sorted(Path(".").rglob("*"))
     monkeypatch.setenv("EASEL_FROM", source)
     monkeypatch.setenv("EASEL_PROFILE", "laptop")
@@ -433,7 +436,7 @@ def test_other_sources_are_refused_before_anything_is_done(clone, monkeypatch, c
 
 
 @pytest.fixture
-def server(packed):
+def server(tmp_path):
     class Handler(http.server.SimpleHTTPRequestHandler):
         def do_GET(self):
             if self.path == "/cut":
@@ -451,34 +454,34 @@ def server(packed):
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=packed.parent)) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=tmp_path)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
-def test_an_address_is_downloaded(author, packed, clone, server, monkeypatch):
+def test_an_address_is_downloaded(author, packed, clone, server, monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "*")
-    packed.rename(packed.with_name("b.tar.gz"))
+    packed.rename(tmp_path / "b.tar.gz")
     assert start(monkeypatch, f"{server}/to//b.tar.gz") == ["make_data"]
     assert tree(clone) == tree(author) and not list(Path(".dvc/tmp").glob("tmp*"))
 
 
 @pytest.mark.parametrize("path", ["/cut", "/none", "/to/file:///etc/passwd", "/to/ftp://x/y", "/a b"])
-def test_an_address_that_fails_is_a_sentence(clone, server, monkeypatch, path):
+def test_an_address_that_fails_is_a_sentence(tmp_path, server, monkeypatch, path):
     monkeypatch.setenv("no_proxy", "*")
-    Path(".dvc/tmp").mkdir()
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
     with pytest.raises(EaselError, match="cannot be downloaded") as caught:
-        bundle.start_from(server + path, Path("."))
-    assert "\n" not in str(caught.value) and not list(Path(".dvc/tmp").iterdir())
+        bundle.start_from(server + path, tmp_path)
+    assert "\n" not in str(caught.value) and not list((tmp_path / ".dvc/tmp").iterdir())
 
 
-def test_nobody_answers(clone, monkeypatch):
+def test_nobody_answers(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
-    Path(".dvc/tmp").mkdir()
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
     for address in ("http://127.0.0.1:1/x", "http://[::/x", "https://127.0.0.1:nine/x", "http://"):
         with pytest.raises(EaselError, match="cannot be downloaded"):
-            bundle.start_from(address, Path("."))
+            bundle.start_from(address, tmp_path)
 
 
 def test_the_command_line_says_what_it_wrote(author, tmp_path, monkeypatch, capsys):
