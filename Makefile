@@ -3,6 +3,7 @@ PROFILE ?= laptop
 SET ?=
 STUDY ?=
 ENGINE ?=
+TAKE_OVER ?=
 PYTHON ?= python3
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -10,11 +11,12 @@ export OMP_WAIT_POLICY := PASSIVE
 export DVC_NO_ANALYTICS := 1
 export PYTHONUTF8 := 1
 # As they were typed, and past every shell: neither make nor a shell reads what is in them.
-unexport PROFILE SET STUDY ENGINE
+unexport PROFILE SET STUDY ENGINE TAKE_OVER
 export EASEL_PROFILE = $(value PROFILE)
 export EASEL_SET = $(value SET)
 export EASEL_STUDY = $(value STUDY)
 export EASEL_ENGINE = $(value ENGINE)
+export EASEL_TAKE_OVER = $(value TAKE_OVER)
 # With these, Python would not find lib/ here, or itself.
 unexport PYTHONSAFEPATH PYTHONHOME
 
