@@ -22,7 +22,7 @@ unexport PYTHONSAFEPATH PYTHONHOME
 
 .PHONY: repro check test figures lab doctor bench-dalle-mini pin lock environment
 
-repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ..."
+repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ...", TAKE_OVER=3
 	@python -m lib.repro
 
 check: environment  ## A few minutes, nothing trained: data hash, exact laws, every figure, table and verdict byte for byte
