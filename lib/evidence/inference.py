@@ -11,7 +11,7 @@ from scipy.special import stdtr, stdtrit
 
 from lib.evidence.statistics import Interval
 
-# False verdicts allowed in total, in either direction: of a study with normal differences, of one claim with skewed ones.
+# False verdicts allowed in total, in either direction: of a study whose differences are normal, of any one claim.
 ALPHA = 0.05
 # Largest p that decides a claim of so many seeds, whatever the correction says, and that of one with any other number:
 # differences like a centred log-normal variable (σ = 1), which piles up on one side of its mean, fall below it in less
