@@ -267,7 +267,7 @@ def _decide_seeds(claim: Claim, test: _Test, corrected: tuple[float, int] | None
     found = f"{test.found}, two-sided t test p = {test.p:.2g}, {p:.2g} after Holm's correction for {tests} tests"
     if not inference.decided(test.p, p, test.seeds):
         if test.p > inference.ALPHA:
-            because = "the interval does not exclude it"
+            because = f"p is above {inference.ALPHA:g}"
         elif p > inference.ALPHA:
             because = "among so many tests that is not certain"
         else:
