@@ -113,7 +113,9 @@ def assert_sound(network, known, steps, decoded):
     masks = (decoded.trace.tokens == network.codes).sum(2)  # [P, B]
     assert torch.equal(masks, missing - decoded.accepted.cumsum(1).T), "another number of masks than counted"
     before = torch.where(unknown, network.codes, known)
-    for after in decoded.trace.tokens:
-        assert torch.equal(after[before != network.codes], before[before != network.codes]), "a token was taken back"
+    for after, drafts in zip(decoded.trace.tokens, decoded.trace.drafts, strict=True):
+        stays, fixed = before != network.codes, after != network.codes
+        assert torch.equal(after[stays], before[stays]), "a token was taken back"
+        assert torch.equal(drafts[fixed], after[fixed]) and (drafts < network.codes).all(), "other drafts"
         before = after
     assert torch.equal(before, decoded.tokens)
