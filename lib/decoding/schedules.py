@@ -6,7 +6,7 @@ the size of the picture: an inpainted region gets a whole schedule. Muse (arXiv:
 
 Here it is n(t) = min(M − t, ⌊γ(t/T) · M⌋). The floor is the authors' code's (the paper has a ceiling), and M − t says
 that no pass is wasted. Where T ≤ M that is all it takes: γ is concave, so once γ · M has fallen below M − t it falls by
-one or more a pass, and so does its floor. A picture of fewer unknown tokens than passes takes one pass for each.
+one or more a pass, and so does its floor. Where T > M the first term is the smaller one, and there are M passes.
 """
 
 import math
@@ -46,10 +46,10 @@ def masked_counts(schedule: Schedule, tokens: int, steps: int) -> list[int]:
         raise EaselError(f"there is no schedule {schedule!r}; choose one of {', '.join(get_args(Schedule))}.")
     if steps < 1:
         raise EaselError(f"steps must be 1 or more, not {steps}.")
-    passes, share = min(steps, tokens), SHARES[schedule]
+    share = SHARES[schedule]
     return [
-        min(tokens - done, math.floor(round(share(done / passes) * tokens, DIGITS))) if passes else 0
-        for done in range(passes + 1)
+        min(tokens - done, math.floor(round(share(done / steps) * tokens, DIGITS)))
+        for done in range(min(steps, tokens) + 1)
     ]
 
 
