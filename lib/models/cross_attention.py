@@ -54,9 +54,9 @@ class Memory(NamedTuple):
     seen: Tensor
     turns: Tensor | None
 
-    def first(self, rows: int) -> "Memory":
-        """That of the first `rows` rows."""
-        return Memory(self.keys[:rows], self.values[:rows], self.seen[:rows], self.turns)
+    def of(self, rows: Tensor) -> "Memory":
+        """That of the rows numbered `rows`, int64 [r]."""
+        return Memory(self.keys[rows], self.values[rows], self.seen[rows], self.turns)
 
 
 class CrossAttention(nn.Module):

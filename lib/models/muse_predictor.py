@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lib.errors import EaselError
 from lib.models.autoregressive_predictor import Sampling
-from lib.models.muse import Muse
+from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.text_encoder import TextFeatures
 
 
@@ -19,13 +19,14 @@ from lib.models.text_encoder import TextFeatures
 class Guidance:
     """Classifier-free guidance (Muse, section 2.7) over the passes of a decoding.
 
-    Logits are uncond + g · (cond − uncond); the paper's are (1 + t) · cond − t · uncond, so g = 1 + t, and g = 1 is the
-    model as it is, which costs half a pass.
+    Logits are uncond + g · (cond − uncond); the paper's are (1 + t) · cond − t · uncond, so g = 1 + t. Where g = 1, the
+    model as it is, a pass computes no unconditional logits.
 
     Attributes:
         scale: the largest g.
-        ramp: whether g rises with the progress from 1 to `scale` (the paper: linearly), or is `scale` all the time.
-        start: progress before which g is 1; above 0, guidance acts in a late interval only.
+        ramp: whether g rises linearly with the progress, as in the paper, to `scale` in the last pass (and from 1, were
+            there a pass without progress); if not, it is `scale`.
+        start: progress up to which g is 1 all the same: above 0, guidance acts in a late interval only.
     """
 
     scale: float = 1.0
@@ -33,18 +34,19 @@ class Guidance:
     start: float = 0.0
 
     def __post_init__(self):
-        if not (self.scale >= 0 and 0 <= self.start <= 1):
-            raise EaselError(f"guidance needs scale ≥ 0 and start in 0 … 1, not {self.scale} and {self.start}.")
+        if not (self.scale >= 0 and 0 <= self.start < 1):
+            raise EaselError(
+                f"guidance needs scale ≥ 0 and start at least 0 and below 1, not {self.scale} and {self.start}."
+            )
 
-    def at(self, progress: float) -> float:
-        """g at a progress from 0, the first pass, to 1, the last one."""
-        if progress < self.start:
-            return 1.0
-        return 1 + (self.scale - 1) * progress if self.ramp else self.scale
+    def at(self, progress: Tensor) -> Tensor:
+        """g of pictures whose progress is float [B], in 0 … 1: float [B]."""
+        rising = 1 + (self.scale - 1) * progress if self.ramp else torch.full_like(progress, self.scale)
+        return torch.where(progress > self.start, rising, 1.0)
 
 
 class MusePredictor:
-    """Predictions of one batch of captions, for the decoders of lib/decoding/masked.py.
+    """Predictions of one batch of captions, a `MaskedPredictor` of lib/decoding/masked.py.
 
     Args:
         text: features of the captions.
@@ -56,12 +58,12 @@ class MusePredictor:
 
     Attributes:
         length: tokens of a picture.
-        codes: tokens are 0 … codes − 1.
-        mask: the id of a token that is not known, `codes`.
+        codes: tokens are 0 … codes − 1; one that is not known is `codes`.
         rows: pictures decoded at once, B.
 
     Raises:
-        EaselError: a caption without a token, settings out of range, or not as many negative captions as captions.
+        EaselError: a caption without a token, settings out of range, not as many negative captions as captions, or
+            small pictures missing or unwanted.
     """
 
     def __init__(
@@ -75,16 +77,12 @@ class MusePredictor:
         top_k: int = 0,
     ):
         self.model, self.guidance = model, guidance or Guidance()
-        self.temperature, self.top_k = temperature, top_k
-        self.length, self.codes, self.mask, self.rows = (
-            model.config.length,
-            model.config.codes,
-            model.config.codes,
-            len(text),
-        )
-        self.sampling(0.0)
+        self.sampling = Sampling(temperature=temperature, top_k=top_k)  # guidance is here, a number for each picture
+        self.length, self.codes, self.rows = model.config.length, model.config.codes, len(text)
         if negative is not None and len(negative) != self.rows:
             raise EaselError(f"there are {self.rows} captions, but {len(negative)} negative ones.")
+        if isinstance(model, MuseSuperResolution) != (small is not None):
+            raise EaselError("small pictures are for a super-resolution model, which needs them, and for no other.")
         rows, device = torch.arange(self.rows), model.head.weight.device
         dropped = rows < 0
         if self.guidance.scale != 1:
@@ -95,18 +93,21 @@ class MusePredictor:
         with torch.no_grad():
             self.memory = model.read(text.to(device), dropped.to(device), *given)  # [B] or [2B] rows
 
-    def sampling(self, progress: float) -> Sampling:
-        """From logits to log-probabilities at a progress."""
-        return Sampling(self.guidance.at(progress), self.temperature, self.top_k)
-
     @torch.no_grad()
-    def predict(self, tokens: Tensor, progress: float) -> Tensor:
+    def predict(self, tokens: Tensor, progress: Tensor) -> Tensor:
         """Log-probabilities float32 [B, N, codes] of every token, those that are known too, each given all that are.
 
         Args:
-            tokens: int64 [B, N], `mask` where one is not known.
-            progress: share of the passes before this one, from 0, the first, to 1, the last; only guidance reads it.
+            tokens: int64 [B, N], `codes` where one is not known.
+            progress: float [B], share of a picture's passes that are done with this one: 1/T, …, 1. Only guidance reads
+                it.
         """
-        sampling = self.sampling(progress)
-        memory = [layer.first(sampling.copies * self.rows) for layer in self.memory]
-        return sampling(self.model.head(self.model.features(tokens.repeat(sampling.copies, 1), memory)))
+        scale = self.guidance.at(progress.to(tokens.device))  # [B]
+        guided = (scale != 1).nonzero().squeeze(1)  # [G]
+        pictures = torch.arange(self.rows, device=tokens.device)
+        rows = torch.cat([pictures, self.rows + guided])  # of the memory, [B + G]
+        memory = [layer.of(rows) for layer in self.memory]
+        features = self.model.features(tokens[rows % self.rows], memory)
+        logits, uncond = self.model.head(features).float().split([self.rows, len(guided)])
+        stronger = uncond + scale[guided, None, None] * (logits[guided] - uncond)  # [G, N, codes]
+        return self.sampling(logits.index_copy(0, guided, stronger))

@@ -32,7 +32,7 @@ from lib.training.descent import autocast
 from lib.training.muse_settings import MaskedTrainingParams
 from lib.training.trainee import DescentTrainee
 
-BINS = 4  # of the masking rate, equally wide: health is logged for each
+BINS = 4  # quarters of the masking rate: health is logged for each
 # Captions int64 [B, S], padded → what the frozen text network makes of them.
 Encode = Callable[[Tensor], TextFeatures]
 
@@ -109,8 +109,8 @@ class MaskedBatches:
 class MuseTrainee(DescentTrainee):
     """What `lib.training.loop.fit` trains: the base model or the super-resolution model.
 
-    Logs the loss and, for each quarter of the masking rate, up to …, how many tokens were masked and how many of those
-    were the most likely ones (`accuracy_by_rate` turns the history into shares).
+    Logs the loss and, for each quarter of the masking rate, how many tokens were masked and of how many the most likely
+    code was the right one (`accuracy_by_rate` turns entries of the history into shares).
 
     Args:
         model: trained in place, where it lies. `average` has the weights to draw with.
@@ -181,15 +181,14 @@ def by_rate(masked: Tensor, right: Tensor) -> dict[str, Tensor]:
         masked: bool [B, N]; right: bool [M], of the masked tokens.
     """
     counts, length = masked.sum(dim=1), masked.shape[1]
-    bins = (counts * BINS - 1).div(
-        length, rounding_mode="floor"
-    )  # [B]: bin k has rates above k / BINS, and up to the next
+    # Bin k has rates above k / BINS, and up to (k + 1) / BINS.
+    bins = (counts * BINS - 1).div(length, rounding_mode="floor")  # [B]
     bins = bins.repeat_interleave(counts)  # → [M]
     numbers = {}
-    for bin in range(BINS):
-        name = 100 * (bin + 1) // BINS
-        numbers[f"masked_{name}"] = (bins == bin).sum()
-        numbers[f"right_{name}"] = (right & (bins == bin)).sum()
+    for quarter in range(BINS):
+        name = 100 * (quarter + 1) // BINS
+        numbers[f"masked_{name}"] = (bins == quarter).sum()
+        numbers[f"right_{name}"] = (right & (bins == quarter)).sum()
     return numbers
 
 
@@ -199,7 +198,7 @@ def accuracy_by_rate(numbers: dict[str, float]) -> dict[int, float]:
     Args:
         numbers: an entry of the history of `fit`. Quarters without a masked token are left out.
     """
-    ends = [100 * (bin + 1) // BINS for bin in range(BINS)]
+    ends = [100 * (quarter + 1) // BINS for quarter in range(BINS)]
     return {end: numbers[f"right_{end}"] / numbers[f"masked_{end}"] for end in ends if numbers[f"masked_{end}"]}
 
 

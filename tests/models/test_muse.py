@@ -150,13 +150,17 @@ def test_a_saved_network_comes_back(case, tmp_path):
     assert not any(p.requires_grad for p in again.parameters())
 
 
+def at(progress):
+    return torch.full((3,), progress)
+
+
 def predictor(model, small, *settings, **more):
     return MusePredictor(model, text(), *settings, small=small[0] if small else None, **more)
 
 
 def test_prediction_without_guidance_is_the_conditional_one(case):
     model, small = case
-    found = predictor(model, small).predict(tokens(model.config), 0.3)
+    found = predictor(model, small).predict(tokens(model.config), at(0.3))
     torch.testing.assert_close(found, logits(model, small).log_softmax(-1))
     assert found.dtype == torch.float32
 
@@ -164,8 +168,8 @@ def test_prediction_without_guidance_is_the_conditional_one(case):
 def test_predictors_say_what_decoders_ask(case):
     model, small = case
     who = predictor(model, small, Guidance(2.0))
-    assert (who.length, who.codes, who.rows, who.mask) == (model.config.length, 7, 3, 7)
-    assert who.predict(tokens(model.config), 1.0).shape == (3, who.length, who.codes)
+    assert (who.length, who.codes, who.rows) == (model.config.length, 7, 3)
+    assert who.predict(tokens(model.config), at(1.0)).shape == (3, who.length, who.codes)
 
 
 GONE = torch.ones(3, dtype=torch.bool)
@@ -176,51 +180,62 @@ def test_guidance_rises_linearly_from_none(case, progress, scale):
     model, small = case
     given = tokens(model.config)
     cond, uncond = logits(model, small), logits(model, small, dropped=GONE)
-    found = predictor(model, small, Guidance(3.0, ramp=True)).predict(given, progress)
+    found = predictor(model, small, Guidance(3.0, ramp=True)).predict(given, at(progress))
     t = scale - 1  # of the paper: (1 + t) cond − t uncond
     torch.testing.assert_close(found, ((1 + t) * cond - t * uncond).log_softmax(-1), atol=1e-5, rtol=1e-4)
 
 
 def test_guidance_is_constant_or_late_as_asked():
-    assert [Guidance(3.0).at(p) for p in (0, 0.5, 1)] == [3, 3, 3]
-    assert [Guidance(3.0, start=0.5).at(p) for p in (0, 0.49, 0.5, 1)] == [1, 1, 3, 3]
-    assert [Guidance(3.0, ramp=True, start=0.5).at(p) for p in (0, 0.49, 0.5, 1)] == [1, 1, 2, 3]
-    with pytest.raises(EaselError, match="scale ≥ 0 and start in 0 … 1"):
-        Guidance(2.0, start=1.5)
+    progress = torch.tensor([0.25, 0.5, 0.75, 1.0])
+    assert Guidance(3.0).at(progress).tolist() == [3, 3, 3, 3]
+    assert Guidance(3.0, start=0.5).at(progress).tolist() == [1, 1, 3, 3]
+    assert Guidance(3.0, ramp=True, start=0.5).at(progress).tolist() == [1, 1, 2.5, 3]
+    assert Guidance(1.0, ramp=True).at(progress).tolist() == [1, 1, 1, 1]
+    with pytest.raises(EaselError, match="start at least 0 and below 1"):
+        Guidance(2.0, start=1.0)
 
 
-def test_a_pass_without_guidance_costs_one_row_a_picture(case):
+def test_each_picture_is_guided_at_its_own_progress_and_only_then_costs_a_row_more(case):
     model, small = case
-    rows = []
+    given, rows = tokens(model.config), []
     who = predictor(model, small, Guidance(3.0, start=0.5))
     handle = model.norm.register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
-    who.predict(tokens(model.config), 0.0)
-    who.predict(tokens(model.config), 0.5)
+    mixed = who.predict(given, torch.tensor([0.25, 0.75, 0.5]))
+    early, late = who.predict(given, at(0.25)), who.predict(given, at(0.75))
     handle.remove()
-    assert rows == [3, 6]
+    assert rows == [4, 3, 6]
+    torch.testing.assert_close(mixed[[0, 2]], early[[0, 2]])
+    torch.testing.assert_close(mixed[1], late[1], atol=1e-5, rtol=1e-4)
+    assert (early - late).abs().max() > 1e-2
 
 
 def test_a_negative_caption_takes_the_place_of_the_dropped_one(case):
     model, small = case
     negative = TextFeatures(torch.randn(3, 7, 6, generator=generator(4)), torch.ones(3, 7, dtype=torch.bool))
-    found = predictor(model, small, Guidance(2.5), negative).predict(tokens(model.config), 0.0)
+    found = predictor(model, small, Guidance(2.5), negative).predict(tokens(model.config), at(0.5))
     away = logits(model, small, features=negative)
     expected = (2.5 * logits(model, small) - 1.5 * away).log_softmax(-1)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
-    same = predictor(model, small, Guidance(2.5), text()).predict(tokens(model.config), 0.0)
+    same = predictor(model, small, Guidance(2.5), text()).predict(tokens(model.config), at(0.5))
     torch.testing.assert_close(same, logits(model, small).log_softmax(-1), atol=1e-5, rtol=1e-4)
     with pytest.raises(EaselError, match="3 captions, but 2 negative ones"):
         predictor(model, small, Guidance(2.5), TextFeatures(negative.vectors[:2], negative.present[:2]))
 
 
+def test_small_pictures_go_with_the_super_resolution_model_alone():
+    for model, small in ((base(), SMALL), (large(), None)):
+        with pytest.raises(EaselError, match="small pictures are for a super-resolution model"):
+            MusePredictor(model, text(), small=small)
+
+
 def test_temperature_and_top_k(case):
     model, small = case
     given, plain = tokens(model.config), logits(model, small)
-    warm = predictor(model, small, temperature=0.5).predict(given, 0.0)
+    warm = predictor(model, small, temperature=0.5).predict(given, at(0.0))
     torch.testing.assert_close(warm, (2 * plain).log_softmax(-1))
-    greedy = predictor(model, small, temperature=0.0).predict(given, 0.0)
+    greedy = predictor(model, small, temperature=0.0).predict(given, at(0.0))
     assert torch.equal(greedy.argmax(-1), plain.argmax(-1)) and ((greedy == 0).sum(-1) == 1).all()
-    assert (predictor(model, small, top_k=3).predict(given, 0.0).isfinite().sum(-1) == 3).all()
+    assert (predictor(model, small, top_k=3).predict(given, at(0.0)).isfinite().sum(-1) == 3).all()
     with pytest.raises(EaselError, match="temperature ≥ 0"):
         predictor(model, small, temperature=-1.0)
 
@@ -228,7 +243,9 @@ def test_temperature_and_top_k(case):
 def test_predicted_rows_do_not_depend_on_their_batch(case):
     model, small = case
     words, given = text(), tokens(model.config)
-    whole = predictor(model, small, Guidance(3.0)).predict(given, 1.0)
+    whole = predictor(model, small, Guidance(3.0)).predict(given, at(1.0))
     alone = TextFeatures(words.vectors[1:2], words.present[1:2])
-    own = MusePredictor(model, alone, Guidance(3.0), small=small[0][1:2] if small else None).predict(given[1:2], 1.0)
+    own = MusePredictor(model, alone, Guidance(3.0), small=small[0][1:2] if small else None).predict(
+        given[1:2], at(1.0)[:1]
+    )
     torch.testing.assert_close(own, whole[1:2], atol=1e-5, rtol=1e-4)
