@@ -3,6 +3,7 @@ PROFILE ?= laptop
 SET ?=
 STUDY ?=
 ENGINE ?=
+TAKE_OVER ?=
 FROM ?=
 PYTHON ?= python3
 
@@ -11,18 +12,19 @@ export OMP_WAIT_POLICY := PASSIVE
 export DVC_NO_ANALYTICS := 1
 export PYTHONUTF8 := 1
 # As they were typed, and past every shell: neither make nor a shell reads what is in them.
-unexport PROFILE SET STUDY ENGINE FROM
+unexport PROFILE SET STUDY ENGINE TAKE_OVER FROM
 export EASEL_PROFILE = $(value PROFILE)
 export EASEL_SET = $(value SET)
 export EASEL_STUDY = $(value STUDY)
 export EASEL_ENGINE = $(value ENGINE)
+export EASEL_TAKE_OVER = $(value TAKE_OVER)
 export EASEL_FROM = $(value FROM)
 # With these, Python would not find lib/ here, or itself.
 unexport PYTHONSAFEPATH PYTHONHOME
 
 .PHONY: repro bundle check test figures lab doctor bench-dalle-mini pin lock environment
 
-repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ...", FROM=file
+repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ...", TAKE_OVER=3, FROM=file
 	@python -m lib.repro
 
 bundle: environment  ## What the last run spent its hours on, in one file that `make repro FROM=` starts from

@@ -12,7 +12,7 @@ from pathlib import Path
 # Modules that cannot change a result: they read configuration (whose values are tracked), print, or start things.
 PLUMBING = {
     *("lib.config", "lib.config_tree", "lib.errors", "lib.imports", "lib.ownership", "lib.pipeline.stage"),
-    *("lib.pipeline.engine", "lib.pipeline.parts", "lib.progress", "lib.run"),
+    *("lib.pipeline.engine", "lib.pipeline.parts", "lib.pipeline.take_over", "lib.progress", "lib.run"),
 }
 LOCK = Path("requirements.lock")
 _OWN = re.compile(r"(?:lib|studies)(?:\.[a-z]\w*)+")  # the name of a module

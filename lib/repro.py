@@ -1,9 +1,9 @@
 """`make repro`: checks what can be checked first, runs a profile's pipeline, prints what it found.
 
 `python -m lib.repro [argument of dvc repro …]`. The profile, its settings, the study, if not all are meant, where parts
-run (lib/pipeline/engine.py) and a bundle to start from (lib/bundle.py) come in the variables EASEL_PROFILE, EASEL_SET,
-EASEL_STUDY, EASEL_ENGINE and EASEL_FROM, which `make` fills from PROFILE, SET, STUDY, ENGINE and FROM: no shell reads
-them.
+run (lib/pipeline/engine.py), how many of them are compared after a refactor (lib/pipeline/take_over.py) and a bundle to
+start from (lib/bundle.py) come in the variables EASEL_PROFILE, EASEL_SET, EASEL_STUDY, EASEL_ENGINE, EASEL_TAKE_OVER
+and EASEL_FROM, which `make` fills from PROFILE, SET, STUDY, ENGINE, TAKE_OVER and FROM: no shell reads them.
 """
 
 import os
@@ -22,7 +22,7 @@ from configobj import ConfigObj
 from lib import bundle, config, config_tree, dvc_state, hardware, profile
 from lib.errors import EaselError, command_line
 from lib.ownership import check_outputs_are_ours
-from lib.pipeline import engine
+from lib.pipeline import engine, take_over
 
 # Gigabytes that a run writes from nothing: data, networks, samples, and DVC's cache where it cannot link.
 NEEDED = {"smoke": 1.0}
@@ -32,6 +32,7 @@ DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONSTARTUP", "PYTHO
 DROPPED_TOO = ("PYTHONHASHSEED", "PYTHONIOENCODING", "PYTHONCOERCECLOCALE", "LANG", "LANGUAGE", "DVC_ROOT", "DVC_STAGE")
 FIXED = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1", "SHELL": "/bin/sh", "DVC_NO_ANALYTICS": "1"}
 UMASK = 0o022
+PASSED_ON = (engine.VARIABLE, take_over.VARIABLE)  # to the stages
 
 
 def run(name: str, settings: list[str], arguments: list[str], source: str = "") -> int:
@@ -75,7 +76,7 @@ def environment(name: str) -> dict[str, str]:
     kept = {
         key: value
         for key, value in os.environ.items()
-        if key == engine.VARIABLE or (key not in dropped and not key.startswith(("LC_", "EASEL_")))
+        if key in PASSED_ON or (key not in dropped and not key.startswith(("LC_", "EASEL_")))
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     compiling = {"XLA_FLAGS": hardware.FAST_COMPILING} if name == "smoke" else {}
@@ -146,6 +147,7 @@ def main(arguments: list[str]) -> None:
         if study not in config.studies():
             raise EaselError(f"unknown study '{study}'; there are {', '.join(config.studies())}.")
         arguments = [*arguments, str(config.folder(study) / "dvc.yaml")]
+    take_over.asked()
     engine.check(os.environ.get(engine.VARIABLE, ""))
     status = run(name, settings, arguments, os.environ.get("EASEL_FROM", ""))
     if status:

@@ -17,6 +17,7 @@ from lib.text import TextTokenizer
 REPOSITORY = Path(__file__).parent.parent
 NOTEBOOK, FIGURE = "notebooks/n.ipynb", "figs/a.png"
 TOKENIZER, CLAIMS = "text/tokenizer.json", "results/laptop/verdicts/claims.json"
+TAKEN_OVER = "build/parts/taken_over.jsonl"
 
 # Module, arguments, and the files that it cannot do without.
 SETTINGS, PIPELINE = "params.yaml", "dvc.yaml"
@@ -25,6 +26,7 @@ COMMANDS = [
     ("lib.pipeline.__main__", ["train_text"], [PIPELINE, SETTINGS]),
     ("lib.pipeline.pin", [], [SETTINGS]),
     ("lib.pipeline.summary", [], [SETTINGS]),
+    ("lib.pipeline.take_over", [], [TAKEN_OVER]),
     ("lib.doctor", [], [SETTINGS]),
     ("lib.run", [NOTEBOOK], [SETTINGS, NOTEBOOK]),
     ("studies.dalle_mini.code.benchmark", [], [SETTINGS]),
@@ -58,7 +60,8 @@ def sound(tmp_path_factory):
         shutil.copy(REPOSITORY / name, top / name)
     for name in ("profiles", "studies"):
         shutil.copytree(REPOSITORY / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.lock", NOTEBOOK, f"{MODEL}/metrics.json", f"{MODEL}/model.safetensors", "clip/model.safetensors"):
+    networks = (f"{MODEL}/model.safetensors", "clip/model.safetensors")
+    for name in ("dvc.lock", NOTEBOOK, TAKEN_OVER, f"{MODEL}/metrics.json", *networks):
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_text("{}")
     TextTokenizer.train(["a red star"] * 2, 400).save(top / TOKENIZER)

@@ -9,9 +9,15 @@ import pytest
 from tests.house import REPOSITORY, STUDIES
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "docs/house.md", "docs/faults.md", *(f"studies/{study}/README.md" for study in STUDIES)]
+PAGES = [
+    "README.md",
+    "docs/house.md",
+    "docs/faults.md",
+    "docs/statistics.md",
+    *(f"studies/{study}/README.md" for study in STUDIES),
+]
 CLAIMS = json.loads((REPOSITORY / "results/laptop/verdicts/claims.json").read_text(encoding="utf-8"))["claims"]
-COLUMNS = ("reproduced", "inconclusive", "contradicted", "not attempted")
+COLUMNS = ("reproduced", "supported", "inconclusive", "contradicted", "not attempted")
 
 
 def kind(verdict):
@@ -28,7 +34,7 @@ def test_every_study_has_a_row_with_its_verdicts(study):
     counted = Counter(kind(claim["verdict"]) for claim in CLAIMS if claim["study"] == study)
     (row,) = re.findall(rf"^\|[^|]*\(studies/{study}/README\.md\).*$", README, re.MULTILINE)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert [int(cell) for cell in cells[-4:]] == [counted[column] for column in COLUMNS]
+    assert [int(cell) for cell in cells[-len(COLUMNS) :]] == [counted[column] for column in COLUMNS]
 
 
 def test_every_contradicted_claim_is_named_and_no_other():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -93,7 +94,7 @@ def test_a_run_is_dvc_repro_and_then_the_summary(started, monkeypatch):
     assert dvc == ["-m", "dvc", "repro"] and summary == ["-m", "lib.pipeline.summary"] and folder == same
     assert json.loads((folder / "params.json").read_text())["data"]["path"] == "/a b/it's"
     assert variables["XLA_FLAGS"] == hardware.FAST_COMPILING
-    assert not [name for name in variables if name.startswith("EASEL_")]
+    assert {name for name in variables if name.startswith("EASEL_")} <= {*repro.PASSED_ON}
 
 
 def test_arguments_go_to_dvc_and_end_without_a_summary(started, monkeypatch):
@@ -120,6 +121,22 @@ def test_a_mistake_starts_nothing_and_writes_nothing(started, monkeypatch, capsy
     monkeypatch.setenv("EASEL_SET", typed)
     assert repro.main([]) == 2 and not started
     assert message in capsys.readouterr().err and sorted(Path(".").rglob("*")) == before
+
+
+@pytest.mark.parametrize("typed", ["0", "-1", "some", "1.5", "3 4", " ", "٣"])
+def test_a_sample_of_no_size_starts_nothing(started, monkeypatch, capsys, typed):
+    monkeypatch.setenv("EASEL_PROFILE", "smoke")
+    monkeypatch.setenv("EASEL_TAKE_OVER", typed)
+    assert repro.main([]) == 2 and not started
+    assert re.match(r"error: TAKE_OVER is .*; it can be nothing, or a whole number from 1 on", capsys.readouterr().err)
+
+
+def test_the_size_of_a_sample_reaches_the_stages(started, makefile, monkeypatch):
+    monkeypatch.setenv("EASEL_PROFILE", "smoke")
+    monkeypatch.setenv("EASEL_TAKE_OVER", "3")
+    assert repro.main([]) == 0
+    assert started[0][2]["EASEL_TAKE_OVER"] == "3"
+    assert make(makefile, "repro", "TAKE_OVER=$(x)`3`")[1]["EASEL_TAKE_OVER"] == "$(x)`3`"
 
 
 def test_a_shadow_is_not_rewritten_while_a_run_goes_on_in_it(started, monkeypatch):

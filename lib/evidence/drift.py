@@ -4,8 +4,9 @@ DVC re-pins changed results without a word, and trained numbers differ between m
 a report of what was reproduced, drifted or went missing, and an error when anything did.
 
 Pinned are the numbers that the ledger's drift rules name and, of every claim and bench requirement that has numbers,
-what decides it, where it lies, and the verdict. A verdict may part from the reference's where the numbers moved within
-their tolerance: the report names it, and it is no error. With the same numbers it means that the rule has changed.
+what decides it, where it lies, and the verdict; what decides a claim over seeds is the mean of its paired differences
+and their interval. A verdict may part from the reference's where the numbers moved within their tolerance: the report
+names it, and it is no error. With the same numbers it means that the rule has changed.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ REPORTS = ("claims.json", "drift.json")
 REPRODUCED, DRIFTED, MISSING, NEW, OTHER = "reproduced", "drifted", "missing", "new", "other verdict"
 # Where a claim's numbers stand among the names: "verdicts:<id>.<number>".
 VERDICTS = "verdicts"
-# How far a claim's number may move: half its size or, where its interval holds zero, three times half of that if it is
+# How far a claim's number may move: half its size or, where its interval holds zero, the whole width of that if it is
 # more. Other weights draw other pictures; what moves further is another finding.
-SHARE, HALF_WIDTHS = 0.5, 3.0
+SHARE, HALF_WIDTHS = 0.5, 2.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,15 @@ def measured_in(folder: str | Path) -> set[tuple[str, str]]:
         for name, entry in results.read(path).items()
         if name.startswith(f"{VERDICTS}:") and name.endswith(".metric")
     }
+
+
+def pinned_verdicts(reference_file: str | Path) -> dict[str, str]:
+    """id → verdict of every claim and requirement in a reference; nothing where there is none."""
+    path, end = Path(reference_file), ".verdict"
+    if not path.is_file():
+        return {}
+    verdicts = {name: entry["value"] for name, entry in results.read(path).items() if name.startswith(f"{VERDICTS}:")}
+    return {name[len(VERDICTS) + 1 : -len(end)]: value for name, value in verdicts.items() if name.endswith(end)}
 
 
 def _decisive(item: Judgement | BenchOutcome) -> list[tuple[str, Any]]:

@@ -15,11 +15,12 @@ from typing import Any
 from lib import config
 from lib.errors import EaselError, naming
 
-# Fewest paired seeds for a verdict on a direction: with four, the smallest one-sided sign-flip p is 1/16 > 0.05.
+# Fewest seeds for a verdict: what docs/statistics.md promises was simulated from here on.
 MINIMUM_SEEDS = 5
 
 SCALES = ("reduced", "paper")
-KINDS = ("direction", "exact", "threshold", "interval", "none", "possible")
+KINDS = ("direction", "exact", "threshold", "equal", "interval", "none", "possible")
+SEEDED = ("direction", "threshold", "equal")  # decided by values over seeds
 BETTER = ("lower", "higher")
 PROFILES = ("smoke", "laptop", "gpu", "paper")
 # How well the paper's own statement is known to us; "second hand" = someone else's summary of it.
@@ -27,6 +28,8 @@ KNOWN_FROM = ("paper", "excerpt", "code", "second hand")
 
 NUMBER = (int, float)
 VALUE = (int, float, str)
+# The source of a question that no paper asks: a yes to it is "supported", there is nothing to be reproduced.
+OWN_QUESTION = "this repository's own question"
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,22 @@ class Source:
     place: str
     known_from: str
 
+    @property
+    def own(self) -> bool:
+        """Whether it is a question of ours."""
+        return self.paper == OWN_QUESTION
+
 
 @dataclass(frozen=True)
 class Metric:
     """Where the measured numbers lie and which rule decides (see `lib.evidence.verdicts`).
 
     results: file below results/<profile>/; key: dotted key in it.
-    kind: direction (paired seeds, baseline against treatment), threshold (per-seed values against `threshold`),
-    interval (a number with its interval over pictures against `threshold`), exact (equal to `equals` or not), none
-    (measured; no number could decide the claim), possible (arithmetic that can rule the claim out but not prove it).
+    kind: direction (paired seeds, baseline against treatment), threshold (per-seed values against `threshold`), equal
+    (paired seeds or per-seed values, within `margin` of `about`), interval (a number with its interval over pictures
+    against `threshold`), exact (equal to `equals` or not), none (measured; no number could decide the claim), possible
+    (arithmetic that can rule the claim out but not prove it).
+    margin: of an equality, how far off still counts as equal; of a direction, up to where a difference counts as none.
     timed: for what a clock measured, the dotted key below which the same file has the machine's records.
     absent_when: why a run may leave the key out although it has the file; no such key is an error without it.
     """
@@ -54,6 +64,8 @@ class Metric:
     better: str | None = None
     minimum_seeds: int = MINIMUM_SEEDS
     threshold: float | None = None
+    margin: float | None = None
+    about: float = 0.0
     equals: Any = None
     timed: str | None = None
     absent_when: str | None = None
@@ -179,6 +191,7 @@ def _metric(entry: dict, where: str) -> Metric:
     extra = {
         "direction": {"better": str},
         "threshold": {"better": str, "threshold": NUMBER},
+        "equal": {"margin": NUMBER},
         "interval": {"better": str, "threshold": NUMBER},
         "exact": {"equals": (bool, int, float, str, list)},
         "none": {},
@@ -186,16 +199,19 @@ def _metric(entry: dict, where: str) -> Metric:
     }
     _check_choice(entry.get("kind"), KINDS, f"{where}: kind")
     required = {"results": str, "key": str, "kind": str, **extra[entry["kind"]]}
-    seeded = entry["kind"] in ("direction", "threshold")
+    seeded = entry["kind"] in SEEDED
     optional = {"timed": str, "absent_when": str} | ({"minimum_seeds": int} if seeded else {})
+    optional |= {"direction": {"margin": NUMBER}, "equal": {"about": NUMBER}}.get(entry["kind"], {})
     _check_fields(entry, required, optional, where)
     _check_file(entry["results"], f"{where}: results")
     if "better" in entry:
         _check_choice(entry["better"], BETTER, f"{where}: better")
+    if entry.get("margin", 1) <= 0:
+        raise EaselError(f"{where}: margin must be above 0, found {entry['margin']}.")
     if seeded and entry.get("minimum_seeds", MINIMUM_SEEDS) < MINIMUM_SEEDS:
         raise EaselError(
             f"{where}: minimum_seeds {entry['minimum_seeds']} is too few; "
-            f"a direction needs at least {MINIMUM_SEEDS} paired seeds."
+            f"a verdict needs at least {MINIMUM_SEEDS} seeds."
         )
     return Metric(**entry)
 

@@ -1,52 +1,55 @@
 """Verdicts: what each claim's numbers allow to be said, and not a word more.
 
-A claim about a direction is decided on paired seeds. It is *reproduced* when, and only when,
-  1. there are at least five pairs (and as many as the ledger asks for),
-  2. the 95 % BCa interval of the mean difference lies on the claimed side of zero, and
-  3. the one-sided exact sign-flip test agrees (p ≤ 0.05);
-it is *contradicted* when 2 and 3 hold for the other side, and *inconclusive* otherwise. Either wrong verdict thus has a
-chance of at most 5 % when there is no difference. Claims against a threshold are decided in the same way on the values
-minus the threshold; exact claims are equal or not. A claim about a single training has no seeds: it is decided by the
-interval of its number over pictures, all of which must lie on one side of the threshold. A claim that arithmetic finds
-possible stays *inconclusive*, since possible is not yet true; one that it finds impossible is *contradicted*. "At paper
-scale" needs an entry that says so and, for anything trained, the `paper` profile. Each claim is judged alone: nothing
-corrects for the number of claims.
+A claim over seeds is decided on paired differences, or on values measured from a threshold or from the end of a margin.
+It is *reproduced* when, and only when,
+  1. there are at least five of them (and as many as the ledger asks for),
+  2. the p of the two-sided t test is at most 0.05 after Holm's correction among all such tests of its study,
+  3. that p is, uncorrected, as small as so few values need if their distribution may be skewed, and
+  4. their mean lies on the claimed side;
+it is *contradicted* when 1 to 3 hold and the mean lies on the other side, and *inconclusive* otherwise. Where nothing
+is to be found, a study gets a false verdict of either kind in at most 5 % of all runs if its differences are normal,
+and a single claim does even if they are skewed (docs/statistics.md). An equality holds when the mean lies within its
+margin in this sense, and is contradicted when it lies outside.
+
+Exact claims are equal or not. A claim about a single training has no seeds: it is decided by the interval of its
+number over pictures, all of which must lie on one side of the threshold. A claim that arithmetic finds possible stays
+*inconclusive*, since possible is not yet true; one that it finds impossible is *contradicted*. "At paper scale" needs
+an entry that says so and, for anything trained, the `paper` profile. What no paper asks is not reproduced but
+*supported*.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import Counter
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lib.errors import EaselError
-from lib.evidence import measurements, statistics, tables
-from lib.evidence.ledger import MINIMUM_SEEDS, Claim, Requirement
+from lib.evidence import inference, measurements, statistics
+from lib.evidence.ledger import MINIMUM_SEEDS, SEEDED, Claim, Requirement
 from lib.evidence.statistics import Interval
 
 PAPER_SCALE = "reproduced at paper scale"
 REDUCED_SCALE = "trend reproduced at reduced scale"
+SUPPORTED = "supported"
 INCONCLUSIVE = "inconclusive"
 CONTRADICTED = "contradicted"
 NOT_ATTEMPTED = "not attempted"  # printed as "not attempted (needs …)"
 
 MET, MISSED, NOT_MEASURED = "met", "missed", "not measured"
 
-ALPHA = 0.05
-
 
 @dataclass(frozen=True)
 class Judgement:
     """A verdict with the numbers it follows from.
 
-    effect: mean of treatment − baseline over the pairs (direction), mean of the values (threshold), in `unit`.
-    seeds: number of pairs or values; p: one-sided sign-flip p in the direction in which the effect points.
+    effect: mean of treatment − baseline over the pairs, or mean of the values, with its t interval, in `unit`.
+    seeds: number of pairs or values; p: two-sided, of the t test, None with too few of them; corrected: by Holm's rule.
     results: the file it was read from, None where nothing was measured; measured: what lies there at the metric's key.
     """
 
@@ -58,6 +61,7 @@ class Judgement:
     unit: str | None = None
     seeds: int | None = None
     p: float | None = None
+    corrected: float | None = None
     results: Path | None = None
     measured: Any = None
 
@@ -73,6 +77,21 @@ class BenchOutcome:
     results: Path | None = None
 
 
+@dataclass(frozen=True)
+class _Test:
+    """What a claim's values over seeds say before the other tests of its study are counted.
+
+    p: None with too few seeds; claimed: whether their mean lies on the claimed side; found: the numbers as text.
+    """
+
+    effect: Interval
+    unit: str
+    seeds: int
+    p: float | None
+    claimed: bool
+    found: str
+
+
 def judge(
     claims: Iterable[Claim], results_folder: str | Path, measured_elsewhere: Container[tuple[str, str]] = ()
 ) -> list[Judgement]:
@@ -85,7 +104,13 @@ def judge(
         EaselError: results that are there but unusable (not JSON, no pairs, NaN), or a key (or, where there are
             references, a file) that neither these results nor a reference have; names the claim and the file.
     """
-    return [_judge(claim, Path(results_folder), measured_elsewhere) for claim in claims]
+    claims, folder = list(claims), Path(results_folder)
+    found = [_measured(claim, folder, measured_elsewhere) for claim in claims]
+    corrected = _corrected(claims, [test for _, _, test in found])
+    return [
+        _judge(claim, folder, *numbers, correction)
+        for claim, numbers, correction in zip(claims, found, corrected, strict=True)
+    ]
 
 
 def judge_bench(
@@ -97,41 +122,78 @@ def judge_bench(
     return [_judge_requirement(requirement, Path(results_folder), measured_elsewhere) for requirement in requirements]
 
 
-def _judge(claim: Claim, folder: Path, elsewhere: Container[tuple[str, str]]) -> Judgement:
+def _measured(claim: Claim, folder: Path, elsewhere: Container[tuple[str, str]]) -> tuple[Any, str, _Test | None]:
+    """What the results have for a claim (None: nothing), a sentence on it, and the test of its seeds if it has any."""
+    if claim.metric is None:
+        return None, "", None
+    measured, note = measurements.measured(claim.metric, f"claim {claim.id}", folder, elsewhere)
+    if measured is None or claim.metric.kind not in SEEDED:
+        return measured, note, None
+    with _named(claim, folder):
+        return measured, note, _test(claim, measured)
+
+
+@contextmanager
+def _named(claim: Claim, folder: Path) -> Iterator[None]:
+    """Errors name the claim and the file."""
+    try:
+        yield
+    except EaselError as error:
+        where = f"{claim.metric.key} in {folder / claim.metric.results}"
+        raise EaselError(f"claim {claim.id}: {where}: {error}") from error
+
+
+def _corrected(claims: Sequence[Claim], tests: Sequence[_Test | None]) -> list[tuple[float, int] | None]:
+    """For every claim with a p: what Holm's correction within its study makes of it, and how many tests that has."""
+    found: list[tuple[float, int] | None] = [None] * len(claims)
+    for study in {claim.study for claim in claims}:
+        family = [i for i, test in enumerate(tests) if claims[i].study == study and test and test.p is not None]
+        for i, p in zip(family, inference.holm([tests[i].p for i in family]), strict=True):
+            found[i] = (float(p), len(family))
+    return found
+
+
+def _judge(
+    claim: Claim, folder: Path, measured: Any, note: str, test: _Test | None, corrected: tuple[float, int] | None
+) -> Judgement:
     def judgement(verdict: str, sentence: str, **numbers: Any) -> Judgement:
         return Judgement(claim, folder.name, verdict, sentence, **numbers)
 
     metric = claim.metric
     if metric is None:
         return judgement(f"{NOT_ATTEMPTED} (needs {claim.needs})", f"Not attempted: needs {claim.needs}.")
-    path = folder / metric.results
-    measured, note = measurements.measured(metric, f"claim {claim.id}", folder, elsewhere)
     if measured is None:
         return judgement(f"{NOT_ATTEMPTED} (needs {metric.key} in {metric.results})", f"Nothing measured: {note}.")
     numbers: dict[str, Any] = {}
-    try:
-        if metric.kind == "exact":
+    with _named(claim, folder):
+        if test is not None:
+            verdict, sentence = _decide_seeds(claim, test, corrected, folder.name)
+            numbers = {"effect": test.effect, "unit": test.unit, "seeds": test.seeds, "p": test.p}
+            numbers |= {"corrected": corrected[0]} if corrected else {}
+        elif metric.kind == "exact":
             verdict, sentence = _decide_exact(claim, measured)
         elif metric.kind == "none":
             sentence = f"Measured, but no number could decide it: {json.dumps(measured, ensure_ascii=False)}."
             verdict = INCONCLUSIVE
         elif metric.kind == "possible":
             verdict, sentence = _decide_possible(measured)
-        elif metric.kind == "interval":
-            verdict, sentence = _decide_interval(claim, measured)
         else:
-            verdict, sentence, numbers = _decide_seeds(claim, measured, folder.name)
-    except EaselError as error:
-        raise EaselError(f"claim {claim.id}: {metric.key} in {path}: {error}") from error
-    return judgement(verdict, sentence + note, **numbers, results=path, measured=measured)
+            verdict, sentence = _decide_interval(claim, measured)
+    return judgement(verdict, sentence + note, **numbers, results=folder / metric.results, measured=measured)
+
+
+def _yes(claim: Claim, at_paper_scale: bool) -> str:
+    """The verdict on a claim that holds."""
+    if claim.source.own:
+        return SUPPORTED
+    return PAPER_SCALE if at_paper_scale else REDUCED_SCALE
 
 
 def _decide_exact(claim: Claim, measured: Any) -> tuple[str, str]:
     expected = claim.metric.equals
     # In Python True == 1; a check that passed is not a count of one.
     if measured == expected and isinstance(measured, bool) == isinstance(expected, bool):
-        verdict = PAPER_SCALE if claim.scale == "paper" else REDUCED_SCALE
-        return verdict, f"Equal: expected {expected}, found {measured}."
+        return _yes(claim, claim.scale == "paper"), f"Equal: expected {expected}, found {measured}."
     return CONTRADICTED, f"Not equal: expected {expected}, found {measured}."
 
 
@@ -151,7 +213,7 @@ def _decide_interval(claim: Claim, measured: Any) -> tuple[str, str]:
         return INCONCLUSIVE, f"{found}: the interval holds the threshold."
     if interval.above(bound) != (claim.metric.better == "higher"):
         return CONTRADICTED, f"{found}: on the other side."
-    return REDUCED_SCALE, f"{found}: on the claimed side."
+    return _yes(claim, False), f"{found}: on the claimed side."
 
 
 def _decide_possible(measured: Any) -> tuple[str, str]:
@@ -164,48 +226,56 @@ def _decide_possible(measured: Any) -> tuple[str, str]:
     return CONTRADICTED, f"Arithmetic rules it out: {because}"
 
 
-def _decide_seeds(claim: Claim, measured: Any, profile: str) -> tuple[str, str, dict[str, Any]]:
-    """Verdict, sentence and numbers of a direction or threshold claim."""
-    paired = claim.metric.kind == "direction"
+def _test(claim: Claim, measured: Any) -> _Test:
+    """The t test of a claim over seeds; without a p where there are too few of them."""
+    metric, fields = claim.metric, measured if isinstance(measured, dict) else {}
+    paired = metric.kind == "direction" or (metric.kind == "equal" and "values" not in fields)
     needed = (*(("baseline", "treatment") if paired else ("values",)), "unit", "seeds_are")
-    if not isinstance(measured, dict) or not set(needed) <= set(measured):
+    if not set(needed) <= set(fields):
         raise EaselError(f"needs the fields {', '.join(needed)}.")
-    bound = 0.0 if paired else float(claim.metric.threshold)
-    if paired:
-        values = statistics.differences(measured["baseline"], measured["treatment"])
+    pair = (fields["baseline"], fields["treatment"]) if paired else (np.zeros_like(fields["values"]), fields["values"])
+    values = statistics.differences(*pair)
+    effect = inference.t_interval(values)
+    what = f"{'Mean difference' if paired else 'Mean'} {effect.value:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}]"
+    if metric.kind == "equal":
+        tested, higher = inference.outside(values - metric.about, metric.margin), False
+        against = f" (equal: within {metric.margin:g} of {metric.about:g})"
     else:
-        values = statistics.differences(np.full(np.shape(measured["values"]), bound), measured["values"])
-    generator = _generator(claim.id)
-    interval = statistics.paired_interval(values, generator)
-    p = statistics.sign_flip_p(values, "greater" if interval.value >= 0 else "less", generator)
-    verdict, because = _decide(claim, interval, p, len(values), profile)
-
-    count, unit = len(values), measured["unit"]
-    effect = Interval(interval.value + bound, interval.low + bound, interval.high + bound)
-    what = "Mean difference" if paired else "Mean"
-    against = "" if paired else f" against a threshold of {bound:g}"
-    noun = ("pair" if paired else "value") + ("s" if count != 1 else "")
-    sentence = (
-        f"{what} {effect.value:+.3g} [{effect.low:+.3g}, {effect.high:+.3g}] {unit}{against} over {count} {noun} "
-        f"({measured['seeds_are']}), one-sided sign-flip p = {p:.3g}: {because}."
+        higher = metric.better == "higher"
+        margin = (metric.margin or 0.0) * (1 if higher else -1)
+        bound = margin if paired else float(metric.threshold)
+        tested = values - bound
+        against = f" against a {'margin' if paired else 'threshold'} of {bound:g}" if bound or not paired else ""
+    enough = len(values) >= max(MINIMUM_SEEDS, metric.minimum_seeds)
+    noun = ("pair" if paired else "value") + ("s" if len(values) != 1 else "")
+    return _Test(
+        effect=effect,
+        unit=fields["unit"],
+        seeds=len(values),
+        p=float(inference.t_p(tested)) if enough else None,
+        claimed=bool((tested.mean() > 0) == higher),
+        found=f"{what} {fields['unit']}{against} over {len(values)} {noun} ({fields['seeds_are']})",
     )
-    return verdict, sentence, {"effect": effect, "unit": unit, "seeds": count, "p": p}
 
 
-def _decide(claim: Claim, interval: Interval, p: float, count: int, profile: str) -> tuple[str, str]:
-    """Verdict and reason from the interval of the differences, the p-value on the side of its mean, and the seeds."""
-    needed = max(MINIMUM_SEEDS, claim.metric.minimum_seeds)
-    if count < needed:
-        return INCONCLUSIVE, f"a direction needs at least {needed} seeds, so no stronger verdict is possible"
-    if not (interval.above(0) or interval.below(0)):
-        return INCONCLUSIVE, "the interval does not exclude no difference"
-    if p > ALPHA:
-        return INCONCLUSIVE, f"the sign-flip test does not confirm it at {ALPHA}"
-    if interval.above(0) != (claim.metric.better == "higher"):
-        return CONTRADICTED, "the difference points the other way"
-    if claim.scale == "paper" and profile == "paper":
-        return PAPER_SCALE, "the interval and the sign-flip test support the claim"
-    return REDUCED_SCALE, "the interval and the sign-flip test support the claim"
+def _decide_seeds(claim: Claim, test: _Test, corrected: tuple[float, int] | None, profile: str) -> tuple[str, str]:
+    """Verdict and sentence of a claim over seeds."""
+    if corrected is None:
+        needed = max(MINIMUM_SEEDS, claim.metric.minimum_seeds)
+        return INCONCLUSIVE, f"{test.found}: a verdict needs at least {needed} seeds."
+    p, tests = corrected
+    found = f"{test.found}, two-sided t test p = {test.p:.2g}, {p:.2g} after Holm's correction for {tests} tests"
+    if not inference.decided(test.p, p, test.seeds):
+        if test.p > inference.ALPHA:
+            because = f"p is above {inference.ALPHA:g}"
+        elif p > inference.ALPHA:
+            because = "among so many tests that is not certain"
+        else:
+            because = "skewed differences would show as much too often with so few seeds"
+        return INCONCLUSIVE, f"{found}: {because}."
+    if not test.claimed:
+        return CONTRADICTED, f"{found}: on the other side of what is claimed."
+    return _yes(claim, claim.scale == "paper" and profile == "paper"), f"{found}: on the claimed side."
 
 
 def _judge_requirement(requirement: Requirement, folder: Path, elsewhere: Container[tuple[str, str]]) -> BenchOutcome:
@@ -227,109 +297,3 @@ def _judge_requirement(requirement: Requirement, folder: Path, elsewhere: Contai
         return BenchOutcome(requirement, NOT_MEASURED, sentence, value, path)
     met = value >= requirement.threshold if higher else value <= requirement.threshold
     return BenchOutcome(requirement, MET if met else MISSED, f"{value:.4g}; {asked}.{note}", value, path)
-
-
-def _generator(identifier: str) -> np.random.Generator:
-    """A stream of its own for each claim, so that a verdict does not depend on which other claims were judged."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(identifier.encode()).digest()[:8], "big"))
-
-
-def write(
-    judgements: Sequence[Judgement],
-    bench: Sequence[BenchOutcome],
-    folder: str | Path,
-    *,
-    ledger: str | Path = "claims.yaml",
-) -> list[Path]:
-    """Writes claims.{csv,md,tex,json} and bench.{csv,md,tex}, with sidecars, into `folder`; returns the paths."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    profile = judgements[0].profile
-    origin = {"stage": "verify", "sources": ["lib/evidence/verdicts.py"]}
-
-    counts = Counter(NOT_ATTEMPTED if item.verdict.startswith(NOT_ATTEMPTED) else item.verdict for item in judgements)
-    order = (PAPER_SCALE, REDUCED_SCALE, INCONCLUSIVE, CONTRADICTED, NOT_ATTEMPTED)
-    counts = {verdict: counts[verdict] for verdict in order}
-    paths = tables.write(
-        folder / "claims",
-        [_claim_row(item) for item in judgements],
-        caption=f"Claims and verdicts, profile {profile}",
-        source=f"Source: {Path(ledger).name} and the results of profile {profile}, judged by stage verify.",
-        notes=[
-            "Verdicts: " + ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) + ".",
-            "A direction needs at least five paired seeds, a 95 % BCa interval of the paired differences that excludes "
-            "zero, and a one-sided exact sign-flip p of at most 0.05. Nothing corrects for the number of claims.",
-        ],
-        text_widths={"claim": 4.0, "source": 2.5, "paper's value": 2.5, "verdict": 2.2, "unit": 1.5, "because": 4.5},
-        inputs=[ledger, *sorted({item.results for item in judgements if item.results})],
-        claims=[item.claim.id for item in judgements],
-        **origin,
-    )
-    if bench:
-        paths += tables.write(
-            folder / "bench",
-            [_bench_row(item) for item in bench],
-            caption=f"What this repository asks of its own bench, profile {profile}",
-            source=f"Source: {Path(ledger).name} and the results of profile {profile}; not claims of any paper.",
-            text_widths={"requirement": 5.0, "outcome": 2.0, "because": 5.0},
-            inputs=[ledger, *sorted({item.results for item in bench if item.results})],
-            **origin,
-        )
-    document = {
-        "profile": profile,
-        "counts": counts,
-        "claims": [_claim_record(item) for item in judgements],
-        "bench": [
-            {"id": item.requirement.id, "outcome": item.outcome, "sentence": item.sentence, "value": item.value}
-            for item in bench
-        ],
-    }
-    data = folder / "claims.json"
-    data.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return [*paths, data]
-
-
-def _claim_row(item: Judgement) -> dict[str, Any]:
-    claim, effect = item.claim, item.effect
-    known = "" if claim.source.known_from == "paper" else f" (known from: {claim.source.known_from})"
-    paper_value = None
-    if claim.paper_value is not None:
-        paper_value = f"{claim.paper_value} {claim.unit}" if claim.unit else str(claim.paper_value)
-    return {
-        "id": claim.id,
-        "claim": claim.statement,
-        "source": f"{claim.source.paper}, {claim.source.place}{known}",
-        "paper's value": paper_value,
-        "verdict": item.verdict,
-        "effect": tables.Number(effect.value, effect.low, effect.high, digits=3) if effect else None,
-        "unit": item.unit,
-        "seeds": item.seeds,
-        "p": tables.Number(item.p, digits=3) if item.p is not None else None,
-        "because": item.sentence,
-    }
-
-
-def _bench_row(item: BenchOutcome) -> dict[str, Any]:
-    return {
-        "id": item.requirement.id,
-        "requirement": item.requirement.statement,
-        "outcome": item.outcome,
-        "value": tables.Number(item.value, digits=3) if item.value is not None else None,
-        "threshold": item.requirement.threshold,
-        "unit": item.requirement.unit,
-        "because": item.sentence,
-    }
-
-
-def _claim_record(item: Judgement) -> dict[str, Any]:
-    return {
-        "id": item.claim.id,
-        "study": item.claim.study,
-        "scale": item.claim.scale,
-        "verdict": item.verdict,
-        "sentence": item.sentence,
-        "effect": asdict(item.effect) if item.effect else None,
-        "unit": item.unit,
-        "seeds": item.seeds,
-        "p": item.p,
-    }

@@ -1,6 +1,7 @@
 """Runs tasks side by side with joblib: on as many cores as there are, or on a dask cluster.
 
-The variable EASEL_ENGINE, which `make` fills from ENGINE, says where: nothing for all cores of this machine,
+The variable EASEL_ENGINE, which `make` fills from ENGINE, says where: nothing for all cores of this machine, one
+process a core (one in all where there is a GPU),
 `processes:2` for that many processes here, `dask://host:port` for the workers of that scheduler. All of them need the
 same folder of the same disk, and are started in it: `PYTHONPATH=. dask scheduler`, then on every machine
 `PYTHONPATH=. dask worker tcp://host:port --nthreads 1 --nworkers 8`.
@@ -114,7 +115,8 @@ def _results(tasks: list[Task], engine: str, threads: int, alone: bool) -> Itera
     else:
         # A pool has two processes at least: joblib would run a single one's tasks in this process.
         backend, cores = "loky", hardware.CORES
-        count = _processes(engine) or max(len(cores) // threads, 1)
+        # Tasks share a graphics card badly: each would want its memory for itself.
+        count = _processes(engine) or (1 if hardware.gpu_name() else max(len(cores) // threads, 1))
     import joblib
 
     at_once = 1 if alone or count == 1 else "all"

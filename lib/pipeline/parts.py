@@ -3,7 +3,7 @@
 A part is known by all that decides its result: its function with the modules that this imports, its arguments, the
 files that it reads, the number of its threads. What a part with the same key has left in build/parts/ is taken as it
 is, whichever run it is from. So after a change a stage computes those parts anew that the change touches, and a killed
-one loses what was at work.
+one loses what was at work. After a refactor that cannot change results, a sample may do (lib/pipeline/take_over.py).
 
 A part computes on as many threads as it says, whatever the machine has, so that its bits do not depend on how many of
 them run at once, or where (lib/pipeline/engine.py).
@@ -27,8 +27,9 @@ from lib import progress
 from lib.config_tree import plain
 from lib.hardware import machine
 from lib.imports import digest, module_path, needed
-from lib.pipeline import engine
+from lib.pipeline import engine, take_over
 from lib.pipeline.stage import Training, content
+from lib.pipeline.take_over import Identity
 from lib.weights import checkpoint
 
 PARTS = Path("build/parts")
@@ -64,16 +65,24 @@ class Part:
     @property
     def key(self) -> str:
         """sha256 of all that decides the result."""
+        return self.identity().key
+
+    def identity(self) -> Identity:
+        """What it is known by; reads all inputs."""
         modules = [self.work.__module__, *self.code]
         sources = {path: found for module in modules for path, found in _sources(ROOT, module).items()}
-        what = {
-            "work": f"{self.work.__module__}:{self.work.__qualname__}",
-            "sources": sources,
+        given = {
+            "work": self.work_name,
             "arguments": {name: plain(value) for name, value in self.arguments.items()},
             "inputs": {str(path): content(path) for path in self.inputs},
             "threads": self.threads,
         }
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+        return Identity(_hash(given | {"sources": sources}), _hash(given), sources)
+
+    @property
+    def work_name(self) -> str:
+        """Module and name of its function."""
+        return f"{self.work.__module__}:{self.work.__qualname__}"
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,10 @@ class _Task(engine.Task):
         training.checkpoint.unlink(missing_ok=True)
 
 
+def _hash(what: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
 @cache
 def _sources(root: Path, module: str) -> dict[str, str]:
     """The modules that one needs, by path, with hashes of what they do."""
@@ -111,13 +124,14 @@ def run(stage: str, parts: Sequence[Part]) -> dict[str, Path]:
     `lib.weights.checkpoint.load` reads.
 
     Raises:
-        EaselError: as of the parts' work. What was finished is kept.
+        EaselError: as of the parts' work. What was finished is kept. Also, if results are to be taken over, one that
+            the new code changes, or an EASEL_TAKE_OVER that is no number.
     """
-    folder = PARTS / stage
-    keys = {part.name: part.key for part in parts}
-    if len(keys) < len(parts):
+    folder, number = PARTS / stage, take_over.asked()
+    identities = {part.name: part.identity() for part in parts}
+    if len(identities) < len(parts):
         raise ValueError(f"stage {stage} has parts of equal names")
-    paths = {name: folder / f"{key[:32]}.safetensors" for name, key in keys.items()}
+    paths = {name: identity.path(folder) for name, identity in identities.items()}
     tasks: dict[Path, _Task] = {}
     for part in parts:
         path = paths[part.name]
@@ -134,7 +148,7 @@ def run(stage: str, parts: Sequence[Part]) -> dict[str, Path]:
                 function=part.work.__qualname__,
                 arguments=part.arguments,
                 path=path,
-                key=keys[part.name],
+                key=identities[part.name].key,
                 timed=part.timed,
             )
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,5 +157,15 @@ def run(stage: str, parts: Sequence[Part]) -> dict[str, Path]:
     kept = len(set(paths.values())) - len(tasks)
     if kept:
         print(f"[{stage}] {kept} of {kept + len(tasks)} parts are there already", flush=True)
+    if number:
+        timed = {paths[part.name] for part in parts if part.timed}
+        kinds = {part.name: (part.work_name, *part.code) for part in parts if paths[part.name] not in timed}
+        found = take_over.candidates(folder, kinds, identities)
+        if any(one.after in tasks for one in found):
+            sample = [one.after for one in take_over.sample(found, number)]
+            engine.run(stage, [tasks.pop(path) for path in sample if path in tasks])
+            for path in take_over.take(stage, found):
+                del tasks[path]
     engine.run(stage, list(tasks.values()))
+    take_over.write_index(folder, identities)
     return paths

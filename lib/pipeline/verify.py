@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lib.config import Params
-from lib.evidence import drift, ledger, verdicts
+from lib.evidence import drift, ledger, verdict_tables, verdicts
 from lib.ownership import fresh
 
 REFERENCE = Path("results/reference")
@@ -19,8 +19,8 @@ def run(params: Params) -> None:
     fresh(out)
     book = ledger.load_all()
     judgements, bench = judged(book, measured)
-    verdicts.write(judgements, bench, out)
     reference = REFERENCE / f"{params.profile}.json"
+    verdict_tables.write(judgements, bench, out, reference=drift.pinned_verdicts(reference))
     compared = drift.check(measured, reference, out, rules=book.drift, judged=[*judgements, *bench])
     for line in drift.parted(compared):
         print(f"[verify] {line}")

@@ -203,7 +203,8 @@ def test_every_tested_claim_is_pinned(measured):
 
 
 def test_the_drift_report_objects_to_a_changed_number_of_any_tested_claim(measured, tmp_path):
-    reference = results.read(ROOT / "results/reference/laptop.json")
+    together = [item for one in measured for item in judged(tmp_path / "pinned" / one[0].id / "laptop", *one)]
+    reference = drift.pin(COMMITTED, BOOK.drift, together)
     decided = 0
     for entry, where, value in measured:
         own = {name: pinned for name, pinned in reference.items() if name.startswith(f"verdicts:{entry.id}.")}
@@ -243,15 +244,15 @@ def one(tmp_path):
         claim = ledger.Claim("C1", source, "s", None, None, "t", "reduced", "glu", metric)
         return judged(tmp_path / "laptop", claim, metric, seeds(*values))
 
-    (tmp_path / "reference.json").write_text(json.dumps(drift.pin(tmp_path, [], judge([2.0, 2.1, 2.2, 2.3, 2.4], 1.9))))
+    (tmp_path / "reference.json").write_text(json.dumps(drift.pin(tmp_path, [], judge([2.0, 2.1, 2.2, 2.3, 2.4], 1.5))))
     return lambda values, threshold: drift.check(
         tmp_path / "laptop", tmp_path / "reference.json", tmp_path, judged=judge(values, threshold)
     )
 
 
 def test_a_verdict_may_part_only_where_its_numbers_moved(one):
-    assert drift.parted(one([2.0, 2.1, 2.2, 2.3, 2.4], 1.9)) == []
-    compared = one([1.8, 2.1, 2.2, 2.3, 2.4], 1.9)
+    assert drift.parted(one([2.0, 2.1, 2.2, 2.3, 2.4], 1.5)) == []
+    compared = one([1.8, 2.1, 2.2, 2.3, 2.4], 1.5)
     assert drift.parted(compared) == ["C1: trend reproduced at reduced scale in the reference, inconclusive here"]
     assert {item.state for item in compared} == {"reproduced", "other verdict"}
     with pytest.raises(EaselError, match=r"e\.g\. verdicts:C1\.verdict: (.|\n)*C1: trend .*, contradicted here"):
@@ -261,6 +262,11 @@ def test_a_verdict_may_part_only_where_its_numbers_moved(one):
 def test_a_claim_that_is_gone_is_missing(one, tmp_path):
     with pytest.raises(EaselError, match="5 of 5 pinned numbers"):
         drift.check(tmp_path / "laptop", tmp_path / "reference.json", tmp_path)
+
+
+def test_the_verdicts_of_a_reference_can_be_asked_for(one, tmp_path):
+    assert drift.pinned_verdicts(tmp_path / "reference.json") == {"C1": verdicts.REDUCED_SCALE}
+    assert drift.pinned_verdicts(tmp_path / "none.json") == {}
 
 
 def test_references_know_what_was_measured(one, tmp_path):

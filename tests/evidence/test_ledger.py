@@ -145,6 +145,26 @@ def test_exact_claims_need_the_expected_value_and_take_no_seeds(tmp_path):
         load(tmp_path, [changed(CLAIM, metric={**metric, "minimum_seeds": 5})])
 
 
+def test_equalities_have_a_margin_above_zero(tmp_path):
+    metric = {"results": "glu.json", "key": "a", "kind": "equal", "margin": 0.5, "about": 2}
+    found = load(tmp_path, [changed(CLAIM, metric=metric)]).claims[0].metric
+    assert (found.margin, found.about, found.minimum_seeds) == (0.5, 2, 5)
+    with pytest.raises(EaselError, match="claim C1: metric: missing margin"):
+        load(tmp_path, [changed(CLAIM, metric={"results": "glu.json", "key": "a", "kind": "equal"})])
+    for wrong in (0, -0.5):
+        with pytest.raises(EaselError, match="claim C1: metric: margin must be above 0"):
+            load(tmp_path, [changed(CLAIM, metric={**metric, "margin": wrong})])
+    assert load(tmp_path, [changed(CLAIM, metric__margin=0.01)]).claims[0].metric.margin == 0.01
+    with pytest.raises(EaselError, match="claim C1: metric: unknown about"):
+        load(tmp_path, [changed(CLAIM, metric__about=1)])
+
+
+def test_our_own_questions_are_known_by_their_source(tmp_path):
+    [claim] = load(tmp_path, [changed(CLAIM, source__paper=ledger.OWN_QUESTION)]).claims
+    assert claim.source.own and not load(tmp_path).claims[0].source.own
+    assert {"D14", "D26", "D34"} <= {claim.id for claim in ledger.load_all().claims if claim.source.own}
+
+
 def test_claims_that_arithmetic_may_rule_out_take_nothing_more(tmp_path):
     metric = {"results": "costs.json", "key": "a", "kind": "possible"}
     assert load(tmp_path, [changed(CLAIM, metric=metric)]).claims[0].metric.kind == "possible"

@@ -12,7 +12,7 @@ from lib import config
 from lib.data.store import write_json
 from lib.errors import EaselError
 from lib.evidence import provenance, results
-from lib.pipeline import pin, stage, summary, tables
+from lib.pipeline import overview, pin, stage, summary, tables
 from studies.dalle_mini.code import tables as dalle_mini_tables
 from studies.glu.code import tables as glu_tables
 from studies.sjd2.code import tables as sjd2_tables
@@ -184,6 +184,19 @@ def test_the_summary_of_a_profile_of_which_nothing_is_asked_names_no_verdict(par
         printed = capsys.readouterr().out
         assert ("1 contradicted" in printed) == (profile == "laptop")
         assert ("no verdicts" in printed) == (profile == "smoke")
+
+
+def test_the_overview_names_verdicts_that_differ_from_the_reference(params):
+    found, _ = params
+    entries = [{"id": "C1", "verdict": "supported", "reference": "inconclusive"}]
+    entries += [{"id": "C2", "verdict": "supported", "reference": reference} for reference in ("supported", None)]
+    (found.results / "verdicts").mkdir(exist_ok=True)
+    for claims, differing in ((entries, True), (entries[1:], False)):
+        write_json(found.results / "verdicts/claims.json", {"claims": claims})
+        overview.run(found)
+        text = (found.results / "README.md").read_text(encoding="utf-8")
+        assert f"- supported: {len(claims)}" in text
+        assert ("Other verdicts than in the reference run, mostly of another machine: C1." in text) == differing
 
 
 def test_committed_tables_and_figures_are_those_of_their_sidecars(monkeypatch):

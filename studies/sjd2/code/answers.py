@@ -47,17 +47,6 @@ def quality(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     if (runs := together(groups, SMALL, "autoregressive", "sjd2")) and "fid" in runs[1]:
         plain, best = runs
         fid = f"FID {said(plain['fid'])} → {said(best['fid'])}, KID {said(plain['kid'], 4)} → {said(best['kid'], 4)}"
-    by_share = []
-    for network in (SMALL, "noisier"):
-        if (runs := together(groups, network, "autoregressive", "sjd2")) and network in report["networks"]:
-            trained, best = report["networks"][network], runs[1]
-            likelier = said(best["against"]["nats"], sign="+")
-            by_share.append(
-                f"with {100 * trained['clean_share']:.0f} % clean the loss on validation pictures rises by "
-                f"{said(trained['rise_val'], 3)}, "
-                f"S = {said(best['compression'])} and SJD2's pictures have {likelier} nats a token beside "
-                "autoregressive ones"
-            )
     for run in together(groups, UNTUNED, "eagle") or ():
         if "clip_score" in run.get("against", {}):
             change = run["against"]["clip_score"]
@@ -66,7 +55,6 @@ def quality(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
                 clip += ", too few pictures to tell nothing from a rise like the paper's"
     return [
         ("What does fine-tuning alone move, without any new decoder (GenEval 0.48 → 0.52 in the paper)?", moved),
-        ("How many of the inputs should stay clean while tuning (not in the paper)?", "; ".join(by_share)),
         ("Is FID worse under SJD2, as in all four columns of the paper's Table 1?", fid),
         ("Can EAGLE, which is lossless, raise the CLIP score from 31.3 to 33.3 (Table 7)?", clip),
     ]

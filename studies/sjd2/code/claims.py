@@ -19,12 +19,7 @@ SMALL = "small"
 UNTUNED = f"model:{SMALL}"  # the same network before it was tuned
 CLEAN = "clean"  # and tuned for as long without noise
 DRAFT_TUNED = {name: ON_DRAFTS + name for name in NETWORKS}  # tuned on drafts instead, for as long
-OTHERWISE_TUNED = (
-    UNTUNED,
-    CLEAN,
-    *DRAFT_TUNED.values(),
-    ON_DRAFTS + "long",
-)  # not for SJD2: the control alone runs on them
+OTHERWISE_TUNED = (UNTUNED, CLEAN, *DRAFT_TUNED.values())  # not for SJD2: the control alone runs on them
 BASE = "short"  # what the ablations of the fine-tuning are compared with
 # Of the pretraining's updates, and what counts as no rise of the loss on clean input (nats a token).
 TUNING_SHARE = 0.1
@@ -35,15 +30,13 @@ DRAWN_RIGHT = 4 * measures.ACCURACY_MARGIN
 CONTROL = {
     "autoregressive": ("autoregressive", True),
     "sjd": ("SJD", True),
-    "sjd_shared": ("SJD, shared noise", True),
     "sjdpp_keep": ("SJD++, threshold 0.5", False),
     "shared": ("Jacobi, shared noise", True),
     "sjd2_lossless": ("SJD2, no keep rule", True),
-    "sjd2_shared": ("SJD2, shared noise, no keep rule", True),
     "sjd2": ("SJD2", False),
 }
 # In which group a comparison is looked for first: more pictures, then more decoders.
-FIRST = ("quality", "drafted", "noisier", "decoders", "large", "wide", "untuned")
+FIRST = ("quality", "drafted", "decoders", "large", "wide", "untuned")
 ABOUT_HALF = (0.4, 0.6)
 # χ²: what a lossless decoder may show once in a hundred tables (divided by the rows), and what only a lossy one does.
 LUCK, PROOF = 0.01, 1e-6

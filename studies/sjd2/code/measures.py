@@ -217,13 +217,11 @@ ROLES = {
     "shared": Role("jacobi", {"noise": "shared"}, {"window": 96, "initial": "above"}),
     "sjd": Role("sjd", {"coupling": "independent"}, {"window": 64, "initial": "uniform"}),
     "sjd_authors": Role("sjd", {"coupling": "independent", "window": 16, "initial": "one_hot"}),
-    "sjd_shared": Role("sjd", {"coupling": "gumbel"}, {"window": 96, "initial": "uniform"}),
     "sjdpp": Role("sjdpp", {"window": 16}, {"threshold": 0.1}),
     # SJD2's keep rule without its denoising.
     "sjdpp_keep": Role("sjdpp", {"window": 96, "threshold": 0.5}),
     "sjd2": Role("sjd2", {**PUBLISHED, "keep": 0.5}, {"window": 96, "steps": 5}),
     "sjd2_lossless": Role("sjd2", {**PUBLISHED, "keep": "inf"}, {"window": 96, "steps": 5}),
-    "sjd2_shared": Role("sjd2", {"accept": "clean", "coupling": "gumbel"}, {"window": 96, "steps": 5, "keep": "inf"}),
     "sjd2_any": Role("sjd2", {"accept": "any"}, {"window": 96, "steps": 25}),
     "denoised": Role("sjd2", {"accept": "denoised"}, {"window": 96, "steps": 25}),
     "eagle": Role("eagle"),

@@ -61,7 +61,8 @@ def test_trainings_are_the_same_one_by_one_and_side_by_side(stage, params, monke
         found[engine] = reports(stage, params)
     assert found["processes:1"] == found["processes:2"]
     kept = sorted(Path("build/parts").rglob("*.safetensors"))
-    assert sorted(path for path in Path("build/parts").rglob("*") if path.is_file()) == kept  # and nothing on the way
+    others = [path for path in Path("build/parts").rglob("*") if path.is_file() and path not in kept]
+    assert [path.name for path in others] == ["index.json"]  # and nothing on the way
     capsys.readouterr()
     stage.run(params)
     assert f"{len(kept)} of {len(kept)} parts are there already" in capsys.readouterr().out
