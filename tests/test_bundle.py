@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tarfile
 import threading
+import zlib
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +39,7 @@ if not out.suffix:
     (out / "deep" / "log.txt").write_text(text)
     out = out / "net.txt"
 out.parent.mkdir(parents=True, exist_ok=True)
-out.write_text(text * 100)
+out.write_text(text * 2)
 """
 IMPORT = "deps:\n- path: build/data\nouts:\n- path: data\n"
 EXPENSIVE = {"train", "toy/tune@one", "toy/tune@two"}
@@ -268,6 +270,9 @@ def test_a_flipped_bit_anywhere_is_seen_and_nothing_is_used(packed, clone):
     for place in [0, len(content) - 1, len(content) - 8, *(chance.randrange(10, len(content)) for _ in range(150))]:
         broken = bytearray(content)
         broken[place] ^= 1 << chance.randrange(8)
+        with suppress(OSError, EOFError, zlib.error):
+            if gzip.decompress(broken) == gzip.decompress(content):
+                continue  # zeros copied from other zeros, bits that only fill a byte: nothing is damaged
         packed.write_bytes(broken)
         with pytest.raises(EaselError, match=r"damaged|no bundle") as caught:
             bundle.start_from(str(packed), Path("."))
