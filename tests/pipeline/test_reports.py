@@ -144,7 +144,7 @@ def test_pinned_costs_come_from_the_run(params):
     _, applicable = params
     if not applicable:
         pytest.skip("authors pin the drawn data set")
-    with pytest.raises(EaselError, match="stage sources has not run here"):
+    with pytest.raises(EaselError, match="stage inputs has not run here"):
         pin.write_runtimes("laptop")
     for name in stage.all_names():
         with stage.record(name, ["params.yaml"]):
