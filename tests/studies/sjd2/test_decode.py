@@ -238,7 +238,7 @@ def test_an_interrupted_stage_goes_on_with_what_is_not_finished(workplace, monke
     assert len(calls) == 5 and len(set(calls)) == 4 and calls[2] == calls[3]
     for name in FEW:
         np.testing.assert_array_equal(tokens[name], expected[name])
-    assert len(list((workplace / "others/sjd2/decode").iterdir())) == 4
+    assert len(list((workplace / "others/sjd2/decode").glob("*.safetensors"))) == 4
 
 
 def test_what_a_change_does_not_touch_is_not_drawn_again(workplace, monkeypatch):
@@ -265,7 +265,6 @@ def test_what_a_change_does_not_touch_is_not_drawn_again(workplace, monkeypatch)
             r"unknown key 'decoding\.groups\.g\.runs\.a\.options\.widow'; did you mean 'window'",
         ),
         ({"a": ("small", "zipar", {"ahead": 4}, 0)}, {}, r"runs\.a: a row can be 1 … 3 tokens ahead"),
-        ({"a": ("model:small", "lantern", {"near": 6}, 0)}, {}, r"runs\.a: a code of 6 has 1 … 5 neighbours, not 6"),
         (FEW, {"captions": 6}, r"groups\.g: captions is 6, but the test split has 5 pictures of 64×64"),
     ],
 )

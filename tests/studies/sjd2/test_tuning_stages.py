@@ -24,7 +24,7 @@ CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a b
 STAGES = {"train_drafters": {"cmd": "x", "deps": ["build/autoregressive"], "params": ["drafters", "seed"]}}
 KINDS = {  # stage, settings of all its fine-tunings, the one of them that the tests make
     tune: (lambda params: params.sjd2.variants, "small"),
-    tune_on_drafts: (lambda params: params.draft_tuning.variants, "long"),
+    tune_on_drafts: (lambda params: params.draft_tuning.variants, "small"),
 }
 
 
@@ -51,7 +51,7 @@ def workplace(tmp_path, monkeypatch):
         "evaluation": {"bootstrap": 40},
         "autoregressive": {"measured": 4},
         "sjd2": {"recipe": short | {"denoising_steps": [3], "noisy_run": [2, 4]}},
-        "draft_tuning": {"variants": {"long": short}},
+        "draft_tuning": {"variants": {"small": short}},
         "drafters": short | {"heads": 2},
     }
     return house.params("sjd2", changes=changes)
@@ -86,8 +86,8 @@ def test_what_is_measured_of_a_tuned_network_is_that_of_the_one_that_is_kept(wor
 
 def test_a_network_tuned_on_drafts_is_measured_beside_the_untuned_one(workplace):
     run(tune_on_drafts, workplace)
-    untuned, tuned = autoregressive.load(tuning.MODELS / "small"), autoregressive.load(tune_on_drafts.OUT / "long")
-    found = metrics(tune_on_drafts.OUT / "long")
+    untuned, tuned = autoregressive.load(tuning.MODELS / "small"), autoregressive.load(tune_on_drafts.OUT / "small")
+    found = metrics(tune_on_drafts.OUT / "small")
     own = pictures_of(("test",), **workplace.pictures_of("small"))["test"]
     before, after = (nats(network, own.captions.first(4), own.tokens[:4]).mean() for network in (untuned, tuned))
     assert found["nats_per_token"]["test"]["untuned"]["value"] == pytest.approx(before, rel=1e-5)
@@ -119,7 +119,7 @@ def test_both_drafters_are_trained_and_measured(workplace):
     ("section", "run"),
     [
         ({"sjd2": {"recipe": {"model": "huge"}}}, tune.run),
-        ({"draft_tuning": {"variants": {"long": {"model": "huge"}}}}, tune_on_drafts.run),
+        ({"draft_tuning": {"variants": {"small": {"model": "huge"}}}}, tune_on_drafts.run),
         ({"drafters": {"model": "huge"}}, train_drafters.run),
     ],
 )
