@@ -17,69 +17,43 @@ is the MD5 of its content, and the lock names it: so a bundle can give a stage n
 """
 
 import argparse
-import gzip
 import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import urllib.request
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from http.client import HTTPException
+from collections.abc import Callable
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from lib import config, config_tree, dvc_state, profile
+from lib.bundle_file import (
+    ABOUT,
+    CHUNK,
+    FORMAT,
+    MANIFEST,
+    Content,
+    check,
+    compressed,
+    hashes,
+    listed,
+    member,
+    object_name,
+    object_path,
+    read,
+    written,
+)
+from lib.download import ADDRESS, KNOWN, download
 from lib.errors import EaselError, command_line, naming
 from lib.ownership import DATA
+from lib.pipeline.stage import all_names
 from lib.progress import Progress
 
-FORMAT = "easel bundle 1"
-MANIFEST, ABOUT = "MANIFEST.sha256", "bundle.json"
-OBJECT = re.compile(r"files/md5/([0-9a-f]{2})/([0-9a-f]{30}(?:\.dir)?)")
-LOCK = re.compile(r"locks/((?:studies/\w+/)?dvc\.lock)")
-LINE = re.compile(r"([0-9a-f]{64})  (\S+)")  # of the manifest
-ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-KNOWN = ("http", "https")  # addresses
-READ = 64_000_000  # bytes at most of what is read as a whole: lists of files, lock files
-CHUNK = 1 << 20
-COMPRESSION = 6
 _AGAIN = "delete it there and below build/, and `make repro` makes it again"
-TIMEOUT = 60  # seconds without an answer
-HANDLERS = (
-    urllib.request.ProxyHandler,
-    urllib.request.UnknownHandler,
-    urllib.request.HTTPHandler,
-    urllib.request.HTTPSHandler,
-    urllib.request.HTTPDefaultErrorHandler,
-    urllib.request.HTTPRedirectHandler,
-    urllib.request.HTTPErrorProcessor,
-)
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a bundle that was checked holds."""
-
-    objects: set[str]  # by their MD5, those of folders with .dir
-    folders: dict[str, list[str]]  # a folder's object → those of its files
-    locks: dict[str, str]  # path below the top of a run → text
-
-    def holds(self, name: str) -> bool:
-        """Whether an output with this hash can be made from the bundle alone."""
-        return name in self.objects and all(part in self.objects for part in self.folders.get(name, []))
-
-    def parts(self, name: str) -> list[str]:
-        """The objects of an output."""
-        return [name, *self.folders.get(name, [])]
 
 
 def pack(folder: Path, name: str, target: Path) -> int:
@@ -110,35 +84,23 @@ def pack(folder: Path, name: str, target: Path) -> int:
         sums = {path: hashlib.sha256(text).hexdigest() for path, text in small.items()}
         progress = Progress("bundle", 2 * len(objects))
         for done, md5 in enumerate(objects, start=1):
-            sums[_path(md5)] = _checksum(cache, md5)
+            sums[object_path(md5)] = _checksum(cache, md5)
             progress.update(done)
         small = {MANIFEST: "".join(f"{digest}  {path}\n" for path, digest in sums.items()).encode(), **small}
-        with written(target) as file, _compressed(file) as tar:
+        with written(target) as file, compressed(file) as tar:
             for path, text in small.items():
-                tar.addfile(_entry(path, len(text)), io.BytesIO(text))
+                tar.addfile(member(path, len(text)), io.BytesIO(text))
             for done, md5 in enumerate(objects, start=len(objects) + 1):
                 with open(_place(cache, md5), "rb") as content:
-                    tar.addfile(_entry(_path(md5), os.fstat(content.fileno()).st_size), content)
+                    tar.addfile(member(object_path(md5), os.fstat(content.fileno()).st_size), content)
                 progress.update(done)
     return target.stat().st_size
 
 
 def names(folder: Path) -> set[str]:
-    """The stages of the pipeline in `folder`, as its lock files name them: <study>/<stage>@<item>."""
-    found = set()
-    for study in ("", *config.studies()):
-        own = folder / config.folder(study)
-        for name, spec in config_tree.read_yaml(own / "dvc.yaml", "stages")["stages"].items():
-            items = spec.get("matrix", {}).get("item", [])
-            if isinstance(items, str):  # ${section.key}
-                file = next((own / it for it in ("params.json", "params.yaml") if (own / it).is_file()), own)
-                tree = config_tree.read_yaml(file)
-                for key in items.removeprefix("${").removesuffix("}").split("."):
-                    tree = tree[key]
-                items = tree
-            full = f"{study}/{name}" if study else name
-            found |= {f"{full}@{item}" for item in items} if items else {full}
-    return found
+    """The stages of the pipeline in `folder`: <study>/<stage>@<item>."""
+    with chdir(folder):
+        return set(all_names())
 
 
 def _locks(folder: Path) -> dict[str, str]:
@@ -188,16 +150,12 @@ def _place(cache: Path, md5: str) -> Path:
     return cache / md5[:2] / md5[2:]
 
 
-def _path(md5: str) -> str:
-    return f"files/md5/{md5[:2]}/{md5[2:]}"
-
-
 def _there(cache: Path, out: str, md5: str) -> list[str]:
     """The objects of an output, all of which are in the cache."""
     try:
         parts = [md5]
         if md5.endswith(".dir"):
-            parts += _listed(_place(cache, md5).read_bytes())
+            parts += listed(_place(cache, md5).read_bytes())
         missing = [part for part in parts if not _place(cache, part).is_file()]
     except FileNotFoundError:
         missing = [md5]
@@ -208,34 +166,14 @@ def _there(cache: Path, out: str, md5: str) -> list[str]:
     return parts
 
 
-def _listed(text: bytes) -> list[str]:
-    """The MD5 of every file of a folder, from the folder's object. Raises ValueError if it is none."""
-    try:
-        found = [entry["md5"] for entry in json.loads(text)]
-    except (TypeError, KeyError, RecursionError) as error:
-        raise ValueError("no list of files") from error
-    if not all(isinstance(md5, str) and re.fullmatch(r"[0-9a-f]{32}", md5) for md5 in found):
-        raise ValueError("a name that is no MD5")
-    return found
-
-
 def _checksum(cache: Path, md5: str) -> str:
     """The SHA-256 of an object in the cache, whose content is what its name says."""
     place = _place(cache, md5)
     with naming(place), open(place, "rb") as file:
-        sha256, found = _hashes(file)
+        sha256, found = hashes(file)
     if found != md5.removesuffix(".dir"):
         raise EaselError(f"{place} in DVC's cache is damaged; {_AGAIN}.")
     return sha256
-
-
-def _hashes(file: BinaryIO) -> tuple[str, str]:
-    """SHA-256 and MD5 of what is left to read."""
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    while part := file.read(CHUNK):
-        sha256.update(part)
-        md5.update(part)
-    return sha256.hexdigest(), md5.hexdigest()
 
 
 def _commit() -> str | None:
@@ -244,124 +182,6 @@ def _commit() -> str | None:
         answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
         return answer.stdout.strip() if answer.returncode == 0 else None
     return None
-
-
-@contextmanager
-def written(target: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes its name when all is written; if that fails, nothing is left of it."""
-    new = target.with_name(f".{target.name}.new")
-    with naming(target):
-        if target.is_dir():
-            raise EaselError(f"{target} is a folder; name a file.")
-        try:
-            with open(new, "wb") as file:
-                yield file
-            new.replace(target)
-        finally:
-            with suppress(OSError):
-                new.unlink()
-
-
-@contextmanager
-def _compressed(file: BinaryIO) -> Iterator[tarfile.TarFile]:
-    """A tar to add to, compressed without name and time."""
-    with (
-        gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as tar,
-    ):
-        yield tar
-
-
-def _entry(path: str, size: int) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(path)
-    entry.size, entry.mode = size, 0o644
-    return entry
-
-
-def read(file: Path, visit: Callable[[str, BinaryIO], None]) -> None:
-    """Goes through all members of a bundle in order, the manifest first, and gives each to `visit` to read.
-
-    Raises:
-        EaselError: it cannot be read, is cut or no bundle, or holds a member of another kind or name than bundles have.
-    """
-    broken = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError)
-    with naming(file), open(file, "rb") as raw:
-        progress = Progress(file.name, max(os.fstat(raw.fileno()).st_size, 1))
-        seen = set()
-        try:
-            with gzip.GzipFile(fileobj=raw) as packed, tarfile.open(fileobj=packed, mode="r|") as tar:
-                for entry in tar:
-                    path = entry.name
-                    if not _is_allowed(entry) or path in seen or bool(seen) == (path == MANIFEST):
-                        raise EaselError(
-                            f"{file} is no bundle: it holds {path!r}, which no bundle does. Nothing was used."
-                        )
-                    seen.add(path)
-                    with closing(tar.extractfile(entry)) as content:
-                        visit(path, content)
-                    progress.update(raw.tell())
-                while packed.read(CHUNK):  # to the checksum at its end
-                    pass
-        except broken as error:
-            raise EaselError(f"{file} is damaged, or no bundle ({error}); get it anew. Nothing was used.") from error
-    if not seen:
-        raise EaselError(f"{file} is no bundle: it is empty.")
-
-
-def _is_allowed(entry: tarfile.TarInfo) -> bool:
-    named = entry.name in (MANIFEST, ABOUT) or LOCK.fullmatch(entry.name) or OBJECT.fullmatch(entry.name)
-    return bool(named) and entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
-
-
-def check(file: Path) -> Content:
-    """Compares every checksum of a bundle. Returns what it holds.
-
-    Raises:
-        EaselError: as `read`; a checksum differs, or a file is missing.
-    """
-    sums: dict[str, str] = {}
-    found = Content(set(), {}, {})
-    seen = set()
-
-    def visit(path: str, content: BinaryIO) -> None:
-        matched = OBJECT.fullmatch(path)
-        text = b""
-        if not matched or path.endswith(".dir"):
-            text = content.read(READ + 1)
-            if len(text) > READ:
-                raise ValueError(f"{path} is too long")
-            content = io.BytesIO(text)
-        if path == MANIFEST:
-            for line in text.decode().splitlines():
-                if not (parts := LINE.fullmatch(line)):
-                    raise ValueError(f"a line of {MANIFEST}")
-                sums[parts[2]] = parts[1]
-            return
-        seen.add(path)
-        sha256, md5 = _hashes(content)
-        if sums.get(path) != sha256 or (matched and md5 != matched[1] + matched[2].removesuffix(".dir")):
-            raise ValueError(f"the checksum of {path} differs")
-        if matched:
-            name = matched[1] + matched[2]
-            found.objects.add(name)
-            if name.endswith(".dir"):
-                found.folders[name] = _listed(text)
-        elif lock := LOCK.fullmatch(path):
-            found.locks[lock[1]] = text.decode()
-        elif _format(text) != FORMAT:
-            raise ValueError(f"it is not of the format '{FORMAT}'")
-
-    read(file, visit)
-    if missing := sorted(sums.keys() - seen):
-        raise EaselError(f"{file} is damaged: {missing[0]} is missing. Get it anew; nothing was used.")
-    return found
-
-
-def _format(about: bytes) -> object:
-    try:
-        return json.loads(about)["format"]
-    except (TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{ABOUT} says nothing") from error
 
 
 def check_source(source: str) -> None:
@@ -408,18 +228,12 @@ def _install(file: Path, folder: Path) -> str:
     wanted = {part for outs in covered.values() for md5 in outs.values() for part in content.parts(md5)}
     cache = cache_of(folder)
     with naming(cache):
-        _copy(file, lambda path: _place(cache, _name(path)) if _name(path) in wanted else None)
+        _copy(file, lambda path: _place(cache, object_name(path)) if object_name(path) in wanted else None)
     for path, text in added.items():
         if text != texts.get(path, ""):
             with written(folder / path) as target:
                 target.write(text.encode())
     return f"the bundle covers {len(covered)} of {len(stages)} stages; one that has changed since runs all the same"
-
-
-def _name(path: str) -> str:
-    """The object that a member is, "" if none."""
-    matched = OBJECT.fullmatch(path)
-    return matched[1] + matched[2] if matched else ""
 
 
 def _completed(text: str, path: str, content: Content, current: set[str]) -> str:
@@ -447,7 +261,7 @@ def _copy(file: Path, place_of: Callable[[str], Path | None]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         with written(place) as target:
             shutil.copyfileobj(content, target, CHUNK)
-            if _name(path):
+            if object_name(path):
                 os.fchmod(target.fileno(), 0o444)  # as DVC protects its objects, which build/ may share
 
     read(file, visit)
@@ -455,42 +269,10 @@ def _copy(file: Path, place_of: Callable[[str], Path | None]) -> None:
 
 def _is_sound(place: Path, path: str) -> bool:
     """Whether an object is there already, with the content of its name."""
-    if not _name(path) or not place.is_file():
+    if not object_name(path) or not place.is_file():
         return False
     with open(place, "rb") as file:
-        return _hashes(file)[1] == _name(path).removesuffix(".dir")
-
-
-def download(address: str, target: Path) -> None:
-    """Fetches a file by http or https, by way of the proxies that the variables name.
-
-    Raises:
-        EaselError: no answer, an error, or one that was cut; the file cannot be written.
-    """
-    print(f"downloading {address}", flush=True)
-    with naming(target), open(target, "wb") as file:
-        for part in _answer(address):
-            file.write(part)
-
-
-def _answer(address: str) -> Iterator[bytes]:
-    opener = urllib.request.OpenerDirector()  # without the handlers of files and FTP, to which it may be redirected
-    for handler in HANDLERS:
-        opener.add_handler(handler())
-    opener.addheaders = [("User-Agent", "easel")]
-    try:
-        with closing(opener.open(address, timeout=TIMEOUT)) as answer:
-            length, done = int(answer.headers.get("Content-Length") or 0), 0
-            progress = Progress("download", length or 1)
-            while part := answer.read(CHUNK):
-                yield part
-                done += len(part)
-                if length:
-                    progress.update(done)
-    except (OSError, HTTPException, ValueError) as error:
-        raise EaselError(f"{address} cannot be downloaded: {error}. Look at the address, or try again.") from error
-    if length and done != length:
-        raise EaselError(f"{address} cannot be downloaded: the answer ended after {done} of {length} bytes. Try again.")
+        return hashes(file)[1] == object_name(path).removesuffix(".dir")
 
 
 def unpack(file: Path, folder: Path) -> None:
@@ -531,7 +313,7 @@ def main(arguments: list[str]) -> None:
     target = Path(options.file or f"easel-{name if folder == Path('.') else folder.name}.tar.gz")
     size = pack(folder, name, target)
     with open(target, "rb") as file:
-        print(f"{target}: {size / 1e6:.1f} MB, SHA-256 {_hashes(file)[0]}")
+        print(f"{target}: {size / 1e6:.1f} MB, SHA-256 {hashes(file)[0]}")
 
 
 if __name__ == "__main__":

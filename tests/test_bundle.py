@@ -21,7 +21,7 @@ import pytest
 from dvc.cli import main as dvc_main
 from dvc.repo import Repo
 
-from lib import bundle, profile, repro
+from lib import bundle, bundle_file, profile, repro
 from lib.errors import EaselError
 from tests.house import write_pipeline
 
@@ -242,7 +242,7 @@ def test_equal_content_gives_equal_bytes_and_only_what_is_expensive(author, pack
     bundle.pack(Path("."), "laptop", tmp_path / "again.tar.gz")
     assert (tmp_path / "again.tar.gz").read_bytes() == packed.read_bytes()
     with tarfile.open(packed) as tar:
-        about = json.load(tar.extractfile(bundle.ABOUT))
+        about = json.load(tar.extractfile(bundle_file.ABOUT))
         held = [entry.name for entry in tar if entry.name.startswith("files/")]
     assert set(about["stages"]) == EXPENSIVE
     # A folder's list and its two files; the two that were tuned.
@@ -252,7 +252,7 @@ def test_equal_content_gives_equal_bytes_and_only_what_is_expensive(author, pack
 def test_dvc_pulls_from_what_is_unpacked(author, packed, clone, tmp_path, capsys):
     remote = tmp_path / "a remote"
     assert bundle.main(["--unpack", str(packed), str(remote)]) == 0
-    listed = subprocess.run(["sha256sum", "--check", "--quiet", bundle.MANIFEST], cwd=remote)
+    listed = subprocess.run(["sha256sum", "--check", "--quiet", bundle_file.MANIFEST], cwd=remote)
     assert listed.returncode == 0
     assert dvc("remote", "add", "--local", "--default", "bundle", str(remote)) == 0
     assert dvc("pull") == 1 and Path("build/net/net.txt").is_file()  # it misses the data
@@ -289,18 +289,21 @@ def rewritten(file, change):
     with tarfile.open(file) as tar:
         members = {entry.name: tar.extractfile(entry).read() for entry in tar}
     members = change(members)
-    with bundle.written(file) as target, bundle._compressed(target) as tar:
+    with bundle_file.written(file) as target, bundle_file.compressed(target) as tar:
         for entry, text in members.items():
-            info = entry if isinstance(entry, tarfile.TarInfo) else bundle._entry(entry, len(text))
+            info = entry if isinstance(entry, tarfile.TarInfo) else bundle_file.member(entry, len(text))
             tar.addfile(info, io.BytesIO(text))
 
 
 def signed(members):
     """With a manifest that fits."""
     lines = (
-        f"{hashlib.sha256(text).hexdigest()}  {path}\n" for path, text in members.items() if path != bundle.MANIFEST
+        f"{hashlib.sha256(text).hexdigest()}  {path}\n"
+        for path, text in members.items()
+        if path != bundle_file.MANIFEST
     )
-    return {bundle.MANIFEST: "".join(lines).encode(), **{k: v for k, v in members.items() if k != bundle.MANIFEST}}
+    others = {path: text for path, text in members.items() if path != bundle_file.MANIFEST}
+    return {bundle_file.MANIFEST: "".join(lines).encode(), **others}
 
 
 @pytest.mark.parametrize(
@@ -346,9 +349,9 @@ def test_content_that_is_not_what_its_name_says_is_refused_whatever_the_manifest
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        (bundle.ABOUT, b'{"format": "easel bundle 2"}'),
-        (bundle.ABOUT, b"[" * 100_000),
-        (bundle.ABOUT, b"3"),
+        (bundle_file.ABOUT, b'{"format": "easel bundle 2"}'),
+        (bundle_file.ABOUT, b"[" * 100_000),
+        (bundle_file.ABOUT, b"3"),
         ("locks/dvc.lock", b"\xff"),
         ("locks/dvc.lock", b"- a\n"),
     ],
@@ -387,14 +390,14 @@ def test_a_damaged_object_in_the_cache_is_replaced_and_a_sound_one_stays(packed,
 
 def test_an_interrupt_leaves_no_half_file(author, packed, tmp_path, monkeypatch):
     before = packed.read_bytes()
-    entry = bundle._entry
+    entry = bundle_file.member
 
     def stopped(path, size):
         if path.startswith("files/"):
             raise KeyboardInterrupt
         return entry(path, size)
 
-    monkeypatch.setattr(bundle, "_entry", stopped)
+    monkeypatch.setattr(bundle, "member", stopped)
     for target in (packed, packed.with_name("new.tar.gz")):
         with pytest.raises(KeyboardInterrupt):
             bundle.pack(Path("."), "laptop", target)

@@ -29,7 +29,7 @@ from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.text_encoder import TextFeatures
 from lib.training.average import WeightAverage
 from lib.training.descent import autocast
-from lib.training.muse_settings import MaskedTrainingParams
+from lib.training.masked_settings import MaskedTrainingParams
 from lib.training.trainee import DescentTrainee
 
 BINS = 4  # quarters of the masking rate: health is logged for each

@@ -12,7 +12,7 @@ from torch import Tensor
 from lib.errors import EaselError
 from lib.models.text_encoder import LanguageModel, SpanModel, TextConfig
 from lib.training.descent import autocast
-from lib.training.muse_settings import SpanTrainingParams, TextTrainingParams
+from lib.training.masked_settings import SpanTrainingParams, TextTrainingParams
 from lib.training.trainee import DescentTrainee
 
 IGNORED = -100  # a target that does not count, PyTorch's own

@@ -5,8 +5,8 @@ import torch
 
 from lib.errors import EaselError
 from lib.models import muse
+from lib.models.masked_predictor import Guidance, MusePredictor
 from lib.models.muse import Muse, MuseSuperResolution
-from lib.models.muse_predictor import Guidance, MusePredictor
 from lib.models.text_encoder import TextFeatures
 from lib.weights.torch_state import generator
 from tests.models.tiny_muse import BASE, LARGE, SMALL, base, large, text, tokens

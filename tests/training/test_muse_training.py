@@ -11,6 +11,7 @@ from lib.errors import EaselError
 from lib.models.muse import Muse, MuseConfig, MuseSuperResolution, SuperResolutionConfig
 from lib.models.text_encoder import TextConfig, TextEncoder
 from lib.training.loop import fit
+from lib.training.masked_settings import MaskedTrainingParams, SuperResolutionParams
 from lib.training.muse import (
     MaskedBatches,
     MuseTrainee,
@@ -21,7 +22,6 @@ from lib.training.muse import (
     masked_losses,
     measure,
 )
-from lib.training.muse_settings import MaskedTrainingParams, SuperResolutionParams
 from lib.training.order import BatchOrder
 from lib.training.settings import DescentParams
 from lib.weights.torch_state import generator

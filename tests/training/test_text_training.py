@@ -5,7 +5,7 @@ import torch
 from lib.errors import EaselError
 from lib.models.text_encoder import LanguageModel, SpanModel, TextConfig, TextEncoder
 from lib.training.loop import fit
-from lib.training.muse_settings import SpanTrainingParams, TextTrainingParams, TransformerParams
+from lib.training.masked_settings import SpanTrainingParams, TextTrainingParams, TransformerParams
 from lib.training.order import BatchOrder
 from lib.training.settings import DescentParams
 from lib.training.text import LanguageTrainee, SpanTrainee, corrupt, gaps, most_gaps
