@@ -8,4 +8,5 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Tests compile many programs and run each for milliseconds: optimising them costs more than it saves.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # Parts of stages run in the test's own process; tests/pipeline/test_engine.py has the other engines.
-os.environ.setdefault("EASEL_ENGINE", "here")
+# Not a default: `make test` sets the variable, to nothing.
+os.environ["EASEL_ENGINE"] = "here"

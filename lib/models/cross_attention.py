@@ -168,3 +168,8 @@ def block_weights(width: int, heads: int, feed_forward: int, crossed: bool) -> i
     attention = 4 * width * width + 2 * (width // heads)
     parts = 2 if crossed else 1
     return parts * (attention + width) + 3 * width * feed_forward + width
+
+
+def blocks_of(model: nn.Module) -> list[nn.Module]:
+    """All blocks of a model, those of self-attention alone among them."""
+    return [part for part in model.modules() if isinstance(part, transformer.Block | CrossBlock)]

@@ -97,7 +97,9 @@ class _Task(engine.Task):
     timed: bool = False
 
     def run(self) -> None:
-        """Computes the part and keeps it."""
+        """Computes the part and keeps it, unless a worker just did, whose pool was lost before it could say so."""
+        if self.path.is_file():
+            return
         training = Training(self.path.with_suffix(".training"), self.key)
         work = getattr(importlib.import_module(self.module), self.function)
         started = time.monotonic()

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from lib.data.captions import Captions, check_tokens
 from lib.models.autoregressive import Autoregressive
-from lib.training.descent import Descent, autocast, products
+from lib.training.descent import autocast
 from lib.training.settings import DescentParams
-from lib.weights.torch_state import load_module, module_arrays
+from lib.training.trainee import DescentTrainee
 
 
 class Batches:
@@ -41,7 +41,7 @@ class Batches:
         )
 
 
-class AutoregressiveTrainee:
+class AutoregressiveTrainee(DescentTrainee):
     """What `lib.training.loop.fit` trains.
 
     Args:
@@ -50,33 +50,13 @@ class AutoregressiveTrainee:
     """
 
     def __init__(self, model: Autoregressive, captions: Captions, tokens: np.ndarray, params: DescentParams, seed: int):
-        self.model, self.seed = model.train(), seed
+        super().__init__(model, params, model.blocks, {model.image_tokens.weight: 1 / model.scale.item()})
+        self.seed = seed
         self.batches = Batches(model, captions, tokens, params.caption_dropout, seed)
-        self.device = self.batches.device
-        table = model.image_tokens.weight
-        matrices = products(model.blocks)
-        taken = {table, *matrices}
-        others = [p for p in model.parameters() if p not in taken]
-        self.descent = Descent(params, matrices, others, [(table, 1 / model.scale.item())])
 
     def loss(self, step: int, indices: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
-        """What is descended, and further numbers to log."""
+        """Mean cross-entropy of all image tokens."""
         text_ids, tokens = self.batches(step, indices)
         with autocast(self.device):
             logits = self.model(text_ids, tokens)  # [B, length, codes]
         return F.cross_entropy(logits.float().flatten(0, 1), tokens.flatten()), {}
-
-    def step(self, step: int, indices: np.ndarray) -> dict[str, float]:
-        """One update on the pictures `indices`, int64 [B]."""
-        loss, others = self.loss(step, indices)
-        self.descent.step(loss, step)
-        return {"loss": loss.item()} | {name: value.item() for name, value in others.items()}
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Weights and the optimizers' moments."""
-        return module_arrays(self.model, "model.") | self.descent.state("descent.")
-
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Takes back what `state` gave."""
-        load_module(self.model, arrays, "model.")
-        self.descent.load_state(arrays, "descent.")

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from lib.data.captions import Captions, check_tokens
 from lib.errors import EaselError
+from lib.models.cross_attention import blocks_of
 from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.text_encoder import TextFeatures
 from lib.training.average import WeightAverage
@@ -129,7 +130,7 @@ class MuseTrainee(DescentTrainee):
         small: np.ndarray | None = None,
     ):
         self.batches = MaskedBatches(model, captions, tokens, encode, params, seed, small)
-        super().__init__(model, params.training)
+        super().__init__(model, params.training, blocks_of(model))
         self.average = WeightAverage(model, params.average)
 
     def loss(self, step: int, indices: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:

@@ -10,52 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.errors import EaselError
+from lib.models.cross_attention import blocks_of
 from lib.models.text_encoder import LanguageModel, SpanModel, TextConfig
 from lib.training.descent import autocast
 from lib.training.masked_settings import SpanTrainingParams, TextTrainingParams
+from lib.training.spans import corrupt, most_gaps
 from lib.training.trainee import DescentTrainee
 
 IGNORED = -100  # a target that does not count, PyTorch's own
-
-
-def gaps(length: int, masked: float, span: float) -> tuple[int, int]:
-    """How many tokens a text of so many, at least 3, loses, and in how many gaps, with text before and after each."""
-    cut = min(max(round(length * masked), 1), length - 2)
-    return cut, min(max(round(cut / span), 1), length - cut - 1)
-
-
-def most_gaps(length: int, masked: float, span: float) -> int:
-    """The marks that texts of up to `length` tokens need."""
-    return max(gaps(n, masked, span)[1] for n in range(3, max(length, 3) + 1))
-
-
-def corrupt(
-    text: np.ndarray, masked: float, span: float, vocabulary: int, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A text int [n ≥ 3] → the text with marks for gaps, and the marks with what was in the gaps.
-
-    Its first and last token, which begin and end every caption, are never cut out (T5 ends every stretch with a gap,
-    which would hide the end of every caption). All other divisions are equally likely.
-
-    Args:
-        masked: share of tokens cut out; span: mean length of a gap.
-        vocabulary: mark k of a text is `vocabulary` + k.
-    """
-    cut, count = gaps(len(text), masked, span)
-    kept = parts(len(text) - cut, count + 1, random)  # [gaps + 1]
-    inputs, targets, stop = [], [], 0
-    for number, width in enumerate(parts(cut, count, random)):
-        mark, start = [vocabulary + number], stop + kept[number]
-        inputs += [text[stop:start], mark]
-        stop = start + width
-        targets += [mark, text[start:stop]]
-    return np.concatenate([*inputs, text[stop:]]).astype(np.int64), np.concatenate(targets).astype(np.int64)
-
-
-def parts(total: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """`total` as a sum of `count` whole numbers of at least 1, all such sums equally likely: int [count]."""
-    ends = np.sort(random.choice(total - 1, count - 1, replace=False)) + 1
-    return np.diff(np.concatenate([[0], ends, [total]]))
 
 
 def padded(rows: list[np.ndarray], padding: int, device: torch.device) -> Tensor:
@@ -94,7 +56,7 @@ class SpanTrainee(DescentTrainee):
         need = most_gaps(texts.shape[1], params.masked, params.span)
         if config.marks < need:
             raise EaselError(f"the encoder has {config.marks} marks, but these texts have up to {need} gaps.")
-        super().__init__(model, params.training)
+        super().__init__(model, params.training, blocks_of(model))
         self.texts, self.params, self.seed, self.config = texts, params, seed, config
 
     def draw(self, indices: np.ndarray, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -126,7 +88,7 @@ class LanguageTrainee(DescentTrainee):
 
     def __init__(self, model: LanguageModel, texts: np.ndarray, params: TextTrainingParams):
         check_texts(texts, model.config)
-        super().__init__(model, params.training)
+        super().__init__(model, params.training, blocks_of(model))
         self.texts = texts
 
     def loss(self, step: int, indices: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:

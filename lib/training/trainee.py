@@ -1,12 +1,12 @@
 """A PyTorch trainee of transformers: the descent of one loss by Muon and AdamW."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from torch import Tensor, nn
+from torch.nn import Parameter
 
-from lib.models.cross_attention import CrossBlock
-from lib.models.transformer import Block
 from lib.training.descent import Descent, products
 from lib.training.settings import DescentParams
 from lib.weights.torch_state import load_module, module_arrays
@@ -17,15 +17,22 @@ class DescentTrainee(ABC):
 
     Args:
         model: trained in place, where it lies.
+        blocks: of the model.
+        scaled: parameters with a factor on AdamW's learning rate; see `Descent`.
     """
 
-    def __init__(self, model: nn.Module, params: DescentParams):
-        self.model = model.train()
-        blocks = nn.ModuleList(part for part in model.modules() if isinstance(part, Block | CrossBlock))
-        matrices = products(blocks)
-        taken = set(matrices)
+    def __init__(
+        self,
+        model: nn.Module,
+        params: DescentParams,
+        blocks: Iterable[nn.Module],
+        scaled: Mapping[Parameter, float] | None = None,
+    ):
+        self.model, scaled = model.train(), scaled or {}
+        matrices = products(nn.ModuleList(blocks))
+        taken = {*scaled, *matrices}
         others = [p for p in model.parameters() if p not in taken]
-        self.descent, self.device = Descent(params, matrices, others), others[0].device
+        self.descent, self.device = Descent(params, matrices, others, scaled.items()), others[0].device
 
     @abstractmethod
     def loss(self, step: int, indices: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:

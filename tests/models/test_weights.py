@@ -15,10 +15,20 @@ from hypothesis import strategies as st
 
 from lib import models
 from lib.errors import EaselError
-from lib.models import autoregressive, clip, dalle_mini, dalle_mini_original, drafters, reader, vqgan
+from lib.models import (
+    autoregressive,
+    clip,
+    dalle_mini,
+    dalle_mini_original,
+    drafters,
+    muse,
+    reader,
+    text_encoder,
+    vqgan,
+)
 from lib.weights import checkpoint
 from lib.weights.torch_state import generator
-from tests.models import tiny_autoregressive, tiny_dalle_mini
+from tests.models import tiny_autoregressive, tiny_dalle_mini, tiny_muse
 
 
 def save_dalle_mini(folder):
@@ -43,6 +53,13 @@ def save_medusa(folder):
     drafters.save(drafters.Medusa(tiny_autoregressive.NETWORK, 2), folder)
 
 
+def save_text_encoder(folder):
+    config = text_encoder.TextConfig(
+        vocabulary=9, length=4, padding=0, width=8, layers=1, heads=1, feed_forward=8, marks=1
+    )
+    text_encoder.save(text_encoder.TextEncoder(config, generator(0)), folder)
+
+
 # What writes a network of each kind.
 NETWORKS = {
     "autoregressive": (
@@ -56,7 +73,10 @@ NETWORKS = {
     "dalle_mini_original": (dalle_mini_original, save_original),
     "eagle": (drafters, save_eagle),
     "medusa": (drafters, save_medusa),
+    "muse": (muse, lambda folder: muse.save(tiny_muse.base(), folder)),
+    "muse_super_resolution": (muse, lambda folder: muse.save(tiny_muse.large(), folder)),
     "reader": (reader, lambda folder: reader.save(reader.Reader(reader.ReaderConfig(4), generator(0)), folder)),
+    "text_encoder": (text_encoder, save_text_encoder),
     "vqgan": (
         vqgan,
         lambda folder: vqgan.save(

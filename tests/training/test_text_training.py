@@ -8,7 +8,8 @@ from lib.training.loop import fit
 from lib.training.masked_settings import SpanTrainingParams, TextTrainingParams, TransformerParams
 from lib.training.order import BatchOrder
 from lib.training.settings import DescentParams
-from lib.training.text import LanguageTrainee, SpanTrainee, corrupt, gaps, most_gaps
+from lib.training.spans import corrupt, gaps, most_gaps
+from lib.training.text import LanguageTrainee, SpanTrainee
 from lib.weights.torch_state import generator
 
 CONFIG = TextConfig(vocabulary=12, length=8, padding=0, width=16, layers=1, heads=2, feed_forward=24, marks=2)

@@ -137,13 +137,15 @@ class GluSearchParams(Section):
 class GluTextParams(Section):
     """The paper's own task: a text with gaps, encoded, and what was in the gaps, decoded (T5's span corruption).
 
-    The network and its training are those of `glu_variants.setting`.
+    Network and training are those of `glu_variants.setting`, but for the learning rate.
     """
 
     seeds: Seeds
     """of every block"""
     steps: Count
     """of a training"""
+    learning_rate: Rate
+    """AdamW's peak"""
     length: Annotated[int, Field(ge=2, le=10**5)]
     """tokens of a stretch of captions before spans are cut out"""
     masked: Annotated[float, Field(gt=0, lt=1)]

@@ -11,6 +11,7 @@ import numpy as np
 from lib.data.captions import Captions
 from lib.errors import EaselError
 from lib.training.seeds import Batch
+from lib.training.spans import parts
 
 
 class ImageTask:
@@ -76,8 +77,8 @@ class SpanTask:
 
     def corrupt(self, text: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One stretch [length] → inputs [input_length] and targets [target_length]; it starts with text, not a gap."""
-        kept = _parts(len(text) - self.noise, self.gaps, generator)
-        cut = _parts(self.noise, self.gaps, generator)
+        kept = parts(len(text) - self.noise, self.gaps, generator)
+        cut = parts(self.noise, self.gaps, generator)
         inputs, targets, start = [], [], 0
         for number in range(self.gaps):
             mark, gap = [self.vocabulary + number], start + kept[number]
@@ -85,12 +86,6 @@ class SpanTask:
             start = gap + cut[number]
             targets += [mark, text[gap:start]]
         return np.concatenate(inputs), np.concatenate(targets)
-
-
-def _parts(total: int, count: int, generator: np.random.Generator) -> np.ndarray:
-    """`total` as a sum of `count` whole numbers of at least 1, all such sums equally likely: int [count]."""
-    ends = np.sort(generator.choice(total - 1, count - 1, replace=False)) + 1
-    return np.diff(np.concatenate([[0], ends, [total]]))
 
 
 def stretches(ids: np.ndarray, padding: int, length: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lib import config_tree
 from lib.data.store import write_json
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
@@ -30,7 +31,7 @@ def run(params: Params) -> None:
         "span": settings.span,
     }
     given = task | {
-        "setting": params.glu_variants.setting,
+        "setting": config_tree.replace(params.glu_variants.setting, learning_rate=settings.learning_rate),
         "seeds": seeds,
         "steps": settings.steps,
         "measured": settings.stretches,

@@ -147,7 +147,12 @@ def test_final_loss_and_entropy_of_codes():
             {"trials": {"wide": {"widht": 9}}},
             r"unknown key 'trials\.wide\.widht'; did you mean 'width'",
         ),
-        (GluTextParams, dict(seeds=2, steps=3, length=9, masked=0.2, span=3.0, stretches=4), {"masked": 1.0}, "masked"),
+        (
+            GluTextParams,
+            dict(seeds=2, steps=3, learning_rate=0.1, length=9, masked=0.2, span=3.0, stretches=4),
+            {"masked": 1.0},
+            "masked",
+        ),
         (GluCostParams, dict(sizes={}, repetitions=5, step_seconds=1.0, drawn=2), {"repetitions": 4}, "at least 5"),
         (
             ReportSwitchesParams,
