@@ -8,10 +8,10 @@ import numpy as np
 
 from lib.evidence import inference
 from lib.evidence.ledger import MINIMUM_SEEDS
+from lib.evidence.report import Pairs, Values
 from lib.evidence.statistics import differences
 from lib.models.glu import FFN, GLU
 from lib.models.layout import BLOCKS, Layout, matched_width
-from lib.report import Pairs, Values
 from studies.glu.code import comparison, reports
 from studies.glu.code.comparison import BASELINE, FAVOURITE, MARGIN, PAIRS
 from studies.glu.code.settings import Params, changed

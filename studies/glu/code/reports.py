@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from lib.evidence import inference
-from lib.report import Interval, Number, Pairs, Report, Values
+from lib.evidence.report import Interval, Number, Pairs, Report, Values
 from studies.glu.code.settings import GluSetting
 
 Part = TypeVar("Part")

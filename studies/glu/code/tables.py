@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.evidence.tables import Number, write_all
-from lib.report import Interval
+from lib.evidence.tables import Number, interval, write_all
 from studies.glu.code import comparison
 from studies.glu.code.reports import Compared, Cost, EvaluatedSearch, EvaluatedSwitches, Lengths, Results, Switches
 from studies.glu.code.settings import Params
@@ -35,11 +34,6 @@ def all_tables(report: Results) -> list[tuple[str, list[dict[str, Any]], dict[st
     ]
 
 
-def number(interval: Interval) -> Number:
-    """As a table cell."""
-    return Number(interval.value, interval.low, interval.high, digits=4)
-
-
 VARIANTS = {
     "caption": "Held-out log-perplexity of the eight feed-forward blocks, ours and the paper's (Table 1).",
     "source": "Paper: arXiv:2002.05202, T5-base on C4; ours: image tokens, parameters matched, paired seeds.",
@@ -60,7 +54,7 @@ def variant_rows(variants: Lengths[Compared]) -> list[dict[str, Any]]:
         for length, compared in variants:
             entry, theirs = compared.blocks[block], getattr(comparison.PAPER[block], length)
             row[length] = Number(entry.mean, digits=4)
-            row[f"Δ {length}"] = entry.difference and number(entry.difference)
+            row[f"Δ {length}"] = entry.difference and interval(entry.difference, 4)
             row[f"paper {length}"] = Number(theirs, digits=3)
             row[f"paper Δ {length}"] = Number(theirs - getattr(comparison.PAPER[comparison.BASELINE], length), digits=3)
         rows.append(row)
@@ -154,7 +148,7 @@ def switch_rows(switches: EvaluatedSwitches) -> list[dict[str, Any]]:
             "switch": name,
             "report's finding": entry.finding,
             "compared": f"{entry.treatment.layout} against {entry.baseline.layout}",
-            "Δ": number(entry.difference),
+            "Δ": interval(entry.difference, 4),
             "ours": entry.verdict,
         }
         for name, entry in switches.switches.items()
