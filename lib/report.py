@@ -71,6 +71,12 @@ class Estimate(Interval):
         return cls(**statistics.estimate(values, name))
 
 
+class Accuracy(Estimate):
+    """Share of prompts whose picture is right, the mean over categories."""
+
+    categories: dict[str, Estimate]
+
+
 class Difference(Interval):
     """Mean of treatment − baseline over paired seeds, with the p of a one-sided sign-flip test."""
 

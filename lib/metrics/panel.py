@@ -18,18 +18,12 @@ from lib.metrics import clip_score, image_distance, scene_accuracy
 from lib.metrics.diversity import feature_diversity
 from lib.metrics.exact_scene import exactly
 from lib.models import clip, reader
-from lib.report import Estimate, Interval
+from lib.report import Accuracy, Estimate, Interval
 from lib.text import TextTokenizer
 
 DATA = Path("data")
 CLIP, READER, TEXT = Path("build/clip"), Path("build/reader"), Path("build/text/tokenizer.json")
 FEWEST = 16  # real pictures; fewer make no distance
-
-
-class Accuracy(Estimate):
-    """Share of prompts drawn right, the mean over categories."""
-
-    categories: dict[str, Estimate]
 
 
 def clip_judges(evaluation: EvaluationParams) -> dict[str, Callable]:
@@ -87,7 +81,7 @@ class Panel:
         return reader.read(self.reader, flat(drawn))
 
     def accuracies(self, drawn: np.ndarray, prompts: Sequence[dict]) -> dict[str, Accuracy]:
-        """`accuracy`, GenEval's: what is asked for is there; and `exact`: and nothing else is. Nothing without a reader.
+        """`accuracy`, GenEval's: what is asked for is there; `exact`: and nothing else is. Nothing without a reader.
 
         Args:
             drawn: uint8 [P, n, S, S, 3]; prompts: P of them, each saying what must be there.
@@ -119,14 +113,18 @@ class Panel:
             categories={name: Estimate(**intervals[name], by_seed=shares[name].tolist()) for name in shares},
         )
 
-    def clip_scores(self, drawn: np.ndarray, texts: Sequence[str]) -> dict[str, Estimate]:
-        """How well pictures [P, n, S, S, 3] fit their texts, P of them, by every CLIP that there is."""
+    def cosines(self, drawn: np.ndarray, texts: Sequence[str], name: str) -> np.ndarray:
+        """100 × cosine between every picture [P, n, S, S, 3] and its text, P of them, by the CLIP of that score:
+        float64 [P, n]."""
         every = [text for text in texts for _ in range(drawn.shape[1])]
-        found = {}
-        for name, judge in self.clips.items():
-            scores = clip_score.clip_score(flat(drawn), every, judge, self.random(name), self.resamples)[1]
-            found[name] = self.over_seeds(scores.reshape(drawn.shape[:2]), name)
-        return found
+        scores = clip_score.clip_score(flat(drawn), every, self.clips[name], self.random(name), self.resamples)[1]
+        return scores.reshape(drawn.shape[:2])
+
+    def clip_scores(self, drawn: np.ndarray, texts: Sequence[str]) -> dict[str, Estimate]:
+        """How well pictures [P, n, S, S, 3] fit their texts, P of them, by every CLIP that there is: the mean of
+        100 × cosine, which counts as 0 where it lies below."""
+        found = {name: self.over_seeds(self.cosines(drawn, texts, name), name) for name in self.clips}
+        return {name: at_least_0(score) for name, score in found.items()}
 
     def distances(self, drawn: np.ndarray, numbers: Sequence[int]) -> dict[str, Interval]:
         """FID and KID of pictures [P, n, S, S, 3], drawn for captions of P test pictures, to those pictures."""
@@ -147,6 +145,12 @@ class Panel:
     def backgrounds(self, drawn: np.ndarray) -> np.ndarray:
         """The kind of background that the reader sees in every picture: names [P, n]."""
         return np.array([reading["background"] for reading in self.read(drawn)]).reshape(drawn.shape[:2])
+
+
+def at_least_0(score: Estimate) -> Estimate:
+    """A CLIP score as its authors define it."""
+    value, low, high, *by_seed = (max(end, 0.0) for end in (score.value, score.low, score.high, *score.by_seed))
+    return Estimate(value=value, low=low, high=high, n=score.n, by_seed=by_seed)
 
 
 def flat(drawn: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import EaselError
+from lib.models.caption_context import CaptionContext
 from lib.models.cross_attention import (
     CrossBlock,
     Memory,
@@ -148,8 +149,7 @@ class Muse(nn.Module):
         width = config.width
         self.image_tokens = nn.Embedding(config.codes + 1, width)
         self.places = Places(config.rows, config.columns, width, generator)
-        self.project = nn.Linear(config.text_width, width, bias=False)
-        self.dropped = nn.Parameter(torch.empty(width))
+        self.captions = CaptionContext(config.text_width, width, generator)
         self.blocks = nn.ModuleList(
             CrossBlock(width, config.heads, config.feed_forward, self.attention()) for _ in range(config.layers)
         )
@@ -158,9 +158,7 @@ class Muse(nn.Module):
         cells = grid(config.rows, config.columns)
         self.register_buffer("turns", turns_of(cells, width // config.heads), persistent=False)
         self.register_buffer("everything", torch.ones(1, config.length, dtype=torch.bool), persistent=False)
-        for table in (self.image_tokens.weight, self.dropped):
-            nn.init.normal_(table, generator=generator)
-        nn.init.normal_(self.project.weight, std=1 / math.sqrt(config.text_width), generator=generator)
+        nn.init.normal_(self.image_tokens.weight, generator=generator)
         for block in self.blocks:
             initialise(block, generator)
         nn.init.zeros_(self.head.weight)
@@ -182,24 +180,8 @@ class Muse(nn.Module):
         Raises:
             EaselError: features of another width, or a caption that has no token and is not dropped.
         """
-        context, seen = self.context(text, dropped)
+        context, seen = self.captions(text, dropped)
         return [block.cross.read(context, seen) for block in self.blocks]
-
-    def context(self, text: TextFeatures, dropped: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Place 0 is for dropped captions, the others for tokens: [B, 1 + S, D], and who sees which, bool [B, 1, 1,
-        1 + S]."""
-        if text.vectors.shape[2] != self.config.text_width:
-            raise EaselError(
-                f"muse was made for text features of width {self.config.text_width}, got {text.vectors.shape[2]}."
-            )
-        if dropped is None:
-            dropped = torch.zeros(len(text), dtype=torch.bool, device=text.present.device)
-        if not bool((text.present.any(dim=1) | dropped).all()):
-            raise EaselError("muse was given a caption without a token (padding alone).")
-        words = self.project(text.vectors)  # [B, S, D]
-        context = torch.cat([self.dropped.to(words.dtype).expand(len(text), 1, -1), words], dim=1)
-        seen = torch.cat([dropped[:, None], text.present & ~dropped[:, None]], dim=1)
-        return context, seen[:, None, None]
 
     def features(self, tokens: Tensor, memory: list[Memory]) -> Tensor:
         """What the output layer reads, [B, N, D].
@@ -266,7 +248,7 @@ class MuseSuperResolution(Muse):
             EaselError: as there, or small pictures of the wrong shape.
         """
         check_shape(small, self.config.small_length)
-        words, seen = self.context(text, dropped)
+        words, seen = self.captions(text, dropped)
         x = self.small_tokens(small) + self.small_places()
         for block in self.small_blocks:
             x = block(x, self.small_turns, self.small_everything)

@@ -1,11 +1,14 @@
 """A moving average of a network's weights over its training."""
 
 import copy
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import nn
 
+from lib.training.settings import DescentParams
+from lib.training.trainee import DescentTrainee
 from lib.weights.torch_state import load_module, module_arrays
 
 
@@ -44,3 +47,32 @@ class WeightAverage:
         """Takes back what `state` gave."""
         load_module(self.average, arrays, f"{prefix}model.")
         self.updates = int(arrays[f"{prefix}updates"].item())
+
+
+class AveragedTrainee(DescentTrainee):
+    """A `DescentTrainee` that averages the weights after every update.
+
+    Args:
+        model: trained in place, where it lies. `average` has the weights to draw with.
+        blocks: of the model, whose matrices are for Muon.
+        decay: of the average.
+    """
+
+    def __init__(self, model: nn.Module, params: DescentParams, blocks: Iterable[nn.Module], decay: float):
+        super().__init__(model, params, blocks)
+        self.average = WeightAverage(model, decay)
+
+    def step(self, step: int, indices: np.ndarray) -> dict[str, float]:
+        """One update on the pictures `indices`, int64 [B]."""
+        numbers = super().step(step, indices)
+        self.average.update()
+        return numbers
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Weights, the optimizers' moments and the averages."""
+        return super().state() | self.average.state("average.")
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Takes back what `state` gave."""
+        super().load_state(arrays)
+        self.average.load_state(arrays, "average.")

@@ -9,14 +9,12 @@ r = (2/π) arccos u, which has the same mean and another law.) What the paper le
 
 - The number of masked tokens is exact: the rate times all tokens, rounded, at least one. Which ones follows from the
   order of random numbers.
-- Captions are dropped for a picture at a time, and then nothing of them is seen (`Muse.context`).
+- Captions are dropped for a picture at a time, and then nothing of them is seen (lib/models/caption_context.py).
 - The paper averages checkpoints of every 5,000 steps with a decay of 0.7, afterwards; here weights are averaged after
   every update.
 - The super-resolution model is trained on the tokenizer's own small pictures, as the paper seems to do: it names no
   damage to them.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -28,14 +26,12 @@ from lib.errors import EaselError
 from lib.models.cross_attention import blocks_of
 from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.text_encoder import TextFeatures
-from lib.training.average import WeightAverage
+from lib.training.average import AveragedTrainee
+from lib.training.captioned import CaptionedBatches, Encode
 from lib.training.descent import autocast
 from lib.training.masked_settings import MaskedTrainingParams
-from lib.training.trainee import DescentTrainee
 
 BINS = 4  # quarters of the masking rate: health is logged for each
-# Captions int64 [B, S], padded → what the frozen text network makes of them.
-Encode = Callable[[Tensor], TextFeatures]
 
 
 def draw_rates(uniform: np.ndarray, law: str, least: float = 0.0) -> np.ndarray:
@@ -51,7 +47,7 @@ def draw_masks(rates: np.ndarray, length: int, random: np.random.Generator) -> n
     return ranks < counts[:, None]
 
 
-class MaskedBatches:
+class MaskedBatches(CaptionedBatches):
     """Captions, tokens and masks of a split, from which every update draws.
 
     Args:
@@ -81,9 +77,8 @@ class MaskedBatches:
             raise EaselError(f"this model {'needs the' if large else 'reads no'} tokens of small pictures.")
         if large:
             check_tokens(small, len(captions), config.small_length, config.codes)
-        self.captions, self.tokens, self.small, self.encode = captions, tokens, small, encode
-        self.params, self.seed, self.length = params, seed, config.length
-        self.device = model.head.weight.device
+        super().__init__(captions, encode, params.training.caption_dropout, seed, model.head.weight.device)
+        self.tokens, self.small, self.params, self.length = tokens, small, params, config.length
 
     def __call__(self, step: int, indices: np.ndarray) -> tuple[TextFeatures, Tensor, Tensor, Tensor, list[Tensor]]:
         """What the given pictures show in update `step`.
@@ -92,22 +87,15 @@ class MaskedBatches:
             features of a caption each; which captions are dropped, bool [B]; tokens int64 [B, length]; which of them
             are masked, bool [B, length]; tokens of the small pictures in a list, or an empty list.
         """
-        params, count = self.params, len(indices)
-        random = np.random.Generator(np.random.PCG64([self.seed, step]))
-        text_ids = self.captions.draw(indices, 0.0, random)
-        dropped = random.random(count) < params.training.caption_dropout
-        rates = draw_rates(random.random(count), params.rate, params.least_rate)
+        random = self.random(step)
+        text, dropped = self.text(indices, random)
+        rates = draw_rates(random.random(len(indices)), self.params.rate, self.params.least_rate)
         masked = draw_masks(rates, self.length, random)
-        text = self.encode(self.there(text_ids.astype(np.int64)))
         given = [self.there(self.small[indices].astype(np.int64))] if self.small is not None else []
-        return text, self.there(dropped), self.there(self.tokens[indices].astype(np.int64)), self.there(masked), given
-
-    def there(self, array: np.ndarray) -> Tensor:
-        """On the model's device."""
-        return torch.from_numpy(array).to(self.device)
+        return text, dropped, self.there(self.tokens[indices].astype(np.int64)), self.there(masked), given
 
 
-class MuseTrainee(DescentTrainee):
+class MuseTrainee(AveragedTrainee):
     """What `lib.training.loop.fit` trains: the base model or the super-resolution model.
 
     Logs the loss and, for each quarter of the masking rate, how many tokens were masked and of how many the most likely
@@ -130,8 +118,7 @@ class MuseTrainee(DescentTrainee):
         small: np.ndarray | None = None,
     ):
         self.batches = MaskedBatches(model, captions, tokens, encode, params, seed, small)
-        super().__init__(model, params.training, blocks_of(model))
-        self.average = WeightAverage(model, params.average)
+        super().__init__(model, params.training, blocks_of(model), params.average)
 
     def loss(self, step: int, indices: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
         """What is descended, and the health of every bin."""
@@ -139,21 +126,6 @@ class MuseTrainee(DescentTrainee):
         with autocast(self.device):
             losses, right = masked_losses(self.model, text, dropped, tokens, masked, *small)
         return losses.mean(), by_rate(masked, right.detach())
-
-    def step(self, step: int, indices: np.ndarray) -> dict[str, float]:
-        """One update on the pictures `indices`, int64 [B]."""
-        numbers = super().step(step, indices)
-        self.average.update()
-        return numbers
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Weights, the optimizers' moments and the averages."""
-        return super().state() | self.average.state("average.")
-
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Takes back what `state` gave."""
-        super().load_state(arrays)
-        self.average.load_state(arrays, "average.")
 
 
 def masked_losses(

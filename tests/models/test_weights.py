@@ -24,11 +24,12 @@ from lib.models import (
     muse,
     reader,
     text_encoder,
+    unet,
     vqgan,
 )
 from lib.weights import checkpoint
 from lib.weights.torch_state import generator
-from tests.models import tiny_autoregressive, tiny_dalle_mini, tiny_muse
+from tests.models import tiny_autoregressive, tiny_dalle_mini, tiny_muse, tiny_unet
 
 
 def save_dalle_mini(folder):
@@ -77,6 +78,7 @@ NETWORKS = {
     "muse_super_resolution": (muse, lambda folder: muse.save(tiny_muse.large(), folder)),
     "reader": (reader, lambda folder: reader.save(reader.Reader(reader.ReaderConfig(4), generator(0)), folder)),
     "text_encoder": (text_encoder, save_text_encoder),
+    "unet": (unet, lambda folder: unet.save(tiny_unet.unet(), folder)),
     "vqgan": (
         vqgan,
         lambda folder: vqgan.save(

@@ -16,6 +16,7 @@ from lib.pipeline import overview, pin, stage, summary, tables
 from studies.dalle_mini.code import tables as dalle_mini_tables
 from studies.glu.code import tables as glu_tables
 from studies.sjd2.code import tables as sjd2_tables
+from tests.studies.glu import made_up
 
 REPOSITORY = Path(__file__).parent.parent.parent
 PICTURES = ("pictures", "sjd2_pictures")  # folders of what was measured; those shown are some figure's inputs
@@ -33,18 +34,11 @@ def tokenizer_report():
 
 
 def drawn(scale, applicable):
-    accuracy = {"counting": entry(0.25), "overall": entry(0.5)} if applicable else None
-    return {
-        "scale": scale,
-        "pictures": 10,
-        "accuracy": accuracy,
-        "exact": accuracy,
-        "clip_score": entry(20.0),
-        "diversity": entry(0.5),
-    } | {
-        "fid": entry(5.0),
-        "kid": entry(0.1),
-    }
+    counting = {"counting": entry(0.25) | {"by_seed": [0.25]}}
+    accuracy = entry(0.5) | {"by_seed": [0.5], "categories": counting}
+    measured = {"scale": scale, "pictures": 10, "clip_score": entry(20.0), "diversity": entry(0.5)}
+    measured |= {"fid": entry(5.0), "kid": entry(0.1)}
+    return measured | ({"accuracy": accuracy, "exact": accuracy} if applicable else {})
 
 
 def study(applicable):
@@ -52,36 +46,34 @@ def study(applicable):
     curve = [{"n": n, "ranked": entry(0.4), "oracle": entry(0.6)} for n in (1, 2)]
     measured = {"curve": curve, "unranked": entry(0.41), "gain_over_prompts": entry(0.015)}
     ranked = {"candidates": 2, "prompts": 7, "scale": 1.0} | (measured if applicable else {})
+    nothing = ("super_conditioning", "super_conditioning_geneval", "claims", "reconstructions")
     return {"unguided": plain, "guided": guided, "sweep": [plain, guided], "languages": {"both": {"en": guided}}} | {
         "reranking": ranked,
         "reranking_guided": ranked | {"scale": 3.0},
-    }
-
-
-def glu_study():
-    block = {"mean": 1.5, "sd": 0.1}
-    switch = {"finding": "slower", "baseline": {"layout": "default"}, "treatment": {"layout": "bias true"}}
-    switch |= {"difference": entry(0.01), "verdict": "inconclusive"}
-    return {
-        "variants": {length: {"blocks": {"relu": block}} for length in ("short", "long")},
-        "search": {"trials": {}, "chosen": []},
-        "cost": {"sizes": {}},
-        "switches": {"seeds": [0], "switches": {"bias": switch}, "placements": {}},
+        **{name: {} for name in nothing},
     }
 
 
 def decoding_study():
     """Only the toy chain, as in a profile without any decoding."""
     case = {"lossless": True, "total_variation": 0.004, "by_chance": {"mean": 0.01, "most": 0.02}, "p": 0.4}
-    case |= {"same_in_batches_of": {"1": 1.0, "4": 1.0}}
-    empty = {name: {} for name in ("groups", "networks", "draft_tuned", "control", "surface", "initial", "claims")}
+    case |= {"same_in_batches_of": {"1": 1.0, "4": 1.0}, "pictures": 243, "tokens_a_pass": 1.5}
+    empty = {name: {} for name in ("groups", "models", "networks", "draft_tuned", "drafters", "initial", "control")}
+    empty |= {"codes": 512, "margins": {"accuracy": 0.05, "nats": 0.05}, "surface": {"cells": []}, "most_overhead": {}}
     return empty | {"exactness": {"cases": {"Jacobi, shared noise": case}}}
 
 
 def trained():
     measures = {"nats_per_token": entry(1.5), "top1": entry(0.6)}
     gain = {"en": entry(0.04), "zh": entry(0.03)}
-    return {"parameters": 1234, "unigram_nats": 5.2, "test": measures, "caption_gain": gain}
+    about = {"tokenizer": "coarse", "languages": ["en", "zh"], "history": [{"step": 1, "loss": 5.0}]}
+    return about | {
+        "parameters": 1234,
+        "unigram_nats": 5.2,
+        "val": measures,
+        "test": measures,
+        "caption_gain": gain,
+    }
 
 
 @pytest.fixture(params=[True, False], ids=["scenes", "real pictures"])
@@ -104,9 +96,9 @@ def params(request, tmp_path, monkeypatch):
         "clip": {"retrieval": retrieval},
         "dalle_mini": study(request.param),
         "dalle_mini_training": {"both": trained(), "english": trained()},
-        "dalle_mini_search": {"optimizer": "adafactor", "steps": 9}
-        | {"runs": [{"learning_rate": rate, "val_nats": entry(2.0)} for rate in (0.01, 0.1)]},
-        "glu": glu_study(),
+        "dalle_mini_search": {"optimizer": "adafactor", "steps": 9, "best": 0.1}
+        | {"runs": [{"learning_rate": rate, "val_nats": entry(2.0), "history": []} for rate in (0.01, 0.1)]},
+        "glu": made_up.results().plain(),
         "sjd2": decoding_study(),
     }
     if not request.param:
@@ -247,14 +239,15 @@ def test_a_table_names_the_modules_that_made_it_and_no_others(params):
 
 def test_tables_name_all_that_was_read_for_them_and_nothing_else(params, monkeypatch):
     found, _ = params
-    opened = set()
+    opened, original = set(), results.read
 
     def read(path):
         opened.add(path.as_posix())
-        return results.read(path)
+        return original(path)
 
+    monkeypatch.setattr(results, "read", read)  # typed reports call it there
     for module in (tables, *OF_STUDIES):
-        monkeypatch.setattr(module, "read", read)
+        monkeypatch.setattr(module, "read", read, raising=False)
         module.run(found)
     sidecars = [json.loads(path.read_text()) for path in (found.results / "tables").rglob("*.provenance.json")]
     named = {name for sidecar in sidecars for name in sidecar["inputs"]}

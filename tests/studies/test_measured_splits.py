@@ -7,12 +7,16 @@ import pytest
 
 from lib.data import store
 from lib.data.store import Split
+from lib.metrics import panel as panels
+from lib.metrics.panel import Panel
 from lib.pipeline.stage import Training
 from lib.weights import checkpoint
 from studies.dalle_mini.code import evaluate as evaluate_dalle_mini
+from studies.dalle_mini.code.reports import SampleSet
 from studies.glu.code import search, train_variants, training
 from studies.glu.code.settings import GluSearchParams, GluVariantsParams
 from studies.sjd2.code import evaluate as evaluate_sjd2
+from studies.sjd2.code.reports import Row
 from tests.studies.glu.test_stages import SEARCH, SETTING, VARIANTS
 
 MARKS = {"train": 11, "val": 22, "test": 33}  # of every token, pixel and caption of a split
@@ -123,27 +127,28 @@ def compared(monkeypatch):
 
     def distance(real, drawn, *_):
         calls.append(np.array(real))
-        return {"fid": 0.0, "kid": 0.0}
+        return {name: {"value": 0.0, "low": 0.0, "high": 0.0} for name in ("fid", "kid")}
 
-    for stage in (evaluate_sjd2, evaluate_dalle_mini):
-        monkeypatch.setattr(stage.image_distance, "distance", distance)
-        monkeypatch.setattr(stage, "load_judges", lambda evaluation: ({}, {"": None}, None))
-    monkeypatch.setattr(evaluate_sjd2.vqgan, "load", lambda folder: None)
-    drawn = np.zeros((3 * 4, 64, 64, 3), np.uint8)
-    monkeypatch.setattr(evaluate_sjd2.vqgan, "decode_batches", lambda tokenizer, tokens: drawn[: len(tokens)])
-    monkeypatch.setattr(evaluate_sjd2, "FEWEST", 1)
+    monkeypatch.setattr(panels.image_distance, "distance", distance)
+    monkeypatch.setattr(panels, "clip_judges", lambda evaluation: {})
+    monkeypatch.setattr(panels, "feature_extractors", lambda evaluation: {"": None})
+    monkeypatch.setattr(panels, "FEWEST", 1)
     return calls
 
 
-JUDGE = SimpleNamespace(seed=0, evaluation=SimpleNamespace(bootstrap=2, pictures=9))
+EVALUATION = SimpleNamespace(bootstrap=2, pictures=9)
+ABOUT = SampleSet(name="x", model="both", language="en", guidance=1.0, ids=[])
 
 
 @pytest.mark.parametrize("numbers", [[7, 2, 9, 0], [0, 1, 2, 3], [11, 11, 5, 6]])
-def test_distances_are_to_the_pictures_of_the_captions(data, compared, numbers):
-    rows = [{"kind": "caption", "picture": number, "text": "x"} for number in numbers]
-    evaluate_sjd2.Judge(JUDGE)(np.zeros((3, 4, SIDE, SIDE)), rows, whole=True)
-    evaluate_dalle_mini.Judges(JUDGE).distances(np.zeros((4, 64, 64, 3), np.uint8), numbers)
-    assert len(compared) == 2
+def test_distances_are_to_the_pictures_of_the_captions(data, compared, monkeypatch, numbers):
+    panel = Panel(EVALUATION, 0)
+    about = ABOUT.model_copy(update={"ids": [f"{number}" for number in numbers]})
+    found = evaluate_dalle_mini.distances(panel, np.zeros((4, 1, 64, 64, 3), np.uint8), about)
+    rows = [Row(id=f"test-{number}", kind="caption", picture=number, text="x") for number in numbers]
+    monkeypatch.setattr(evaluate_sjd2.vqgan, "decode_batches", lambda _, tokens: np.zeros((len(tokens), 64, 64, 3)))
+    evaluate_sjd2.quality(panel, None, np.zeros((3, 4, SIDE, SIDE)), rows, whole=True)
+    assert found["pictures_in_fid"] == 4 and len(compared) == 2
     for real in compared:
         assert split_of(real[..., 0]) == "test"
         assert real[:, 0, 0, 1].tolist() == numbers
@@ -153,13 +158,13 @@ def test_reconstructions_are_of_the_test_split(data, compared, monkeypatch):
     read = []
     monkeypatch.setattr(evaluate_dalle_mini.vqgan, "encode_batches", lambda tokenizer, images: images)
     monkeypatch.setattr(evaluate_dalle_mini.vqgan, "decode_batches", lambda tokenizer, images: images)
-    monkeypatch.setattr(evaluate_dalle_mini.reader, "read", lambda network, images: read.append(images))
-    monkeypatch.setattr(evaluate_dalle_mini.scene_accuracy, "reader_quality", lambda *_: {})
+    monkeypatch.setattr(panels.reader, "read", lambda network, images: read.append(images))
+    monkeypatch.setattr(evaluate_dalle_mini, "reader_quality", lambda *_: {})
     monkeypatch.setattr(Split, "scenes", [None] * PICTURES)
-    judges = evaluate_dalle_mini.Judges(JUDGE)
-    judges.reader = 1
-    judges.reconstructions(None, ())
-    assert split_of(read[0][..., 0]) == "test" and len(read[0]) == JUDGE.evaluation.pictures
+    panel = Panel(EVALUATION, 0)
+    panel.reader = 1
+    evaluate_dalle_mini.reconstructions(panel, None, (), EVALUATION.pictures)
+    assert split_of(read[0][..., 0]) == "test" and len(read[0]) == EVALUATION.pictures
 
 
 # ------------------------------------------------------------------------------------------------------ who judges
@@ -173,16 +178,16 @@ def test_the_ranked_picture_is_judged_not_the_best_that_there_was(monkeypatch, l
     right[:, 1::candidates] = True  # the second candidate of every seed
     drawn = np.where(right[..., None, None, None], 255, 0).astype(np.uint8).repeat(3, axis=-1)
     scores = {"right": right, "wrong": ~right, "neither": np.zeros_like(right)}[liked].astype(float).ravel()
-    judges = evaluate_dalle_mini.Judges.__new__(evaluate_dalle_mini.Judges)
-    judges.resamples, judges.seed, judges.clips, judges.reader = 50, 0, {"clip_score": None}, 1
-    judges.prompts = {str(n): {"id": str(n), "category": "c", "en": "any"} for n in range(prompts)}
-    monkeypatch.setattr(evaluate_dalle_mini.clip_score, "clip_score", lambda *_: ({}, scores))
-    monkeypatch.setattr(evaluate_dalle_mini.reader, "read", lambda _, flat: flat)
+    panel = Panel.__new__(Panel)
+    panel.resamples, panel.seed, panel.clips, panel.reader = 50, 0, {"clip_score": None}, 1
+    panel.prompts = {str(n): {"id": str(n), "category": "c", "en": "any"} for n in range(prompts)}
+    monkeypatch.setattr(panels.clip_score, "clip_score", lambda *_: ({}, scores))
+    monkeypatch.setattr(panels.reader, "read", lambda _, flat: flat)
     monkeypatch.setattr(evaluate_dalle_mini, "exactly", lambda readings, _: readings[:, 0, 0, 0] == 255)
-    about = {"ids": [str(n) for n in range(prompts)], "language": "en", "guidance": 1.0}
-    report, _ = judges.ranking(drawn, about, seeds)
-    assert report["curve"][-1]["oracle"]["value"] == 1.0
+    about = ABOUT.model_copy(update={"ids": list(panel.prompts)})
+    report, _ = evaluate_dalle_mini.ranking(panel, drawn, about, seeds)
+    assert report.curve[-1].oracle.value == 1.0
     expected = {"right": 1.0, "wrong": 0.0, "neither": 0.0}[liked]  # of equal ones the first, which is wrong
-    assert report["curve"][-1]["ranked"]["value"] == expected
-    assert report["accuracy"]["treatment"] == [expected] * seeds
-    assert report["accuracy"]["baseline"] == pytest.approx([1 / candidates] * seeds)
+    assert report.curve[-1].ranked.value == expected
+    assert report.accuracy.treatment == [expected] * seeds
+    assert report.accuracy.baseline == pytest.approx([1 / candidates] * seeds)

@@ -160,10 +160,10 @@ def test_captions_are_dropped_as_often_as_asked():
 def test_the_vector_of_dropped_captions_is_trained_by_those_alone():
     for dropout, trained in ((0.0, False), (0.999, True)):
         who = trainee(caption_dropout=dropout, steps=5)
-        before = who.model.dropped.detach().clone()
+        before = who.model.captions.dropped.detach().clone()
         for step in range(3):
             who.step(step, np.arange(8))
-        assert torch.equal(who.model.dropped, before) != trained
+        assert torch.equal(who.model.captions.dropped, before) != trained
 
 
 # Training.

@@ -11,19 +11,21 @@ from lib.data.store import write_json
 from lib.evidence.results import read
 from lib.evidence.strips import write_strip
 from lib.ownership import fresh
-from studies.dalle_mini.code.settings import Params
+from studies.dalle_mini.code.reports import Evaluation, Search, Training, Trainings
+from studies.dalle_mini.code.settings import TRAININGS, Params
 
-TRAININGS, NAMES = Path("build/dalle_mini"), ("both", "english")
-SEARCH, EVALUATION = Path("build/dalle_mini_search/metrics.json"), Path("build/evaluation")
+TRAINED, SEARCH = Path("build/dalle_mini"), Path("build/dalle_mini_search/metrics.json")
+EVALUATION = Path("build/evaluation")
 
 
 def run(params: Params) -> None:
     """Copies the reports and turns the picture arrays into PNG strips."""
     out, pictures = params.results, params.results / "pictures"
     fresh(pictures)
-    write_json(out / "dalle_mini_training.json", {name: read(TRAININGS / name / "metrics.json") for name in NAMES})
-    write_json(out / "dalle_mini_search.json", read(SEARCH))
-    write_json(out / "dalle_mini.json", read(EVALUATION / "metrics.json"))
+    trained = {name: Training.read(TRAINED / name / "metrics.json") for name in TRAININGS}
+    Trainings(**trained).write(out / "dalle_mini_training.json")
+    Search.read(SEARCH).write(out / "dalle_mini_search.json")
+    Evaluation.read(EVALUATION / "metrics.json").write(out / "dalle_mini.json")
     write_json(pictures / "texts.json", read(EVALUATION / "pictures/texts.json"))
     for array in sorted((EVALUATION / "pictures").glob("*.npy")):
         write_strip(pictures / f"{array.stem}.png", np.load(array))

@@ -6,12 +6,12 @@ Nothing is trained or measured: every number follows from configurations and pub
 
 from typing import Any
 
-from lib.data.store import write_json
 from lib.evidence.tables import Number, write
 from lib.models import dalle_mini_original
 from lib.ownership import fresh
 from studies.dalle_mini.code import costs, dalle
 from studies.dalle_mini.code.costs import TPU_V3_8, Range, known
+from studies.dalle_mini.code.reports import Comparison, Costs, Model, Models, TimesFewer
 from studies.dalle_mini.code.settings import Params
 
 CLAIMS = ["D1", "D2", "D3", "D4"]
@@ -28,58 +28,58 @@ def run(params: Params) -> None:
     out = params.results
     folder = out / "comparison"
     fresh(folder)
-    found = {"models": models(), "costs": training_costs()}
-    found["times_fewer"] = times_fewer(found["models"])
-    write_json(out / "compare_dalle.json", found)
+    compared = models()
+    found = Comparison(models=compared, costs=training_costs(), times_fewer=times_fewer(compared))
+    found.write(out / "compare_dalle.json")
     origin = {"stage": "dalle_mini/compare", "sources": ["studies/dalle_mini/code/compare.py"], "claims": CLAIMS}
     inputs = [out / "compare_dalle.json"]
-    write(folder / "dalle_comparison", comparison(found), **COMPARISON, inputs=inputs, **origin)
-    write(folder / "dalle_costs", cost_rows(found["costs"]), **COSTS, inputs=inputs, **origin)
+    write(folder / "dalle_comparison", comparison(compared), **COMPARISON, inputs=inputs, **origin)
+    write(folder / "dalle_costs", cost_rows(found.costs), **COSTS, inputs=inputs, **origin)
 
 
-def models() -> dict[str, dict[str, Any]]:
-    """What is compared, for each model, from its configuration; None where nobody published it."""
+def models() -> Models:
+    """What is compared, for each model, from its configuration."""
     large, first = dalle.DalleConfig(), dalle.FirstMiniConfig()
     large_count, first_count = (
         sum(parts.values()) for parts in (dalle.dalle_parameters(large), dalle.first_mini_parameters(first))
     )
-    found = {
-        "dalle": describe(large, large_count, large.text_reading, large.training_pairs),
-        "mini_2021": describe(first, first_count, first.text_reading, first.training_pairs),
-    }
+    later = {}
     for key, name in (("mini_2022", "mini"), ("mega_2022", "mega")):
         config = dalle_mini_original.read_config(dalle_mini_original.original_config(name))
         # Encoder–decoders as the first one is, so their encoder attends in both directions.
-        found[key] = describe(config, dalle_mini_original.count_parameters(config), first.text_reading, None)
-    found["dalle"]["billions_rounded"] = round(large_count / 1e9)
-    return found
+        later[key] = describe(config, dalle_mini_original.count_parameters(config), first.text_reading, None)
+    return Models(
+        dalle=describe(
+            large, large_count, large.text_reading, large.training_pairs, billions_rounded=round(large_count / 1e9)
+        ),
+        mini_2021=describe(first, first_count, first.text_reading, first.training_pairs),
+        **later,
+    )
 
 
-def describe(config: Any, parameters: int, text_reading: str, training_pairs: int | None) -> dict[str, Any]:
+def describe(config: Any, parameters: int, text_reading: str, training_pairs: int | None, **more: int) -> Model:
     """One model's entry; every configuration names these quantities alike."""
-    return {
-        "parameters": parameters,
-        "image_vocabulary": config.codes,
-        "image_tokens": config.image_length,
-        "text_vocabulary": config.text_vocabulary,
-        "text_length": config.text_length,
-        "text_reading": text_reading,
-        "training_pairs": training_pairs,
-    }
+    return Model(
+        parameters=parameters,
+        image_vocabulary=config.codes,
+        image_tokens=config.image_length,
+        text_vocabulary=config.text_vocabulary,
+        text_length=config.text_length,
+        text_reading=text_reading,
+        training_pairs=training_pairs,
+        **more,
+    )
 
 
-def times_fewer(found: dict[str, dict[str, Any]]) -> dict[str, float]:
+def times_fewer(compared: Models) -> TimesFewer:
     """Parameters of DALL·E over those of the first DALL·E Mini: as counted, and with the paper's rounded 12 billion."""
-    printed = dalle.DalleConfig().printed_parameters / found["mini_2021"]["parameters"]
-    counted = found["dalle"]["parameters"] / found["mini_2021"]["parameters"]
-    return {"counted": counted, "printed": printed, "printed_rounded": round(printed)}
+    printed = dalle.DalleConfig().printed_parameters / compared.mini_2021.parameters
+    counted = compared.dalle.parameters / compared.mini_2021.parameters
+    return TimesFewer(counted=counted, printed=printed, printed_rounded=round(printed))
 
 
-def training_costs() -> dict[str, Any]:
-    """The cost claims as arithmetic; ranges are [low, high].
-
-    Keys ending in _flops are operations, in _share shares of the peak of one TPU v3-8.
-    """
+def training_costs() -> Costs:
+    """The cost claims as arithmetic."""
     first, large = dalle.FirstMiniConfig(), dalle.DalleConfig()
     run, dalle_run, peak = costs.FirstMiniRun(), costs.DalleRun(), TPU_V3_8.peak
     forward = dalle.first_mini_forward_flops(first)
@@ -114,10 +114,11 @@ def training_costs() -> dict[str, Any]:
         "break_even_hours_on_demand": known(run.price_limit / TPU_V3_8.on_demand),
         "break_even_hours_preemptible": known(run.price_limit / TPU_V3_8.preemptible),
     }
-    return {name: [value.low, value.high] for name, value in ranges.items()} | {
-        "three_days": costs.judge_time(ranges["share"], TPU_V3_8.best_utilisation),
-        "price": costs.judge_price(run.hours, run.price_limit, TPU_V3_8),
-    }
+    return Costs(
+        **{name: [value.low, value.high] for name, value in ranges.items()},
+        three_days=costs.judge_time(ranges["share"], TPU_V3_8.best_utilisation),
+        price=costs.judge_price(run.hours, run.price_limit, TPU_V3_8),
+    )
 
 
 COMPARISON = {
@@ -131,7 +132,7 @@ COMPARISON = {
 }
 
 
-def comparison(found: dict[str, Any]) -> list[dict]:
+def comparison(compared: Models) -> list[dict]:
     """One row a quantity, one column a model, and the ratio that the claims are about."""
     rows = []
     for label, key, scale in (
@@ -142,14 +143,14 @@ def comparison(found: dict[str, Any]) -> list[dict]:
         ("text length (tokens)", "text_length", None),
         ("training pairs (millions)", "training_pairs", 1e-6),
     ):
-        values = {name: found["models"][name][key] for name in COLUMNS}
+        values = {name: getattr(model, key) for name, model in compared}
         cells = {
             title: Number(values[name] * scale, digits=1) if scale and values[name] else values[name]
             for name, title in COLUMNS.items()
         }
         ratio = Number(values["dalle"] / values["mini_2021"], digits=2)
         rows.append({"quantity": label, **cells, "ratio": ratio})
-    directions = {title: found["models"][name]["text_reading"] for name, title in COLUMNS.items()}
+    directions = {COLUMNS[name]: model.text_reading for name, model in compared}
     return [*rows, {"quantity": "the text is read", **directions, "ratio": None}]
 
 
@@ -189,11 +190,11 @@ COST_ROWS = (
 )
 
 
-def cost_rows(found: dict[str, Any]) -> list[dict]:
+def cost_rows(found: Costs) -> list[dict]:
     """One row a quantity, with both ends of its range."""
     rows = []
     for key, label, factor, unit, digits in COST_ROWS:
-        low, high = found[key]
+        low, high = getattr(found, key)
         top = Number(high * factor, digits=digits) if high != low else None
         rows.append({"quantity": label, "from": Number(low * factor, digits=digits), "to": top, "unit": unit})
     return rows

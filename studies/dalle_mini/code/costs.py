@@ -1,8 +1,8 @@
 """Arithmetic behind claims about the cost of training: operations, utilisation, price.
 
 What is not known enters as a `Range` and stays one. Such arithmetic can rule a claim out, but cannot prove it: a run
-may have been slower or dearer than it had to be. So the two judges at the end return {"possible": bool, "because":
-str}, which the ledger's rule `possible` turns into "contradicted" or "inconclusive", never into "reproduced".
+may have been slower or dearer than it had to be. So the two judges at the end say what is possible, which the ledger's
+rule `possible` turns into "contradicted" or "inconclusive", never into "reproduced".
 
 Units: operations in FLOP, peaks in FLOP/s, time in hours, money in US dollars.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lib.errors import EaselError
+from studies.dalle_mini.code.reports import Possibility
 
 SECONDS = 3600  # an hour's
 
@@ -119,17 +120,18 @@ def price(hours: float, per_hour: float) -> float:
     return hours * per_hour
 
 
-def judge_time(implied: Range, best: float) -> dict:
+def judge_time(implied: Range, best: float) -> Possibility:
     """Whether the implied utilisation could be had: possible unless all of its range is above the `best` published."""
     found = f"{100 * implied.low:.0f} to {100 * implied.high:.0f} % of the peak"
+    because = f"it takes {found}, below the best published {100 * best:.1f} %."
     if implied.low > best:
-        return {"possible": False, "because": f"it takes {found}, more than the best published {100 * best:.1f} %."}
-    if implied.high > best:
-        return {"possible": True, "because": f"it takes {found}; only up to {100 * best:.1f} % has been published."}
-    return {"possible": True, "because": f"it takes {found}, below the best published {100 * best:.1f} %."}
+        because = f"it takes {found}, more than the best published {100 * best:.1f} %."
+    elif implied.high > best:
+        because = f"it takes {found}; only up to {100 * best:.1f} % has been published."
+    return Possibility(possible=implied.low <= best, because=because)
 
 
-def judge_price(hours: float, limit: float, accelerator: Accelerator) -> dict:
+def judge_price(hours: float, limit: float, accelerator: Accelerator) -> Possibility:
     """Whether `hours` of the accelerator could cost less than `limit` dollars, and what must be true for it."""
     prices = {"on demand": accelerator.on_demand, "preemptible": accelerator.preemptible}
     listed = ", ".join(f"${price(hours, rate):.2f} {name} (${rate:.2f} an hour)" for name, rate in prices.items())
@@ -137,8 +139,8 @@ def judge_price(hours: float, limit: float, accelerator: Accelerator) -> dict:
     verdict = f"holds only if the {accelerator.name} was {under[0]}" if len(under) == 1 else "holds at both prices"
     if not under:
         verdict = "holds at neither price"
-    return {
-        "possible": bool(under),
-        "because": f"{hours:g} hours cost {listed}; under ${limit:g} takes less than ${limit / hours:.2f} an hour, so "
+    return Possibility(
+        possible=bool(under),
+        because=f"{hours:g} hours cost {listed}; under ${limit:g} takes less than ${limit / hours:.2f} an hour, so "
         f"the claim {verdict}.",
-    }
+    )

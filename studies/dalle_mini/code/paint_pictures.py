@@ -4,9 +4,9 @@ results/<profile>/painting.*.
 Kept so that the figure of it can be drawn without the networks.
 """
 
-from lib.data.store import write_json
 from lib.evidence.strips import write_strip
 from lib.generate import Painter
+from studies.dalle_mini.code.reports import Painting
 from studies.dalle_mini.code.settings import Params
 
 PROMPT, CANDIDATES = "a red circle on a white background", 8
@@ -18,5 +18,4 @@ def run(params: Params) -> None:
     with Painter() as painter:
         painting = painter.paint(PROMPT, CANDIDATES, **chosen)
     write_strip(params.results / "painting.png", painting.pictures)
-    scores = [float(score) for score in painting.scores]
-    write_json(params.results / "painting.json", {"prompt": PROMPT, "scores": scores})
+    Painting(prompt=PROMPT, scores=painting.scores.tolist()).write(params.results / "painting.json")

@@ -1,14 +1,15 @@
 """Stage dalle_mini/tables: the study's numbers as tables (.csv, .md, .tex) → results/<profile>/tables/dalle_mini/."""
 
-from lib.evidence.results import read
-from lib.evidence.tables import Number, interval, write_all
+from lib.evidence.tables import Number, write_all
+from lib.report import Interval
+from studies.dalle_mini.code.reports import Evaluation, Search, Trainings
 from studies.dalle_mini.code.settings import Params
 
 
 def run(params: Params) -> None:
     """Writes one table per question; a table whose numbers do not apply to this data source is left out."""
-    names = ("dalle_mini", "dalle_mini_training", "dalle_mini_search")
-    drawn, trained, searched = (read(params.results / f"{name}.json") for name in names)
+    inputs = [params.results / f"{name}.json" for name in ("dalle_mini", "dalle_mini_training", "dalle_mini_search")]
+    drawn, trained, searched = Evaluation.read(inputs[0]), Trainings.read(inputs[1]), Search.read(inputs[2])
     tables = [
         ("dalle_mini", dalle_mini(drawn), DALLE_MINI),
         ("dalle_mini_training", training(trained), TRAINING),
@@ -22,7 +23,7 @@ def run(params: Params) -> None:
         profile=params.profile,
         stage="dalle_mini/tables",
         sources=["studies/dalle_mini/code/tables.py"],
-        inputs=[params.results / f"{name}.json" for name in names],
+        inputs=inputs,
     )
 
 
@@ -40,17 +41,10 @@ DALLE_MINI = {
         "have this share of the probability together. The original's default is all tokens."
     ],
 }
-CATEGORIES = (
-    "single_object",
-    "two_objects",
-    "counting",
-    "colours",
-    "position",
-    "colour_attribution",
-    "heldout",
-    "overall",
-)
+CATEGORIES = ("single_object", "two_objects", "counting", "colours", "position", "colour_attribution", "heldout")
 MEASURES = (
+    ("accuracy: overall", "accuracy", 2),
+    ("exact accuracy: overall", "exact", 3),
     ("CLIP score", "clip_score", 1),
     ("CLIP score, pretrained CLIP", "clip_score_pretrained", 1),
     ("diversity", "diversity", 3),
@@ -61,18 +55,16 @@ MEASURES = (
 )
 
 
-def dalle_mini(report: dict) -> list[dict]:
+def dalle_mini(report: Evaluation) -> list[dict]:
     """One row a measure, one column a guidance scale."""
-    columns = {f"s = {entry['scale']:g}": entry for entry in report["sweep"]}
+    columns = {f"s = {entry.scale:g}": entry for entry in report.sweep}
     rows = []
-    if report["guided"]["accuracy"]:
+    if report.guided.accuracy:
         for name in CATEGORIES:
-            cells = {head: interval(entry["accuracy"].get(name), 2) for head, entry in columns.items()}
+            cells = {head: number(entry.accuracy.categories.get(name), 2) for head, entry in columns.items()}
             rows.append({"measure": f"accuracy: {name.replace('_', ' ')}", **cells})
-        cells = {head: interval(entry["exact"]["overall"], 3) for head, entry in columns.items()}
-        rows.append({"measure": "exact accuracy: overall", **cells})
     for name, key, digits in MEASURES:
-        cells = {head: interval(entry.get(key), digits) for head, entry in columns.items()}
+        cells = {head: number(getattr(entry, key), digits) for head, entry in columns.items()}
         if any(cells.values()):
             rows.append({"measure": name, **cells})
     return rows
@@ -88,18 +80,18 @@ TRAINING = {
 }
 
 
-def training(report: dict) -> list[dict]:
+def training(report: Trainings) -> list[dict]:
     """One row a training."""
     return [
         {
             "captions": name,
-            "parameters": Number(entry["parameters"], digits=0),
-            "token frequencies": Number(entry["unigram_nats"], digits=3),
-            "loss": interval(entry["test"]["nats_per_token"], 3),
-            "next token right": interval(entry["test"]["top1"], 1, 100),
+            "parameters": Number(entry.parameters, digits=0),
+            "token frequencies": Number(entry.unigram_nats, digits=3),
+            "loss": number(entry.test.nats_per_token, 3),
+            "next token right": number(entry.test.top1, 1, 100),
         }
-        | {f"caption gain, {language}": interval(gain, 4) for language, gain in entry["caption_gain"].items()}
-        for name, entry in report.items()
+        | {f"caption gain, {language}": number(gain, 4) for language, gain in entry.caption_gain.items()}
+        for name, entry in report
     ]
 
 
@@ -110,16 +102,16 @@ SEARCH = {
 }
 
 
-def search(report: dict) -> list[dict]:
+def search(report: Search) -> list[dict]:
     """One row a learning rate."""
     return [
         {
-            "optimizer": report["optimizer"],
-            "learning rate": f"{entry['learning_rate']:g}",
-            "steps": report["steps"],
-            "loss": interval(entry["val_nats"], 3),
+            "optimizer": report.optimizer,
+            "learning rate": f"{trial.learning_rate:g}",
+            "steps": report.steps,
+            "loss": number(trial.val_nats, 3),
         }
-        for entry in report["runs"]
+        for trial in report.runs
     ]
 
 
@@ -134,20 +126,20 @@ RANKING = {
 }
 
 
-def ranking(report: dict) -> list[dict]:
+def ranking(report: Evaluation) -> list[dict]:
     """One row a number of candidates; none where the data source does not say what its pictures show."""
     return [
         {
-            "guidance": f"s = {found['scale']:g}",
-            "n": entry["n"],
-            "best by CLIP": interval(entry["ranked"], 3),
-            "a perfect ranker": interval(entry["oracle"], 3),
-            "taken blindly": interval(found["unranked"], 3),
+            "guidance": f"s = {found.scale:g}",
+            "n": best.n,
+            "best by CLIP": number(best.ranked, 3),
+            "a perfect ranker": number(best.oracle, 3),
+            "taken blindly": number(found.unranked, 3),
             # Measured where all candidates are ranked.
-            "gain": interval(found["gain_over_prompts"], 3) if entry["n"] == found["candidates"] else None,
+            "gain": number(found.gain_over_prompts, 3) if best.n == found.candidates else None,
         }
-        for found in (report["reranking"], report["reranking_guided"])
-        for entry in found.get("curve", [])
+        for found in (report.reranking, report.reranking_guided)
+        for best in found.curve or ()
     ]
 
 
@@ -161,20 +153,25 @@ LANGUAGES = {
 }
 
 
-def languages(report: dict) -> list[dict]:
+def languages(report: Evaluation) -> list[dict]:
     """One row for each training and each language of the prompts."""
     return [
         {"trained on": model, "prompts": language}
         | (
             {
-                "colours": interval(entry["accuracy"].get("colours"), 2),
-                "overall": interval(entry["accuracy"]["overall"], 2),
-                "exact, overall": interval(entry["exact"]["overall"], 3),
+                "colours": number(entry.accuracy.categories.get("colours"), 2),
+                "overall": number(entry.accuracy, 2),
+                "exact, overall": number(entry.exact, 3),
             }
-            if entry["accuracy"]
+            if entry.accuracy
             else {}
         )
-        | {"CLIP score": interval(entry["clip_score"], 1)}
-        for model, by_language in report["languages"].items()
+        | {"CLIP score": number(entry.clip_score, 1)}
+        for model, by_language in report.languages.items()
         for language, entry in by_language.items()
     ]
+
+
+def number(found: Interval | None, digits: int, scale: float = 1.0) -> Number | None:
+    """An interval times `scale` as a table cell; an empty one for None."""
+    return found and Number(*(scale * end for end in (found.value, found.low, found.high)), digits=digits)

@@ -4,54 +4,52 @@ The sentences are for readers; verdicts come from claims.yaml alone. Questions w
 out. The paper is arXiv:2510.08994.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
+from lib.report import Interval
 from studies.sjd2.code import measures
 from studies.sjd2.code.claims import SMALL, UNTUNED, together
 from studies.sjd2.code.measures import ROLES
+from studies.sjd2.code.reports import Cell, Results
 from studies.sjd2.code.rows import described, runs_of
 
 CLIP_RISE = 33.3 - 31.3  # of EAGLE over autoregressive decoding in the paper's Table 7
 
 
-def said(entry: Mapping[str, float], digits: int = 2, sign: str = "") -> str:
+def said(entry: Interval, digits: int = 2, sign: str = "") -> str:
     """A value with its interval; `sign` "+" shows that of positive values."""
-    value, low, high = (f"{entry[end]:{sign}.{digits}f}" for end in ("value", "low", "high"))
+    value, low, high = (f"{end:{sign}.{digits}f}" for end in (entry.value, entry.low, entry.high))
     return f"{value} [{low}, {high}]"
 
 
-def as_markdown(report: Mapping[str, Any]) -> str:
+def as_markdown(report: Results) -> str:
     """A list of the questions with their answers; empty where there are none."""
     return "\n".join(f"- **{question}** {answer}." for question, answer in answers(report))
 
 
-def answers(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+def answers(report: Results) -> list[tuple[str, str]]:
     """Questions and answers, in the order of the paper's sections; answers without the full stop."""
     found = [*quality(report), *exactness(report), *speed(report), *arithmetic(report), *choices(report)]
     return [(question, answer) for question, answer in found if answer]
 
 
-def quality(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+def quality(report: Results) -> list[tuple[str, str | None]]:
     """Tuned against untuned, the share of clean inputs, FID, the CLIP score of a lossless decoder."""
-    groups, tuned = report["groups"], report["networks"].get(SMALL)
+    groups, tuned = report.groups, report.networks.get(SMALL)
     moved = fid = clip = None
     if tuned:
-        moved = f"the loss on clean input by {said(tuned['rise'], 3, '+')} nats a token"
+        moved = f"the loss on clean input by {said(tuned.rise, 3, '+')} nats a token"
         for group in groups.values():
-            both = [measures.pick(group["runs"], name, ROLES["autoregressive"]) for name in (UNTUNED, SMALL)]
-            if all(both) and all("exact" in group["runs"][name] for name in both):
-                before, after = (said(group["runs"][name]["exact"]) for name in both)
+            both = [measures.pick(group.runs, name, ROLES["autoregressive"]) for name in (UNTUNED, SMALL)]
+            if all(both) and all(group.runs[name].exact for name in both):
+                before, after = (said(group.runs[name].exact) for name in both)
                 moved += f", exact accuracy of the same prompts from {before} to {after}"
                 break
-    if (runs := together(groups, SMALL, "autoregressive", "sjd2")) and "fid" in runs[1]:
+    if (runs := together(groups, SMALL, "autoregressive", "sjd2")) and runs[1].fid:
         plain, best = runs
-        fid = f"FID {said(plain['fid'])} → {said(best['fid'])}, KID {said(plain['kid'], 4)} → {said(best['kid'], 4)}"
+        fid = f"FID {said(plain.fid)} → {said(best.fid)}, KID {said(plain.kid, 4)} → {said(best.kid, 4)}"
     for run in together(groups, UNTUNED, "eagle") or ():
-        if "clip_score" in run.get("against", {}):
-            change = run["against"]["clip_score"]
+        if change := run.against.clip_score:
             clip = f"here it changes by {said(change, 2, '+')}"
-            if change["low"] < 0 and change["high"] > CLIP_RISE:
+            if change.low < 0 and change.high > CLIP_RISE:
                 clip += ", too few pictures to tell nothing from a rise like the paper's"
     return [
         ("What does fine-tuning alone move, without any new decoder (GenEval 0.48 → 0.52 in the paper)?", moved),
@@ -60,39 +58,39 @@ def quality(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     ]
 
 
-def exactness(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+def exactness(report: Results) -> list[tuple[str, str | None]]:
     """Whether SJD2 is lossless."""
-    strict, published = (report["claims"].get(name) for name in ("sjd2_lossless", "sjd2_published"))
+    strict, published = (report.claims.get(name) for name in ("sjd2_lossless", "sjd2_published"))
     answer = None
     if strict and published:
         answer = (
-            f"with the keep rule of 0.5 it is not (χ² on a toy chain, p = {published['p']:.1g}); restricted to clean "
-            f"slots and without that rule nothing speaks against it (least p = {strict['least_p']:.2g})"
+            f"with the keep rule of 0.5 it is not (χ² on a toy chain, p = {published.p:.1g}); restricted to clean "
+            f"slots and without that rule nothing speaks against it (least p = {strict.least_p:.2g})"
         )
     return [("Is SJD2 lossless with respect to the tuned network?", answer)]
 
 
-def speed(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+def speed(report: Results) -> list[tuple[str, str | None]]:
     """S and latency of others' measurements, S against window / steps, with and without the test of drafts."""
-    groups, cells = report["groups"], report["surface"].get("cells", [])
+    groups, cells = report.groups, report.surface.cells
     ours = follows = alone = None
     for only, how in ((["latency"], "one picture at a time"), (None, "in batches")):
         if ours is None and (runs := together(groups, SMALL, "autoregressive", "sjd2", only=only)):
-            against = said(runs[1]["against"]["latency"])
-            ours = f"S {said(runs[1]['compression'])}, {against} times less time, {how}"
-    if "window_per_step" in report["surface"]:
-        slope = report["surface"]["window_per_step"]["slope"]
+            latency = said(runs[1].against.latency)
+            ours = f"S {said(runs[1].compression)}, {latency} times less time, {how}"
+    if report.surface.window_per_step:
+        slope = report.surface.window_per_step.slope
         ends = (min(cells, key=per_step), max(cells, key=per_step))
-        low, high = (f"S = {cell['compression']:.2f} at L/T = {per_step(cell):.2g}" for cell in ends)
+        low, high = (f"S = {cell.compression:.2f} at L/T = {per_step(cell):.2g}" for cell in ends)
         follows = f"log S rises by {slope:.2f} times log L/T (1 would be proportional): {low}, {high}"
     for group in groups.values():
-        name = measures.pick(group["runs"], SMALL, ROLES["denoised"])
+        name = measures.pick(group.runs, SMALL, ROLES["denoised"])
         if name and alone is None:
-            run = group["runs"][name]
-            expected = min(run["options"]["window"], group["length"]) / run["steps"]
+            run = group.runs[name]
+            expected = min(run.options["window"], group.length) / run.steps
             alone = (
-                f"S = {run['compression']['value']:.2f} at L/T = {expected:.2f} ({described(run)}); "
-                f"{run['settled_compression']['value']:.2f} without the first {run['steps']} passes, in which no slot "
+                f"S = {run.compression.value:.2f} at L/T = {expected:.2f} ({described(run)}); "
+                f"{run.settled_compression.value:.2f} without the first {run.steps} passes, in which no slot "
                 "is clean yet: a large part of a picture's passes here, a small one of the paper's 306"
             )
     return [
@@ -102,41 +100,41 @@ def speed(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     ]
 
 
-def per_step(cell: Mapping[str, float]) -> float:
+def per_step(cell: Cell) -> float:
     """Window over steps."""
-    return cell["window"] / cell["steps"]
+    return cell.window / cell.steps
 
 
-def arithmetic(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+def arithmetic(report: Results) -> list[tuple[str, str | None]]:
     """The slots that operations imply."""
     answer = None
-    if (runs := together(report["groups"], SMALL, "autoregressive", "sjd2")) and "against" in runs[1]:
-        times, compression = runs[1]["against"]["flops"], runs[1]["compression"]["value"]
+    if (runs := together(report.groups, SMALL, "autoregressive", "sjd2")) and runs[1].against.flops:
+        times, compression = runs[1].against.flops, runs[1].compression.value
         implied = measures.tokens_a_pass(times, compression)
         answer = (
             f"{times:.1f} times the operations × S = {implied:.0f} slots a pass, computed with a window of "
-            f"{runs[1]['options']['window']}"
+            f"{runs[1].options['window']}"
         )
     return [("The paper's Table 4 implies 47 slots a pass (window 96) and 144 (window 128). Here?", answer)]
 
 
-def choices(report: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+def choices(report: Results) -> list[tuple[str, str | None]]:
     """The proposal of a slot never predicted; acceptance of noisy slots; the keep rule."""
-    groups = report["groups"]
+    groups = report.groups
     starts = {
-        run["options"]["initial"]: f"S {said(run['compression'])} with {what}"
+        run.options["initial"]: f"S {said(run.compression)} with {what}"
         for what, kind in (("certainty (as SJD's code has it)", "one_hot"), ("the uniform one it came from", "uniform"))
         for _, _, run in runs_of(report, "initial")
-        if run["options"].get("initial") == kind
+        if run.options.get("initial") == kind
     }
     noisy, kept = [], None
     for steps in (5, 25):
         runs = together(groups, SMALL, *(ROLES[name].with_(steps=steps) for name in ("sjd2_any", "sjd2")))
         if runs:
-            a_run = (part for run in runs for part in (said(run["nats"]) + " nats a token", said(run["compression"])))
+            a_run = (part for run in runs for part in (said(run.nats) + " nats a token", said(run.compression)))
             noisy.append(f"with {steps} steps, " + "{} at S = {} if they may, {} at S = {} if not".format(*a_run))
     if runs := together(groups, SMALL, "sjd2_lossless", "sjd2"):
-        kept = "S {} without it, {} with it".format(*(said(run["compression"]) for run in runs))
+        kept = "S {} without it, {} with it".format(*(said(run.compression) for run in runs))
     return [
         ("Which distribution belongs to a slot that was never predicted?", " and ".join(starts.values())),
         ("May a still-noisy slot be accepted (section 4.2), or only a clean one (appendix B)?", "; ".join(noisy)),

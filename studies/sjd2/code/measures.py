@@ -13,6 +13,7 @@ import numpy as np
 
 from lib.errors import EaselError
 from lib.evidence.statistics import spearman
+from studies.sjd2.code.reports import Accepted, Cell, Gains, Run, WindowPerStep
 
 # Differences up to these count as none, decided before anything was measured. Exact accuracy: the paper speaks of
 # quality kept where GenEval falls from 0.52 to 0.49 (Table 2, Emu3). Nats a token: one part in twenty of a likelihood.
@@ -39,10 +40,21 @@ PAPER_ACCELERATORS = {
     "zipar": Accelerator(1.82, 4.00, 31.2),
     "sjd2": Accelerator(2.63, 4.02, 31.8),
 }
-# Tables 1, 3, 4 and appendix A: window, denoising steps, S, latency ratio, ratio of GFLOPs a token.
+
+
+class PaperModel(NamedTuple):
+    """Tables 1, 3, 4 and appendix A: window, denoising steps, S, latency ratio, ratio of GFLOPs a token."""
+
+    window: int
+    steps: int
+    compression: float
+    latency: float
+    flops: float
+
+
 PAPER_MODELS = {
-    "Lumina-mGPT": {"window": 96, "steps": 25, "compression": 4.02, "latency": 88.55 / 33.64, "flops": 219.60 / 18.72},
-    "Emu3": {"window": 128, "steps": 25, "compression": 5.62, "latency": 375.29 / 147.65, "flops": 465.92 / 18.15},
+    "Lumina-mGPT": PaperModel(96, 25, 4.02, latency=88.55 / 33.64, flops=219.60 / 18.72),
+    "Emu3": PaperModel(128, 25, 5.62, latency=375.29 / 147.65, flops=465.92 / 18.15),
 }
 
 
@@ -52,25 +64,19 @@ def step_compression(passes: np.ndarray, length: int) -> list[float]:
     return (length * passes.shape[1] / passes.sum(axis=1)).tolist()
 
 
-def accepted_lengths(histogram: Sequence[int]) -> dict[str, Any]:
-    """What a histogram of fixed tokens says: histogram[k] is in how many passes k tokens were fixed.
-
-    Returns:
-        shares: of the passes, by length up to LONGEST; longer: of those above; single, none: of one and of no token;
-        mean: tokens a pass; kept_drafts: of the drafts that a pass tested, the share that it accepted, counting one
-        rejection a pass.
-    """
+def accepted_lengths(histogram: Sequence[int]) -> Accepted:
+    """What a histogram of fixed tokens says: histogram[k] is in how many passes k tokens were fixed."""
     counts = np.trim_zeros(np.asarray(histogram, float), "b")
     total, lengths = counts.sum(), np.arange(len(counts))
     tokens, fixing = (counts * lengths).sum(), counts[1:].sum()
-    return {
-        "shares": (counts[: LONGEST + 1] / total).tolist(),
-        "longer": float(counts[LONGEST + 1 :].sum() / total),
-        "none": float(counts[0] / total),
-        "single": float(counts[1] / total) if len(counts) > 1 else 0.0,
-        "mean": float(tokens / total),
-        "kept_drafts": float(1 - fixing / tokens),
-    }
+    return Accepted(
+        shares=(counts[: LONGEST + 1] / total).tolist(),
+        longer=counts[LONGEST + 1 :].sum() / total,
+        none=counts[0] / total,
+        single=counts[1] / total if len(counts) > 1 else 0.0,
+        mean=tokens / total,
+        kept_drafts=1 - fixing / tokens,
+    )
 
 
 def by_kind(passes: np.ndarray, kinds: np.ndarray, length: int) -> dict[str, list[float]]:
@@ -87,19 +93,15 @@ def by_kind(passes: np.ndarray, kinds: np.ndarray, length: int) -> dict[str, lis
     return found
 
 
-def neighbour_gains(starts: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, list[float]] | None:
-    """How much more S drafts copied from neighbours give than random ones, by kind of background, seed by seed.
+def neighbour_gains(starts: Mapping[str, Mapping[str, Sequence[float]]]) -> Gains | None:
+    """How much more S drafts copied from neighbours give than random ones, the mean over kinds of background and both
+    neighbours of S / S(random) − 1; None where one is missing.
 
     Args:
         starts: S by kind (`by_kind`), of the starts one_hot (random), left and above.
-
-    Returns:
-        simple (plain and striped backgrounds) and textured (speckled), each the mean over kinds and both neighbours of
-        S / S(random) − 1; None where one is missing.
     """
-    groups = {"simple": ("plain", "striped"), "textured": ("speckled",)}
     gains = {}
-    for name, kinds in groups.items():
+    for name, kinds in {"simple": ("plain", "striped"), "textured": ("speckled",)}.items():
         parts = [
             np.divide(starts[near][kind], starts["one_hot"][kind]) - 1
             for near in ("left", "above")
@@ -109,49 +111,38 @@ def neighbour_gains(starts: Mapping[str, Mapping[str, Sequence[float]]]) -> dict
         if not parts:
             return None
         gains[name] = np.mean(parts, axis=0).tolist()
-    return gains
+    return Gains(**gains)
 
 
-def window_per_step(cells: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+def window_per_step(cells: Sequence[Cell]) -> WindowPerStep:
     """Does S follow window / steps?
-
-    Args:
-        cells: of a sweep, with window, steps and compression.
-
-    Returns:
-        rank_correlation of S with window / steps; slope of log S over log(window / steps), 1 where S follows it.
 
     Raises:
         EaselError: fewer than three cells.
     """
     if len(cells) < 3:
         raise EaselError(f"window over steps: {len(cells)} cells make no sweep.")
-    expected = [cell["window"] / cell["steps"] for cell in cells]
-    found = [cell["compression"] for cell in cells]
+    expected = [cell.window / cell.steps for cell in cells]
+    found = [cell.compression for cell in cells]
     slope = np.polyfit(np.log(expected), np.log(found), 1)[0]
-    return {"rank_correlation": spearman(found, expected)[0], "slope": float(slope)}
+    return WindowPerStep(rank_correlation=spearman(found, expected)[0], slope=slope)
 
 
-def misses(cells: Sequence[Mapping[str, Any]]) -> list[float] | None:
-    """Per seed: by what share S misses window / steps, mean over the cells where that is about what it is in the paper.
-
-    Args:
-        cells: with window, steps and by_seed, S of every seed.
-
-    Returns:
-        None if there is no such cell.
-    """
+def misses(cells: Sequence[Cell]) -> list[float] | None:
+    """Per seed: by what share S misses window / steps, mean over the cells where that is about what it is in the paper;
+    None if there is no such cell."""
     low, high = LIKE_THE_PAPERS
-    near = [cell for cell in cells if low <= cell["window"] / cell["steps"] <= high]
+    near = [cell for cell in cells if low <= cell.window / cell.steps <= high]
     if not near:
         return None
-    return np.mean([np.abs(np.divide(c["by_seed"], c["window"] / c["steps"]) - 1) for c in near], axis=0).tolist()
+    return np.mean([np.abs(np.divide(c.by_seed, c.window / c.steps) - 1) for c in near], axis=0).tolist()
 
 
-def fastest(cells: Sequence[Mapping[str, float]], key: str) -> list[Mapping[str, float]]:
-    """The cell with the least `key` and those that tie with it."""
-    least = min(cell[key] for cell in cells)
-    return [cell for cell in cells if cell[key] <= (1 + TIE) * least]
+def fastest(cells: Sequence[Cell]) -> list[Cell]:
+    """Of the timed cells, that with the least time and those that tie with it."""
+    timed = [cell for cell in cells if cell.seconds is not None]
+    least = min((cell.seconds for cell in timed), default=0.0)
+    return [cell for cell in timed if cell.seconds <= (1 + TIE) * least]
 
 
 def left_over(slow: Sequence[float], shared: Sequence[float], best: Sequence[float]) -> list[float] | None:
@@ -229,22 +220,18 @@ ROLES = {
 }
 
 
-def pick(runs: Mapping[str, Mapping[str, Any]], network: str, role: Role) -> str | None:
-    """The name of the run that plays the role on a network, None if no run does.
+def pick(runs: Mapping[str, Run], network: str, role: Role) -> str | None:
+    """The name of the run that plays the role on a network, None if no run does."""
 
-    Args:
-        runs: with network, decoder, options (complete), steps and sampling.
-    """
-
-    def agree(run: Mapping[str, Any], wanted: Mapping[str, Any]) -> int:
-        has = {**run["options"], "steps": run["steps"]}
+    def agree(run: Run, wanted: Mapping[str, Any]) -> int:
+        has = {**run.options, "steps": run.steps}
         return sum(has.get(name) == value for name, value in wanted.items())
 
     fitting = {
         name: agree(run, role.prefers)
         for name, run in runs.items()
-        if (run["network"], run["decoder"]) == (network, role.decoder)
+        if (run.network, run.decoder) == (network, role.decoder)
         and agree(run, role.needs) == len(role.needs)
-        and (run["sampling"]["temperature"] == 0) == role.greedy
+        and (run.sampling.temperature == 0) == role.greedy
     }
     return max(fitting, key=fitting.__getitem__) if fitting else None  # the first of the largest

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from lib.evidence import provenance
-from lib.evidence.results import read
 from lib.evidence.tables import write_all
 from studies.sjd2.code import answers
 from studies.sjd2.code import rows as rows
+from studies.sjd2.code.reports import Results
 from studies.sjd2.code.settings import Params
 
 SOURCE = "S: step compression, tokens a pass. Intervals: 95 % over paired sampling seeds of one trained network."
@@ -22,10 +22,10 @@ TIME, NATS, SINGLE = {"time": "ms/picture"}, {"nats": "nats/token"}, {"single": 
 
 def run(params: Params) -> None:
     """Writes all tables, and the answers to what the paper leaves open."""
-    report, out = params.results / "sjd2.json", params.results / "tables" / "sjd2"
-    origin = {"stage": "sjd2/tables", "sources": SOURCES, "inputs": [report]}
-    write_all(out, all_tables(read(report)), profile=params.profile, **origin)
-    if answered := answers.as_markdown(read(report)):
+    source, out = params.results / "sjd2.json", params.results / "tables" / "sjd2"
+    report, origin = Results.read(source), {"stage": "sjd2/tables", "sources": SOURCES, "inputs": [source]}
+    write_all(out, all_tables(report), profile=params.profile, **origin)
+    if answered := answers.as_markdown(report):
         text = f"**What SJD2's paper leaves open or prints without explaining, answered by profile {params.profile}.**"
         path = out / "sjd2_answers.md"
         path.write_text(f"{text}\n\n{answered}\n", encoding="utf-8")
@@ -36,7 +36,7 @@ def run(params: Params) -> None:
 class Table:
     """What a table is, beside its rows."""
 
-    rows: Callable[[Mapping[str, Any]], list[dict[str, Any]]]
+    rows: Callable[[Results], rows.Rows]
     caption: str
     units: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -50,8 +50,8 @@ TABLES = {
         "Passes and quality of every decoder (twin of the paper's Tables 1 and 2).",
         NATS,
         (
-            "Accuracy as GenEval's; exact: what is asked for and nothing else. Their intervals are over prompts, those "
-            "of FID, KID and CLIP score over pictures.",
+            "Accuracy as GenEval's; exact: what is asked for and nothing else. Their intervals are over prompts, that "
+            "of CLIP score over captions, those of FID and KID over pictures.",
             "Nats under the run's network without guidance. Same as AR: share of pictures equal to those of "
             "autoregressive decoding from the same seeds.",
         ),
@@ -189,7 +189,7 @@ TABLES = {
 }
 
 
-def all_tables(report: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]], dict[str, Any]]]:
+def all_tables(report: Results) -> list[tuple[str, rows.Rows, dict[str, Any]]]:
     """(name, rows, options of `lib.evidence.tables.write`) of every table."""
     found = []
     for name, table in TABLES.items():

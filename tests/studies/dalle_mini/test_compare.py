@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from lib.evidence import ledger, provenance, results, verdicts
+from lib.evidence import ledger, provenance, verdicts
 from studies.dalle_mini.code import compare
+from studies.dalle_mini.code.reports import Comparison
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -29,14 +30,19 @@ def folder(tmp_path_factory):
 
 
 def test_numbers_are_the_configurations(folder):
-    models = results.read(folder / "compare_dalle.json")["models"]
-    assert set(models) == set(compare.COLUMNS)
+    models = Comparison.read(folder / "compare_dalle.json").models
+    assert {name for name, _ in models} == set(compare.COLUMNS)
     # The published float32 weights are files of 1.75 GB and 10.4 GB.
-    assert round(4 * models["mini_2022"]["parameters"] / 1e9, 2) == 1.75
-    assert round(4 * models["mega_2022"]["parameters"] / 1e9, 1) == 10.4
-    assert models["dalle"]["image_tokens"] == 4 * models["mini_2022"]["image_tokens"]
-    assert 2 * models["dalle"]["image_vocabulary"] == models["mini_2022"]["image_vocabulary"]
-    assert models["mini_2022"]["training_pairs"] is None
+    assert round(4 * models.mini_2022.parameters / 1e9, 2) == 1.75
+    assert round(4 * models.mega_2022.parameters / 1e9, 1) == 10.4
+    assert models.dalle.image_tokens == 4 * models.mini_2022.image_tokens
+    assert 2 * models.dalle.image_vocabulary == models.mini_2022.image_vocabulary
+    assert models.mini_2022.training_pairs is None
+
+
+def test_they_are_the_committed_ones(folder):
+    again = folder / "compare_dalle.json"
+    assert again.read_bytes() == (REPOSITORY / "results/laptop/compare_dalle.json").read_bytes()
 
 
 def test_tables_show_them_with_their_origin(folder):
@@ -52,11 +58,11 @@ def test_tables_show_them_with_their_origin(folder):
 
 
 def test_the_last_committed_script_cannot_be_the_run_of_three_days(folder):
-    found = results.read(folder / "compare_dalle.json")["costs"]
-    assert found["later_run_share"][0] > 1 > found["share"][1]
-    low, high = found["share"]
-    for key in ("planned_share", "speed_share"):
-        assert low <= found[key][0] and found[key][1] <= high
+    found = Comparison.read(folder / "compare_dalle.json").costs
+    assert found.later_run_share[0] > 1 > found.share[1]
+    low, high = found.share
+    for inner in (found.planned_share, found.speed_share):
+        assert low <= inner[0] and inner[1] <= high
 
 
 def test_the_ledger_says_no_more_than_arithmetic_can(folder):

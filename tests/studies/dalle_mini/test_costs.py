@@ -56,7 +56,7 @@ def test_what_is_known_of_the_run():
 )
 def test_time_is_possible_until_all_of_the_range_is_too_fast(implied, possible, reason):
     judged = costs.judge_time(implied, 0.5)
-    assert judged["possible"] is possible and reason in judged["because"]
+    assert judged.possible is possible and reason in judged.because
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,6 @@ def test_time_is_possible_until_all_of_the_range_is_too_fast(implied, possible, 
 def test_price_says_what_must_be_true(limit, possible, reason):
     board = Accelerator("board", Range(1, 1), on_demand=4.0, preemptible=1.0, best_utilisation=0.5)
     judged = costs.judge_price(100, limit, board)
-    assert judged["possible"] is possible and reason in judged["because"]
-    assert "$400.00 on demand ($4.00 an hour), $100.00 preemptible" in judged["because"]
-    assert f"under ${limit} takes less than ${limit / 100:.2f} an hour" in judged["because"]
+    assert judged.possible is possible and reason in judged.because
+    assert "$400.00 on demand ($4.00 an hour), $100.00 preemptible" in judged.because
+    assert f"under ${limit} takes less than ${limit / 100:.2f} an hour" in judged.because

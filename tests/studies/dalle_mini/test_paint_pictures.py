@@ -4,10 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lib.evidence.results import read
 from lib.evidence.strips import read_strip
 from lib.painter.painting import Painting
-from studies.dalle_mini.code import paint_pictures
+from studies.dalle_mini.code import paint_pictures, reports
 
 
 def test_pictures_and_scores_are_kept_exactly(tmp_path, monkeypatch):
@@ -31,8 +30,8 @@ def test_pictures_and_scores_are_kept_exactly(tmp_path, monkeypatch):
     monkeypatch.setattr(paint_pictures, "Painter", Painter)
     sampling = SimpleNamespace(guidance=3.0, temperature=0.5, top_k=4, top_p=0.9, seeds=7)
     paint_pictures.run(SimpleNamespace(results=tmp_path, sampling=sampling))
-    painting, report = asked.pop("painting"), read(tmp_path / "painting.json")
+    painting, report = asked.pop("painting"), reports.Painting.read(tmp_path / "painting.json")
     assert asked == {"guidance": 3.0, "temperature": 0.5, "top_k": 4, "top_p": 0.9, "closed": True}
     assert np.array_equal(read_strip(tmp_path / "painting.png"), painting.pictures)
-    assert report["prompt"] == painting.prompt and report["scores"] == painting.scores.tolist()
-    assert report["scores"] == sorted(report["scores"], reverse=True)
+    assert report.prompt == painting.prompt and report.scores == painting.scores.tolist()
+    assert report.scores == sorted(report.scores, reverse=True)

@@ -21,6 +21,7 @@ from lib.pipeline import parts
 from lib.text import MINIMUM, TextTokenizer
 from lib.weights.torch_state import generator
 from studies.sjd2.code import decode, drawing
+from studies.sjd2.code.reports import DecodedGroup
 from studies.sjd2.code.settings import DecodingGroupParams, DecodingParams
 from tests.models.tiny_autoregressive import NETWORK, shaken
 
@@ -113,6 +114,7 @@ def decoded(*arguments, **changes):
     decode.run(params(*arguments, **changes))
     out = decode.OUT / "g"
     report = json.loads((out / "runs.json").read_text(), parse_constant=pytest.fail)
+    assert DecodedGroup.read(out / "runs.json").plain() == report  # as stage evaluate reads it
     return report, {name: np.load(out / f"{name}.npy") for name in report["runs"]}
 
 

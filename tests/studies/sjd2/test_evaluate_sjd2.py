@@ -1,6 +1,5 @@
 """Stage evaluate on made-up tokens and networks of a few weights."""
 
-import copy
 import json
 from types import SimpleNamespace
 
@@ -11,7 +10,7 @@ import torch
 from lib.data import store
 from lib.evidence import ledger, verdicts
 from lib.evidence.strips import read_strip
-from lib.metrics import judges
+from lib.metrics import panel
 from lib.models import clip, reader, vqgan
 from lib.models.clip import Clip, ClipConfig
 from lib.models.reader import Reader, ReaderConfig
@@ -20,6 +19,7 @@ from lib.scenes.vocabulary import BACKGROUNDS
 from lib.text import MINIMUM, TextTokenizer
 from studies.sjd2.code import claims, evaluate, tables
 from studies.sjd2.code.answers import answers
+from studies.sjd2.code.reports import Results, Surface
 
 SEEDS, SIDE, CODES = 5, 4, 6  # 4 × 4 tokens of 16 pixels
 LENGTH = SIDE * SIDE
@@ -58,6 +58,7 @@ def traced(run, changes):
     """The run with changes of its window's slots, of which every pass fixes the first."""
     later = [changes / 2] * (run["options"]["window"] - 2)
     trace = {"changes": [[None, changes + 0.01 * seed, *later] for seed in range(SEEDS)]}
+    trace["looked_at"] = [[1] * run["options"]["window"]] * SEEDS
     trace["a_token"] = [10 * changes + seed for seed in range(SEEDS)]
     return run | {"trace": trace}
 
@@ -173,15 +174,17 @@ def folder(tmp_path_factory):
         if name.startswith("sjd2"):
             report |= {"nats_per_level": [1.0, float("nan"), 3.0], "table_deviation": 0.7}
         store_metrics(path / "build" / name, report)
-    store_metrics(path / "build/drafters/eagle", {"parameters": 9, "overlap": [0.5], "history": [1, 2, 3]})
+    store_metrics(
+        path / "build/drafters/eagle", {"parameters": 9, "overlap": [value_between(0.5)], "history": [1, 2, 3]}
+    )
     cases = {"SJD, first drafts uniform": 0.4, "SJD2, clean slots, no keep rule, ratio": 0.3}
     cases["SJD2, clean slots, keep rule 0.5"] = 1e-9
     exact = {
         name: {"lossless": p > 0.1, "total_variation": 0.02, "by_chance": {"mean": 0.01, "most": 0.03}, "p": p}
-        | {"same_in_batches_of": {"1": 1.0, "4": 1.0}}
+        | {"pictures": 9, "tokens_a_pass": 1.0, "same_in_batches_of": {"1": 1.0, "4": 1.0}}
         for name, p in cases.items()
     }
-    (path / "build/exactness.json").write_text(json.dumps({"pictures": 10, "cases": exact}))
+    (path / "build/exactness.json").write_text(json.dumps({"pictures": 10, "again": 2, "codes": 3, "cases": exact}))
     return path
 
 
@@ -221,10 +224,11 @@ def evaluated(path, *groups, **changes):
         patch.chdir(path)
         patch.setattr("lib.models.reader.read", seen)
         for name, value in changes.items():
-            patch.setattr(judges if name == "READER" else evaluate, name, value)
+            patch.setattr(panel, name, value)
         one = params(path, *groups)
         evaluate.run(one)
-        return json.loads((one.results / "sjd2.json").read_text(), parse_constant=pytest.fail), one
+        json.loads((one.results / "sjd2.json").read_text(), parse_constant=pytest.fail)
+        return Results.read(one.results / "sjd2.json"), one
 
 
 @pytest.fixture(scope="module")
@@ -234,50 +238,49 @@ def everything(folder):
 
 def test_all_groups_become_numbers_tables_pictures_and_claims(everything):
     report, one = everything
-    runs = report["groups"]["decoders"]["runs"]
+    runs = report.groups["decoders"].runs
     best = runs["sjd2_5"]
-    assert "fid" not in best  # too few captions
-    assert best["compression"]["by_seed"] == pytest.approx([LENGTH / (4 + seed) for seed in range(SEEDS)])
-    assert best["options"]["keep"] == 0.5 and best["given"] == {"window": 96}  # the decoder's own defaults
-    assert best["accepted"]["single"] == pytest.approx(0.5, abs=0.01)
-    assert best["overhead"]["value"] == pytest.approx(0.2)
-    assert best["against"]["run"] == "ar" and best["against"]["flops"] == 10
-    assert best["against"]["latency"]["by_seed"] == pytest.approx([2.0] * SEEDS)
-    assert best["against"]["nats"]["value"] == pytest.approx(0.01) and best["against"]["identical"] < 1
-    assert runs["jacobi_shared"]["against"]["identical"] == 1 and "against" not in runs["ar"]
-    assert runs["jacobi_greedy"]["against"]["run"] == "greedy"
-    assert set(best["exact"]["categories"]) == set(CATEGORIES) and len(best["exact"]["by_seed"]) == SEEDS
-    assert best["exact"]["value"] == pytest.approx(np.mean(best["exact"]["by_seed"]))
-    assert len(best["clip_score"]["by_seed"]) == SEEDS
-    assert "clip_score" not in report["groups"]["windows"]["runs"]["w_16"]  # an ablation
-    assert report["groups"]["decoders"]["rows"] == {"prompt": 4, "caption": 3}
+    assert best.fid is None  # too few captions
+    assert best.compression.by_seed == pytest.approx([LENGTH / (4 + seed) for seed in range(SEEDS)])
+    assert best.options["keep"] == 0.5 and best.given == {"window": 96}  # the decoder's own defaults
+    assert best.accepted.single == pytest.approx(0.5, abs=0.01)
+    assert best.overhead.value == pytest.approx(0.2)
+    assert best.against.run == "ar" and best.against.flops == 10
+    assert best.against.latency.by_seed == pytest.approx([2.0] * SEEDS)
+    assert best.against.nats.value == pytest.approx(0.01) and best.against.identical < 1
+    assert runs["jacobi_shared"].against.identical == 1 and "against" not in runs["ar"].plain()
+    assert runs["jacobi_greedy"].against.run == "greedy"
+    assert set(best.exact.categories) == set(CATEGORIES) and len(best.exact.by_seed) == SEEDS
+    assert best.exact.value == pytest.approx(np.mean(best.exact.by_seed))
+    assert len(best.clip_score.by_seed) == SEEDS
+    assert report.groups["windows"].runs["w_16"].clip_score is None  # an ablation
+    assert report.groups["decoders"].rows == {"prompt": 4, "caption": 3}
 
-    assert report["networks"]["small"]["rise"]["value"] == pytest.approx(0.02)
-    assert report["networks"]["small"]["nats_per_level"] == [1.0, None, 3.0]
-    assert report["networks"]["small"]["updates_share"] == 0.1 and "wide" not in report["networks"]
-    assert report["draft_tuned"]["large"]["rise"]["value"] == pytest.approx(0.04)
-    assert report["draft_tuned"]["large"]["updates_share"] == 0.3 and "long" not in report["draft_tuned"]
-    assert report["drafters"] == {"eagle": {"parameters": 9, "overlap": [0.5]}} and report["models"] == {}
-    assert len(report["surface"]["cells"]) == 4 and set(report["surface"]["fastest"]) == {"s_32_5", "s_96_5"}
-    assert set(report["initial"]["compression"]) == {"one_hot", "left", "above"}
-    assert sum(report["initial"]["pictures"]["left"].values()) == SEEDS * len(ROWS)
-    assert report["most_overhead"]["decoders"]["value"] == pytest.approx(0.2)
-    large, small, untuned = (report["control"][network] for network in ("large", "small", "model:small"))
-    assert untuned["compression"]["shared"] == report["groups"]["untuned"]["runs"]["jacobi_shared"]["compression"]
-    assert untuned["left_over_sjd"] is None and untuned["left_over_autoregressive"] is None
-    assert (
-        large["same"]["shared"] == 1 and "wide" not in report["control"] and "sjd2_lossless" not in large["shared_over"]
-    )
-    assert large["shared_over"]["sjd2"]["by_seed"][0] == pytest.approx(5 / 4)
-    assert small["shared_over"]["sjd2_lossless"]["by_seed"][0] == pytest.approx(5 / 5)
-    assert large["left_over_sjd"]["by_seed"][0] == pytest.approx((5 - 4) / (8 - 4))
-    assert report["most_overhead"]["batches"]["value"] == pytest.approx(0.2)
+    small = report.networks["small"]
+    assert small.rise.value == pytest.approx(0.02) and small.nats_per_level == [1.0, None, 3.0]
+    assert small.updates_share == 0.1 and "wide" not in report.networks
+    assert report.draft_tuned["large"].rise.value == pytest.approx(0.04)
+    assert report.draft_tuned["large"].updates_share == 0.3 and "long" not in report.draft_tuned
+    assert report.drafters["eagle"].plain() == {"parameters": 9, "overlap": [value_between(0.5)]}
+    assert list(report.drafters) == ["eagle"] and report.models == {}
+    assert len(report.surface.cells) == 4 and set(report.surface.fastest) == {"s_32_5", "s_96_5"}
+    assert set(report.initial.compression) == {"one_hot", "left", "above"}
+    assert sum(report.initial.pictures["left"].values()) == SEEDS * len(ROWS)
+    assert report.most_overhead["decoders"].value == pytest.approx(0.2)
+    large, small, untuned = (report.control[network] for network in ("large", "small", "model:small"))
+    assert untuned.compression["shared"] == report.groups["untuned"].runs["jacobi_shared"].compression
+    assert untuned.left_over_sjd is None and untuned.left_over_autoregressive is None
+    assert large.same["shared"] == 1 and "wide" not in report.control and "sjd2_lossless" not in large.shared_over
+    assert large.shared_over["sjd2"].by_seed[0] == pytest.approx(5 / 4)
+    assert small.shared_over["sjd2_lossless"].by_seed[0] == pytest.approx(5 / 5)
+    assert large.left_over_sjd.by_seed[0] == pytest.approx((5 - 4) / (8 - 4))
+    assert report.most_overhead["batches"].value == pytest.approx(0.2)
     # Without the first 25 passes, in which no slot is clean yet.
-    settled = runs["denoised"]["settled_compression"]["by_seed"]
+    settled = runs["denoised"].settled_compression.by_seed
     assert settled == pytest.approx([LENGTH / (3 + seed) for seed in range(SEEDS)])
-    assert runs["sjd2_lossless"]["table_bytes"] == 4 * CODES * 3 * LENGTH
-    stable = report["groups"]["stability"]["runs"]["sjd"]["changes"]
-    assert stable["slots"] == [1, 2, 3, 4] and len(stable["by_seed"]) == SEEDS
+    assert runs["sjd2_lossless"].table_bytes == 4 * CODES * 3 * LENGTH
+    stable = report.groups["stability"].runs["sjd"].changes
+    assert stable.slots == [1, 2, 3, 4] and len(stable.by_seed) == SEEDS
 
     written = {name: rows for name, rows, _ in tables.all_tables(report)}
     assert all(written.values())
@@ -291,19 +294,19 @@ def test_all_groups_become_numbers_tables_pictures_and_claims(everything):
 
 def test_claims_can_be_judged(everything):
     report, one = everything
-    found = report["claims"]
+    found = report.claims
     assert set(found) >= {"several_times", "order", "shared_small", "shared_large", "quality", "stability", "zipar"}
-    assert found["order"]["values"][0] == pytest.approx(min(LENGTH / 4 - LENGTH / 8, LENGTH / 8 - LENGTH / 13))
-    assert found["zipar"]["values"] == pytest.approx([1.0] * SEEDS)  # fewer passes, less likely pictures
-    assert found["clean_loss"]["value"] == pytest.approx(0.03) and found["sjd_lossless"]["lossless"] is True
-    assert found["sjd2_published"]["lossy"] is True
-    assert all(found["short_tuning"]["conditions"].values()) and "shared_wide" not in found
+    assert found["order"].values[0] == pytest.approx(min(LENGTH / 4 - LENGTH / 8, LENGTH / 8 - LENGTH / 13))
+    assert found["zipar"].values == pytest.approx([1.0] * SEEDS)  # fewer passes, less likely pictures
+    assert found["clean_loss"].value == pytest.approx(0.03) and found["sjd_lossless"].lossless is True
+    assert found["sjd2_published"].lossy is True
+    assert all(found["short_tuning"].conditions.values()) and "shared_wide" not in found
     assert set(found) >= {"shared_lossless_small", "keep_alone_small", "likelihood_small", "likelihood_large"}
     assert "keep_alone_large" not in found
     drafts = found["drafts_large"]  # on their own network either
-    assert drafts["baseline"] == found["shared_large"]["treatment"] and "drafts_small" not in found
-    assert drafts["treatment"] == pytest.approx([LENGTH / (3 + seed) for seed in range(SEEDS)])
-    assert found["drafts_clean_loss"]["value"] == pytest.approx(0.04)
+    assert drafts.baseline == found["shared_large"].treatment and "drafts_small" not in found
+    assert drafts.treatment == pytest.approx([LENGTH / (3 + seed) for seed in range(SEEDS)])
+    assert found["drafts_clean_loss"].value == pytest.approx(0.04)
     source = ledger.Source("p", "x", "paper")
     for key, kind, more in (
         ("shared_small", "direction", {"better": "higher"}),  # passes that differ much, on purpose
@@ -320,9 +323,11 @@ def test_claims_can_be_judged(everything):
 
 @pytest.mark.parametrize(("right", "compared"), [(0.25, True), (0.1, False)])
 def test_accuracy_is_compared_only_where_enough_is_drawn_right(everything, right, compared):
-    runs = copy.deepcopy(everything[0]["groups"]["decoders"]["runs"])
-    runs["ar"]["exact"]["value"] = right
-    assert ("quality" in claims.quality({"decoders": {"runs": runs}})) == compared
+    group = everything[0].groups["decoders"]
+    exact = group.runs["ar"].exact.model_copy(update={"value": right})
+    runs = group.runs | {"ar": group.runs["ar"].model_copy(update={"exact": exact})}
+    found = claims.quality({"decoders": group.model_copy(update={"runs": runs})})
+    assert ("quality" in found) == compared
 
 
 def test_questions_have_answers_with_numbers(everything):
@@ -333,27 +338,38 @@ def test_questions_have_answers_with_numbers(everything):
     assert "p = 1e-09" in losslessness and "least p = 0.3" in losslessness
     (follows,) = (answer for question, answer in found.items() if "window over steps" in question)
     assert "at L/T = 1.6" in follows and "at L/T = 19" in follows
-    assert answers(report | {"groups": {}, "networks": {}, "surface": {}, "claims": {}}) == []
+    nothing = {"groups": {}, "networks": {}, "surface": Surface(cells=[]), "claims": {}}
+    assert answers(report.model_copy(update=nothing)) == []
 
 
 def test_what_a_profile_leaves_out_is_left_out(folder):
     report, one = evaluated(folder, "large", "never_decoded")
-    assert list(report["groups"]) == ["large"] and report["initial"] == {} and report["surface"] == {"cells": []}
-    assert "several_times" not in report["claims"] and "shared_large" in report["claims"]
+    plain = report.plain()
+    assert list(report.groups) == ["large"] and plain["initial"] == {} and plain["surface"] == {"cells": []}
+    assert "several_times" not in report.claims and "shared_large" in report.claims
     written = {name: rows for name, rows, _ in tables.all_tables(report)}
     assert not written["sjd2_surface"] and written["sjd2_quality"]
     kept = json.loads((one.results / "sjd2_pictures/texts.json").read_text())
     assert set(kept) == {"large_large_autoregressive", "large_large_sjd2"}
 
 
+def test_pictures_of_a_row_stand_together_one_a_seed(folder):
+    painter = vqgan.load(folder / "build/tokenizer/fine")
+    tokens = np.random.default_rng(0).integers(0, CODES, (2, 3, SIDE, SIDE), dtype=np.uint16)  # seeds, rows
+    alone = vqgan.decode_batches(painter, tokens.reshape(6, SIDE, SIDE))
+    drawn = evaluate.pictures(painter, tokens)
+    assert drawn.shape == (3, 2, 64, 64, 3)
+    np.testing.assert_array_equal(drawn[2, 1], alone[5])
+    np.testing.assert_array_equal(drawn[0, 1], alone[3])
+
+
 def test_enough_captions_have_distances(folder):
     report, _ = evaluated(folder, "large", FEWEST=3)
-    assert all(run["fid"]["value"] > 0 and "kid" in run for run in report["groups"]["large"]["runs"].values())
+    assert all(run.fid.value > 0 and run.kid for run in report.groups["large"].runs.values())
 
 
 def test_real_pictures_have_no_scene_accuracy(folder):
     report, one = evaluated(folder, "large", "initial", READER=folder / "none")
-    runs = report["groups"]["large"]["runs"]
-    assert all("exact" not in run and "nats" in run for run in runs.values())
-    assert "quality" not in report["claims"] and report["initial"] == {}
+    assert all("exact" not in run.plain() for run in report.groups["large"].runs.values())
+    assert "quality" not in report.claims and report.plain()["initial"] == {}
     assert "sjd2_categories" not in {path.stem for path in (one.results / "sjd2").glob("*.md")}

@@ -1,6 +1,5 @@
 """Stages tune, tune_on_drafts and train_drafters on a network of a few weights."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from lib.pipeline import parts
 from lib.text import MINIMUM, TextTokenizer
 from lib.weights.torch_state import generator
 from studies.sjd2.code import train_drafters, tune, tune_on_drafts, tuning
+from studies.sjd2.code.reports import Drafter, NoiseTuningMetrics, TuningMetrics
 from studies.sjd2.code.train import pictures_of
 from tests import house
 from tests.models.tiny_autoregressive import NETWORK, shaken
@@ -65,34 +65,31 @@ def run(stage, params):
     return stage.OUT / name
 
 
-def metrics(folder):
-    return json.loads((folder / "metrics.json").read_text())
-
-
 def test_what_is_measured_of_a_tuned_network_is_that_of_the_one_that_is_kept(workplace):
     run(tune, workplace)
     untuned, tuned = autoregressive.load(tuning.MODELS / "small"), autoregressive.load(tune.OUT / "small")
-    found = metrics(tune.OUT / "small")
+    found = NoiseTuningMetrics.read(tune.OUT / "small/metrics.json")
     pictures = pictures_of(("val", "test"), **workplace.pictures_of("small"))
     for split, own in pictures.items():
-        for key, network in (("untuned", untuned), ("tuned", tuned)):
+        losses = found.nats_per_token[split]
+        for loss, network in ((losses.untuned, untuned), (losses.tuned, tuned)):
             expected = nats(network, own.captions.first(4), own.tokens[:4]).mean()
-            assert found["nats_per_token"][split][key]["value"] == pytest.approx(expected, rel=1e-5)
-    values = [found["nats_per_token"][split][key]["value"] for split in pictures for key in ("untuned", "tuned")]
-    assert len(set(values)) == 4  # nothing is measured twice
-    assert len(found["nats_per_level"]) == 4 and np.isfinite(found["nats_per_level"][0])  # 0 is clean
+            assert loss.value == pytest.approx(expected, rel=1e-5)
+    values = {loss.value for losses in found.nats_per_token.values() for loss in (losses.untuned, losses.tuned)}
+    assert len(values) == 4  # nothing is measured twice
+    assert len(found.nats_per_level) == 4 and np.isfinite(found.nats_per_level[0])  # 0 is clean
     assert tuned.config.levels == "token" and untuned.config.levels == "none"
 
 
 def test_a_network_tuned_on_drafts_is_measured_beside_the_untuned_one(workplace):
     run(tune_on_drafts, workplace)
     untuned, tuned = autoregressive.load(tuning.MODELS / "small"), autoregressive.load(tune_on_drafts.OUT / "small")
-    found = metrics(tune_on_drafts.OUT / "small")
+    found = TuningMetrics.read(tune_on_drafts.OUT / "small/metrics.json")
     own = pictures_of(("test",), **workplace.pictures_of("small"))["test"]
     before, after = (nats(network, own.captions.first(4), own.tokens[:4]).mean() for network in (untuned, tuned))
-    assert found["nats_per_token"]["test"]["untuned"]["value"] == pytest.approx(before, rel=1e-5)
-    assert found["nats_per_token"]["test"]["tuned"]["value"] == pytest.approx(after, rel=1e-5)
-    assert found["rise"]["test"]["value"] == pytest.approx(after - before, abs=1e-5) and after != before
+    assert found.nats_per_token["test"].untuned.value == pytest.approx(before, rel=1e-5)
+    assert found.nats_per_token["test"].tuned.value == pytest.approx(after, rel=1e-5)
+    assert found.rise["test"].value == pytest.approx(after - before, abs=1e-5) and after != before
 
 
 @pytest.mark.parametrize("stage", KINDS)
@@ -106,10 +103,10 @@ def test_the_same_stage_gives_the_same_network(workplace, stage, monkeypatch):
 def test_both_drafters_are_trained_and_measured(workplace):
     train_drafters.run(workplace)
     for name in ("eagle", "medusa"):
-        found = metrics(train_drafters.OUT / name)
+        found = Drafter.read(train_drafters.OUT / name / "metrics.json")
         network = drafters.load(train_drafters.OUT / name)
-        assert found["parameters"] == sum(weights.numel() for weights in network.parameters())
-        assert found["overlap"] and all(0 < entry["value"] < 1 for entry in found["overlap"])
+        assert found.parameters == sum(weights.numel() for weights in network.parameters())
+        assert found.overlap and all(0 < entry.value < 1 for entry in found.overlap)
     initial = Eagle(NETWORK, generator(workplace.seed, 0)).state_dict()
     trained = drafters.load(train_drafters.OUT / "eagle").state_dict()
     assert any(not torch.equal(initial[name], trained[name]) for name in initial)
