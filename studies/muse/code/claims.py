@@ -1,5 +1,7 @@
 """What the claims on Muse are judged by."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lib.report import Pairs, Values
@@ -14,7 +16,7 @@ TRAININGS = "independent trainings, paired by seed"
 def claims(report: Measured, seed: int) -> dict[str, Pairs | Values | bool]:
     """The numbers that studies/muse/claims.yaml names; those that this data or profile has."""
     found: dict[str, Pairs | Values | bool] = {"rate_law": rate_law(seed)}
-    usual = f"masked_{report.steps}"
+    usual = f"masked_{report.steps['masked']}"
     for name, baseline, treatment in (
         ("quality", "autoregressive", usual),
         ("order", "order_random", "order_confidence"),
@@ -39,13 +41,18 @@ def claims(report: Measured, seed: int) -> dict[str, Pairs | Values | bool]:
         )
     for batch in sorted({one.batch_size for one in report.timings.values()}):
         slow = report.timings[f"autoregressive, batch {batch}"].seconds
-        fast = report.timings[f"masked, {report.steps} steps, batch {batch}"].seconds
-        found[f"speed_{batch}"] = Values(
-            values=[own / other for own, other in zip(slow, fast, strict=True)],
-            unit="times as fast",
-            seeds_are="repetitions",
-        )
+        fast = report.timings[f"masked, {report.steps['masked']} steps, batch {batch}"].seconds
+        found[f"speed_{batch}"] = times_as_fast(slow, fast)
+        latent = report.timings.get(f"latent, {report.steps['latent']} steps, batch {batch}")
+        if latent:
+            found[f"speed_latent_{batch}"] = times_as_fast(latent.seconds, fast)
     return found
+
+
+def times_as_fast(slow: Sequence[float], fast: Sequence[float]) -> Values:
+    """How many times faster one model is than another, repetition by repetition."""
+    values = [own / other for own, other in zip(slow, fast, strict=True)]
+    return Values(values=values, unit="times as fast", seeds_are="repetitions")
 
 
 def exact_pairs(report: Measured, baseline: str, treatment: str) -> Pairs | None:

@@ -15,12 +15,13 @@ from lib.pipeline import parts
 from lib.pipeline.parts import Part
 from lib.weights import checkpoint
 from studies.muse.code.drawing import timed
-from studies.muse.code.material import DATA, ENCODER, PICTURE, TEXT, TOKENS, fitting, members
+from studies.muse.code.material import DATA, ENCODER, PICTURE, TEXT, TOKENIZER, TOKENS, fitting, members
 from studies.muse.code.planning import drawing_part, folder
 from studies.muse.code.reports import Drawings, Drawn, Filled, Settings, Timing
-from studies.muse.code.settings import MODELS, Params, seeds_of
+from studies.muse.code.settings import MODELS, PARALLEL, Params, seeds_of
 
 OUT, SETTINGS = Path("build/muse/drawn"), Path("build/muse/settings.json")
+FILLING = ("autoregressive", "masked")  # models that fill the gaps of a picture
 SAMPLE = 10_000  # what parts the random numbers of a row's samples
 
 
@@ -56,12 +57,16 @@ class Rows:
 def plan(params: Params, found: Settings) -> dict[str, Planned]:
     """What is compared, each with the settings that were best for it on validation prompts."""
     best = {name: one.best.sampling for name, one in found.models.items()}
-    usual, grid = params.muse_search.steps, params.muse_search.grids["masked"]
+    grid = params.muse_search.grids["masked"]
     runs = {
-        name: Planned(name, best[name], captions=name in MODELS) for name in params.muse_trainings if name != "masked"
+        name: Planned(name, best[name], captions=name in MODELS)
+        for name in params.muse_trainings
+        if name not in PARALLEL
     }
-    for steps in params.muse_drawing.steps:
-        runs[f"masked_{steps}"] = Planned("masked", best["masked"] | {"steps": steps}, captions=steps == usual)
+    for name in there(params):
+        usual = params.muse_search.steps[name]
+        for steps in params.muse_drawing.steps[name]:
+            runs[f"{name}_{steps}"] = Planned(name, best[name] | {"steps": steps}, captions=steps == usual)
     for order in grid.order:
         trials = [one for one in found.models["masked"].trials if one.sampling["order"] == order]
         runs[f"order_{order}"] = Planned("masked", max(trials, key=lambda one: one.exact).sampling)
@@ -69,6 +74,11 @@ def plan(params: Params, found: Settings) -> dict[str, Planned]:
         sampling = best["masked"] | {"ramp": ramp, "guidance": max(grid.guidance)}
         runs[name] = Planned("masked", sampling, samples=2)
     return runs
+
+
+def there(params: Params) -> list[str]:
+    """The models that draw all tokens at once, of those that this profile trains."""
+    return [name for name in PARALLEL if name in params.muse_trainings]
 
 
 def rows_of(params: Params, training: str) -> Rows:
@@ -84,7 +94,7 @@ def run(params: Params) -> None:
     found = Settings.read(SETTINGS)
     rows = {name: rows_of(params, name) for name in params.muse_trainings}
     runs = {name: drawings(params, name, one, rows[one.training]) for name, one in plan(params, found).items()}
-    fillings = {name: filled(params, name, found, rows[name].pictures) for name in MODELS}
+    fillings = {name: filled(params, name, found, rows[name].pictures) for name in FILLING}
     timings = dict(timed_parts(params, found, rows["masked"]))
     every = [part for _, seeds in runs.values() for seed in seeds for part in seed]
     every += [part for _, _, own in fillings.values() for part in own]
@@ -164,7 +174,11 @@ def timed_parts(params: Params, found: Settings, rows: Rows) -> Iterator[tuple[s
     """How long the first training of each model takes, the masked one in every number of steps."""
     settings, language = params.muse_drawing, language_of()
     ways = [("autoregressive", found.models["autoregressive"].best.sampling)]
-    ways += [("masked", found.models["masked"].best.sampling | {"steps": steps}) for steps in settings.steps]
+    ways += [
+        (name, found.models[name].best.sampling | {"steps": steps})
+        for name in there(params)
+        for steps in settings.steps[name]
+    ]
     for batch_size in settings.timed:
         for training, sampling in ways:
             steps = f", {sampling['steps']} steps" if "steps" in sampling else ""
@@ -178,7 +192,10 @@ def timed_parts(params: Params, found: Settings, rows: Rows) -> Iterator[tuple[s
                 "text_length": params.text.length,
                 "sampling": dict(sampling),
             }
-            yield name, Part(name=name, work=timed, arguments=arguments, inputs=[model, TEXT, ENCODER], timed=True)
+            yield (
+                name,
+                Part(name=name, work=timed, arguments=arguments, inputs=[model, TEXT, ENCODER, TOKENIZER], timed=True),
+            )
 
 
 def language_of() -> str:

@@ -7,18 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from lib.decoding import autoregressive, filling, masked
-from lib.decoding.noise import RowRandom
-from lib.models.parti import Parti
 from lib.painter.autoregressive import row_seeds
 from lib.pipeline.stage import Training
 from lib.progress import Progress
 from studies.muse.code.material import tokenised
-from studies.muse.code.networks import load, predictor
+from studies.muse.code.networks import Network
 
-OPTIONS = ("steps", "order", "noise", "temperature")  # of the masked decoder
 Result = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
@@ -40,37 +35,25 @@ def draw(
         training: not needed: a run is over before a checkpoint pays.
         model: folder of the trained model.
         items: by which the captions' random numbers are numbered, with `seed`.
-        sampling: guidance and temperature; of a masked model ramp, order, noise and steps as well.
+        sampling: see `Network.draw`.
         known: tokens [R, N] that stay as they are, −1 elsewhere; None for nothing known.
 
     Returns:
         tokens uint16 [R, N], passes int64 [R].
     """
-    network, ids, seeds = load(Path(model)), tokenised(captions, text_length), row_seeds(seed, items)
+    network, ids, seeds = Network(Path(model)), tokenised(captions, text_length), row_seeds(seed, items)
     given = None if known is None else torch.tensor(known)
     progress, tokens, passes = Progress("draw", len(ids)), [], []
     for start in range(0, len(ids), batch_size):
         rows = slice(start, start + batch_size)
-        drawn, taken = batch(network, ids[rows], seeds[rows], sampling, None if given is None else given[rows])
-        tokens.append(drawn)
-        passes.append(taken)
+        drawn = network.draw(ids[rows], seeds[rows], sampling, None if given is None else given[rows])
+        tokens.append(drawn.tokens)
+        passes.append(drawn.passes)
         progress.update(min(start + batch_size, len(ids)))
     return {
         "tokens": torch.cat(tokens).numpy().astype(np.uint16),
         "passes": torch.cat(passes).numpy(),
     }, {}
-
-
-def batch(
-    network: Any, ids: Tensor, seeds: Sequence[int], sampling: Mapping[str, Any], known: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Tokens int64 [B, N] and passes int64 [B] of one batch of captions."""
-    seen, random = predictor(network, ids, sampling), RowRandom(seeds)
-    if isinstance(network, Parti):
-        found = autoregressive.decode(seen, random) if known is None else filling.decode(seen, random, known)
-        return found.tokens, found.passes
-    found = masked.decode(seen, random, known=known, **{name: sampling[name] for name in OPTIONS})
-    return found.tokens, found.passes
 
 
 def timed(
@@ -88,12 +71,12 @@ def timed(
     Returns:
         seconds float [repetitions] a batch.
     """
-    network, ids = load(Path(model)), tokenised(captions[:batch_size], text_length)
+    network, ids = Network(Path(model)), tokenised(captions[:batch_size], text_length)
     seeds = row_seeds(0, range(batch_size))
-    batch(network, ids, seeds, sampling)  # the first call allocates
+    network.draw(ids, seeds, sampling)  # the first call allocates
     seconds = []
     for _ in range(repetitions):
         began = time.perf_counter()
-        batch(network, ids, seeds, sampling)
+        network.draw(ids, seeds, sampling)
         seconds.append(time.perf_counter() - began)
     return {"seconds": np.array(seconds)}, {}

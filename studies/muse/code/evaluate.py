@@ -18,10 +18,9 @@ from lib.report import Estimate
 from lib.training.muse import accuracy_by_rate
 from lib.weights import checkpoint
 from studies.muse.code import choose, claims, draw
-from studies.muse.code.drawing import OPTIONS
-from studies.muse.code.material import PICTURE, TOKENS, objects_asked, tokenised
-from studies.muse.code.networks import load, predictor
-from studies.muse.code.planning import folder, updates
+from studies.muse.code.material import PICTURE, TOKENIZER, TOKENS, objects_asked, tokenised
+from studies.muse.code.networks import OPTIONS, Network
+from studies.muse.code.planning import folder
 from studies.muse.code.reports import (
     Choice,
     Drawings,
@@ -35,7 +34,7 @@ from studies.muse.code.reports import (
     Texts,
     Training,
 )
-from studies.muse.code.searching import TOKENIZER, pictures
+from studies.muse.code.searching import pictures
 from studies.muse.code.settings import Params, seeds_of, training_of
 
 SHOWN = 28  # prompts whose pictures are kept, spread over the categories
@@ -51,7 +50,7 @@ def run(params: Params) -> None:
     runs = {name: measured(panel, tokenizer, name, one) for name, one in drawings.runs.items()}
     report = Measured(
         part=drawings.part,
-        steps=params.muse_search.steps,
+        steps=dict(params.muse_search.steps),
         length=int(np.load(draw.OUT / "autoregressive.npy", mmap_mode="r").shape[-1]),
         trainings={name: trained(params, name) for name in params.muse_trainings},
         runs=runs,
@@ -69,11 +68,11 @@ def trained(params: Params, name: str) -> Training:
     settings, metas = training_of(params, name), []
     for seed in seeds_of(params, name):
         metas.append(checkpoint.load(folder(name, seed) / "model.safetensors")[1])
-    descent, first = updates(settings), metas[0]
+    descent, first = settings.descent, metas[0]
     seen = descent.steps * descent.batch_size
     length = first["config"]["rows"] * first["config"]["columns"]
     given: dict[str, Any] = {}
-    if first["kind"] == "base":
+    if first["kind"] == "masked":
         given["accuracy_by_rate"] = [
             {f"{end}": share for end, share in accuracy_by_rate(meta["history"][-1]).items()} for meta in metas
         ]
@@ -152,9 +151,9 @@ def keep_pictures(params: Params, panel: Panel, tokenizer: vqgan.VQGAN, drawings
     out = params.results / "muse_pictures"
     fresh(out)
     texts = {}
-    usual = f"masked_{params.muse_search.steps}"
+    usual = f"masked_{params.muse_search.steps['masked']}"
     for name in (*KEPT, *params.muse_trainings):
-        run = usual if name == "masked" else name
+        run = f"{name}_{params.muse_search.steps[name]}" if name in params.muse_search.steps else name
         if run not in drawings.runs:
             continue
         ids = drawings.runs[run].prompts
@@ -172,8 +171,8 @@ def keep_pictures(params: Params, panel: Panel, tokenizer: vqgan.VQGAN, drawings
 
 def unmasking(params: Params, captions: Sequence[str], sampling: Mapping[str, Any]) -> np.ndarray:
     """What the first training's pictures would be if all was fixed after each pass: tokens [R, passes, N]."""
-    network = load(folder("masked", params.seed))
-    random, ids = RowRandom(row_seeds(params.seed, range(len(captions)))), tokenised(captions, params.text.length)
+    network, random = Network(folder("masked", params.seed)), RowRandom(row_seeds(params.seed, range(len(captions))))
+    text = network.encoder.features(tokenised(captions, params.text.length))
     options = {name: sampling[name] for name in OPTIONS}
-    found = masked.decode(predictor(network, ids, sampling), random, trace=True, **options)
+    found = masked.decode(network.masked_predictor(text, sampling), random, trace=True, **options)
     return found.trace.drafts.transpose(0, 1).numpy()  # [passes, R, N] → [R, passes, N]

@@ -13,14 +13,16 @@ from lib.config_tree import Section
 from lib.data.captions import Captions
 from lib.data.encoded import Encoded, chosen_languages
 from lib.data.store import Split, read_meta
-from lib.models import text_encoder
+from lib.models import text_encoder, vqgan
+from lib.models.latents import Latents
 from lib.models.text_encoder import TextFeatures
 from lib.scenes.prompts import random_prompts
 from lib.text import TextTokenizer
 
 DATA, TOKENS, TEXT = Path("data"), Path("build/tokens/coarse"), Path("build/text/tokenizer.json")
-ENCODER = Path("build/muse/text")
+ENCODER, TOKENIZER = Path("build/muse/text"), Path("build/tokenizer/coarse")
 PICTURE = 64  # pixels a side
+SCALED = 256  # pictures that say how large latents are
 
 
 def members(split: Split, part: Section, leave_out: Sequence[str], most: int | None = None) -> np.ndarray:
@@ -60,6 +62,16 @@ def pictures_of(
     encode = partial(TextTokenizer.load(TEXT).encode, length=text_length)
     tokens = grids[numbers].reshape(len(numbers), -1)  # [N, h, w] → [N, h · w]
     return Encoded(tokens, grids.shape[1:], Captions(entries, encode))
+
+
+def latents_of(part: Section, leave_out: Sequence[str]) -> tuple[np.ndarray, float]:
+    """Latents float32 [N, d, h, w] of the train pictures of a part, in the order of `pictures_of`, and their scale."""
+    source = Split.open(DATA, "train")
+    grids = np.load(TOKENS / f"train_{PICTURE}.npy", mmap_mode="r")
+    images = source.images(PICTURE)
+    numbers = members(source, part, leave_out, len(grids))
+    way = Latents.of(vqgan.load(TOKENIZER), np.asarray(images[numbers[:SCALED]]))
+    return way.encode(np.asarray(images[numbers])), way.deviation
 
 
 def text_features(text_ids: Tensor, encoder: text_encoder.TextEncoder) -> TextFeatures:

@@ -4,25 +4,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.config_tree import Section
 from lib.pipeline.parts import Part
-from lib.training.settings import DescentParams
 from studies.muse.code.drawing import draw
-from studies.muse.code.material import DATA, ENCODER, TEXT, TOKENS
+from studies.muse.code.material import DATA, ENCODER, TEXT, TOKENIZER, TOKENS
 from studies.muse.code.networks import MODELS
-from studies.muse.code.settings import AutoregressiveModelParams, Params, training_of
-from studies.muse.code.training import autoregressive_model, masked_model
+from studies.muse.code.settings import Params, training_of
+from studies.muse.code.training import autoregressive_model, latent_model, masked_model
 
-DECODERS = ("lib.decoding.autoregressive", "lib.decoding.filling", "lib.decoding.masked")
+WORK = {"autoregressive": autoregressive_model, "masked": masked_model, "latent": latent_model}
 
 
 def training_part(params: Params, name: str, training: str, part: str, seed: int) -> Part:
     """One training of muse_trainings.<training> on muse_parts.<part>."""
-    settings = training_of(params, training)
-    autoregressive = isinstance(settings, AutoregressiveModelParams)
+    settings, model = training_of(params, training), params.muse_trainings[training].model
     return Part(
         name=name,
-        work=autoregressive_model if autoregressive else masked_model,
+        work=WORK[model],
         arguments={
             "settings": settings,
             "codes": params.tokenizer.coarse.codes,
@@ -32,14 +29,9 @@ def training_part(params: Params, name: str, training: str, part: str, seed: int
             "languages": params.muse_models.languages,
             "text_length": params.text.length,
         },
-        inputs=[DATA, TEXT, TOKENS, ENCODER],
-        size=updates(settings).steps * updates(settings).batch_size,
+        inputs=[DATA, TEXT, TOKENS, ENCODER, *([TOKENIZER] if model == "latent" else [])],
+        size=settings.descent.steps * settings.descent.batch_size,
     )
-
-
-def updates(settings: Section) -> DescentParams:
-    """How a model's training descends."""
-    return settings.training if isinstance(settings, AutoregressiveModelParams) else settings.masked.training
 
 
 def drawing_part(
@@ -67,7 +59,7 @@ def drawing_part(
         name=name,
         work=draw,
         arguments=given | arguments,
-        inputs=[model, TEXT, ENCODER],
+        inputs=[model, TEXT, ENCODER, TOKENIZER],
         size=len(captions) * passes,
     )
 

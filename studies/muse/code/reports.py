@@ -143,8 +143,8 @@ class Measured(Report):
     """Everything that the study measured."""
 
     part: str
-    steps: int
-    """passes of a masked model, where a run does not say otherwise"""
+    steps: dict[str, int]
+    """passes of the models that draw all tokens at once, where a run does not say otherwise"""
     length: int
     """tokens of a picture, and passes of the autoregressive model"""
     trainings: dict[str, Training]

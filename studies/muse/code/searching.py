@@ -13,12 +13,10 @@ from lib.metrics.panel import Panel
 from lib.models import vqgan
 from lib.pipeline import parts
 from lib.weights import checkpoint
-from studies.muse.code.material import DATA, objects_asked, validation_prompts
+from studies.muse.code.material import DATA, TOKENIZER, objects_asked, validation_prompts
 from studies.muse.code.planning import drawing_part
 from studies.muse.code.reports import Search, Trial
 from studies.muse.code.settings import Params, SamplingGridParams
-
-TOKENIZER = Path("build/tokenizer/coarse")
 
 
 def grid_of(params: Params, model: str) -> list[dict[str, Any]]:
@@ -26,12 +24,15 @@ def grid_of(params: Params, model: str) -> list[dict[str, Any]]:
     grid: SamplingGridParams = params.muse_search.grids[model]
     if model == "autoregressive":
         return [{"guidance": g, "temperature": t} for g, t in itertools.product(grid.guidance, grid.temperature)]
+    steps = params.muse_search.steps[model]
+    if model == "latent":
+        return [{"guidance": guidance, "steps": steps} for guidance in grid.guidance]
     found = []
     for guidance, ramp, order, noise, temperature in itertools.product(
         grid.guidance, grid.ramp, grid.order, grid.noise, grid.temperature
     ):
         setting = {"guidance": guidance, "ramp": ramp, "order": order, "temperature": temperature}
-        setting |= {"noise": noise if order == "confidence" else 0.0, "steps": params.muse_search.steps}
+        setting |= {"noise": noise if order == "confidence" else 0.0, "steps": steps}
         if setting not in found:
             found.append(setting)
     return found

@@ -24,10 +24,12 @@ from lib.config_tree import (
 )
 from lib.decoding.orders import Order
 from lib.scenes.vocabulary import BACKGROUNDS, TEXTURES
+from lib.training.diffusion_settings import DiffusionTrainingParams, UNetParams
 from lib.training.masked_settings import MaskedTrainingParams, SpanTrainingParams, TransformerParams
 from lib.training.settings import DescentParams
 
-MODELS = ("autoregressive", "masked")
+MODELS = ("autoregressive", "masked", "latent")
+PARALLEL = ("masked", "latent")  # those that draw all tokens at once, in as many passes as one likes
 
 
 class PartParams(Section):
@@ -61,12 +63,34 @@ class AutoregressiveModelParams(Section):
     sizes: TransformerParams
     training: DescentParams
 
+    @property
+    def descent(self) -> DescentParams:
+        """How the training descends."""
+        return self.training
+
 
 class MaskedModelParams(Section):
     """The masked model, and how it is trained."""
 
     sizes: TransformerParams
     masked: MaskedTrainingParams
+
+    @property
+    def descent(self) -> DescentParams:
+        """How the training descends."""
+        return self.masked.training
+
+
+class LatentModelParams(Section):
+    """The latent diffusion model, and how it is trained."""
+
+    sizes: UNetParams
+    diffusion: DiffusionTrainingParams
+
+    @property
+    def descent(self) -> DescentParams:
+        """How the training descends."""
+        return self.diffusion.training
 
 
 class MuseModelsParams(Section):
@@ -76,12 +100,13 @@ class MuseModelsParams(Section):
     """of the captions; [] is all there are"""
     autoregressive: AutoregressiveModelParams
     masked: MaskedModelParams
+    latent: LatentModelParams
 
 
 class MuseTrainingParams(Section):
     """One model on one part of the data, from several seeds."""
 
-    model: Literal["autoregressive", "masked"]
+    model: Literal["autoregressive", "masked", "latent"]
     part: Name
     seeds: Count
     """independent trainings"""
@@ -116,13 +141,14 @@ class SearchParams(Section):
 
     prompts: Count
     """of each category, drawn for this"""
-    steps: Count
-    """passes of a masked model"""
+    steps: Entries[Count]
+    """passes of models that draw all tokens at once"""
     grids: Entries[SamplingGridParams]
     """model → settings"""
 
     def check(self) -> None:
-        require(set(self.grids) == set(MODELS), "grids", f"must be of {' and '.join(MODELS)}")
+        for name, wanted in (("grids", MODELS), ("steps", PARALLEL)):
+            require(set(getattr(self, name)) == set(wanted), name, f"must be of {' and '.join(wanted)}")
 
 
 class DrawingParams(Section):
@@ -132,8 +158,8 @@ class DrawingParams(Section):
     """of each category, at most: those that ask for no more objects than the part has"""
     captions: Amount
     """of test pictures of the part, whose pictures are what FID and KID compare"""
-    steps: Several[Count]
-    """passes of the masked model"""
+    steps: Entries[Several[Count]]
+    """passes of models that draw all tokens at once"""
     batch_size: Count
     inpainted: Amount
     """test pictures whose middle is drawn anew"""
@@ -163,13 +189,16 @@ class Params(config.Params):
             with within(f"muse_trainings.{name}"):
                 require(one.part in self.muse_parts, "part", f"is {one.part}, which is none of muse_parts")
                 training_of(self, name)
-        steps = max((self.muse_search.steps, *self.muse_drawing.steps))
-        require(steps <= 64, "muse_drawing.steps", "must be at most 64, the tokens of a picture")
+        require(set(self.muse_drawing.steps) == set(PARALLEL), "muse_drawing.steps", "must be of masked and latent")
+        for name in PARALLEL:
+            steps = max((self.muse_search.steps[name], *self.muse_drawing.steps[name]))
+            most = 64 if name == "masked" else 1000
+            require(steps <= most, f"muse_drawing.steps.{name}", f"must be at most {most}")
         self.require_prompts(self.muse_drawing.prompts, "muse_drawing.prompts")
         self.require_languages(self.muse_models.languages, "muse_models.languages")
 
 
-def training_of(params: Params, name: str) -> AutoregressiveModelParams | MaskedModelParams:
+def training_of(params: Params, name: str) -> AutoregressiveModelParams | MaskedModelParams | LatentModelParams:
     """The model and its training that muse_trainings.<name> says.
 
     Raises:

@@ -46,7 +46,9 @@ def described(sampling: dict[str, Any]) -> str:
     words = [f"guidance {sampling['guidance']:g}{' ramped' if sampling.get('ramp') else ''}"]
     if "order" in sampling:
         words.append(sampling["order"] + (f", noise {sampling['noise']:g}" if sampling["noise"] else ""))
-    return ", ".join([*words, f"temperature {sampling['temperature']:g}"])
+    if "temperature" in sampling:
+        words.append(f"temperature {sampling['temperature']:g}")
+    return ", ".join(words)
 
 
 MODELS = {
@@ -86,8 +88,9 @@ CATEGORIES = {
 
 def category_rows(report: Results) -> list[dict[str, Any]]:
     """One row a category; one column a model at its usual number of passes."""
-    shown = {"autoregressive": "autoregressive", f"masked_{report.steps}": f"masked, {report.steps} passes"}
-    runs = {title: report.runs[name].exact for name, title in shown.items()}
+    shown = {"autoregressive": "autoregressive"}
+    shown |= {f"{name}_{steps}": f"{name}, {steps} passes" for name, steps in report.steps.items()}
+    runs = {title: report.runs[name].exact for name, title in shown.items() if name in report.runs}
     if any(exact is None for exact in runs.values()):
         return []
     names = next(iter(runs.values())).categories
@@ -118,7 +121,7 @@ def speed_rows(report: Results) -> list[dict[str, Any]]:
         base = np.array(report.timings[f"autoregressive, batch {one.batch_size}"].seconds) / one.batch_size
         times = base / seconds
         passes = one.sampling.get("steps", report.length)
-        exact = report.runs["autoregressive" if one.training == "autoregressive" else f"masked_{passes}"].exact
+        exact = report.runs[f"{one.training}_{passes}" if "steps" in one.sampling else one.training].exact
         rows.append(
             {
                 "model": one.training,

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from lib.config_tree import Section
+from lib.config_tree import Section, plain
 from lib.models import text_encoder
 from lib.models.autoregressive import AutoregressiveConfig
 from lib.models.muse import Muse, MuseConfig
 from lib.models.parti import Parti
 from lib.models.text_encoder import SpanModel, TextConfig, TextEncoder
+from lib.models.unet import UNet, UNetConfig
 from lib.pipeline.stage import Training
 from lib.text import TextTokenizer
 from lib.training.autoregressive import AutoregressiveTrainee
+from lib.training.diffusion import DiffusionTrainee
 from lib.training.loop import Trainee, fit
 from lib.training.muse import MuseTrainee
 from lib.training.order import BatchOrder
@@ -23,7 +25,7 @@ from lib.training.settings import DescentParams
 from lib.training.spans import most_gaps
 from lib.training.text import SpanTrainee
 from lib.weights.torch_state import generator, module_arrays
-from studies.muse.code.material import ENCODER, TEXT, encode_of, pictures_of
+from studies.muse.code.material import ENCODER, TEXT, encode_of, latents_of, pictures_of
 
 Result = tuple[dict[str, np.ndarray], dict[str, Any]]
 
@@ -73,7 +75,7 @@ def autoregressive_model(training: Training, *, settings: Section, codes: int, s
     model = Parti(config, encoder.features, encoder.config.width, generator(seed, 0))
     trainee = AutoregressiveTrainee(model, pictures.captions, pictures.tokens, settings.training, seed)
     history = trained(training, trainee, settings.training, len(pictures.tokens), seed)
-    return result(model, history)
+    return result("autoregressive", model, history)
 
 
 def masked_model(training: Training, *, settings: Section, codes: int, seed: int, **material: Any) -> Result:
@@ -86,7 +88,23 @@ def masked_model(training: Training, *, settings: Section, codes: int, seed: int
     model, masked = Muse(config, generator(seed, 0)), settings.masked
     trainee = MuseTrainee(model, pictures.captions, pictures.tokens, encode_of(encoder), masked, seed)
     history = trained(training, trainee, masked.training, len(pictures.tokens), seed)
-    return result(trainee.average.network(), history)
+    return result("masked", trainee.average.network(), history)
+
+
+def latent_model(training: Training, *, settings: Section, codes: int, seed: int, **material: Any) -> Result:
+    """Trains the latent diffusion model, and gives the averaged weights; as `autoregressive_model`, of
+    `LatentModelParams`. The codes are not its business: it draws the vectors that they stand for."""
+    pictures, encoder = pictures_of("train", **material), text_encoder.load(ENCODER)
+    latents, deviation = latents_of(material["part"], material["leave_out"])
+    channels, rows, columns = latents.shape[1:]
+    config = UNetConfig(
+        channels=channels, rows=rows, columns=columns, text_width=encoder.config.width, **dict(settings.sizes)
+    )
+    model, diffusion = UNet(config, generator(seed, 0)), settings.diffusion
+    trainee = DiffusionTrainee(model, pictures.captions, latents, encode_of(encoder), diffusion, seed)
+    history = trained(training, trainee, diffusion.training, len(latents), seed)
+    arrays, numbers = result("latent", trainee.average.network(), history)
+    return arrays, numbers | {"deviation": deviation, "target": diffusion.target, "noise": plain(diffusion.noise)}
 
 
 def trained(where: Training, trainee: Trainee, settings: DescentParams, items: int, seed: int) -> list[dict]:
@@ -101,10 +119,10 @@ def trained(where: Training, trainee: Trainee, settings: DescentParams, items: i
     )
 
 
-def result(model: nn.Module, history: list[dict]) -> Result:
-    """Weights; kind, sizes and number of parameters of the network, the history of its training, core-minutes."""
+def result(kind: str, model: nn.Module, history: list[dict]) -> Result:
+    """Weights; kind, sizes and number of parameters of the network, the history of its training."""
     numbers = {
-        "kind": "base" if isinstance(model, Muse) else "autoregressive",
+        "kind": kind,
         "config": asdict(model.config),
         "parameters": sum(weights.numel() for weights in model.parameters()),
         "history": history,

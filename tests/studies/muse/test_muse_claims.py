@@ -27,7 +27,7 @@ def timing(training, batch_size, *seconds):
 def report(**runs):
     return Measured(
         part="two",
-        steps=8,
+        steps={"masked": 8, "latent": 20},
         length=64,
         trainings={},
         runs={"constant": run("masked"), "ramped": run("masked")} | runs,

@@ -12,11 +12,12 @@ from lib.data import store
 from lib.models import clip, vqgan
 from lib.models.muse import Muse
 from lib.models.parti import Parti
+from lib.models.unet import UNet
 from lib.pipeline import parts
 from lib.text import MINIMUM, TextTokenizer
 from lib.weights.torch_state import generator
 from studies.muse.code import choose, draw, evaluate, needs, tables, train, train_text, tune
-from studies.muse.code.networks import load
+from studies.muse.code.networks import Network
 from studies.muse.code.reports import Drawings, Results, Settings
 from studies.muse.code.settings import Params
 from tests import house
@@ -29,9 +30,8 @@ def params():
     trees = copy.deepcopy(house.trees("smoke"))
     own = trees["muse"]
     own["muse_parts"] = {"two": own["muse_parts"]["two"]}
-    own["muse_trainings"]["masked"]["seeds"] = own["muse_trainings"]["autoregressive"]["seeds"] = 2
     own["muse_search"]["grids"]["masked"] |= {"order": ["confidence", "halton", "random"]}
-    own["muse_drawing"] |= {"captions": 2, "inpainted": 2, "steps": [1, 8], "timed": [1]}
+    own["muse_drawing"] |= {"captions": 2, "inpainted": 2, "steps": {"masked": [1, 8], "latent": [20]}, "timed": [1]}
     trees[""]["tokenizer"]["coarse"] |= {"codes": 6, "leave_out": []}
     trees[""]["evaluation"]["bootstrap"] = 40
     trees[""]["text"] |= {"length": 12}
@@ -78,15 +78,16 @@ def there(folder, monkeypatch):
 
 
 def test_every_training_leaves_a_model_of_its_kind(params):
-    assert isinstance(load(Path("build/muse/models/autoregressive/0")), Parti)
-    first, second = (load(Path(f"build/muse/models/masked/{seed}")) for seed in (0, 1))
+    assert isinstance(Network(Path("build/muse/models/autoregressive/0")).model, Parti)
+    assert isinstance(Network(Path("build/muse/models/latent/0")).model, UNet)
+    first, second = (Network(Path(f"build/muse/models/masked/{seed}")).model for seed in (0, 1))
     assert isinstance(first, Muse)
     assert not torch.equal(first.image_tokens.weight, second.image_tokens.weight)
 
 
 def test_settings_are_those_that_were_best_on_prompts_drawn_for_it(params):
     found = Settings.read(draw.SETTINGS).models
-    assert set(found) == {"autoregressive", "masked"}
+    assert set(found) == {"autoregressive", "masked", "latent"}
     assert {trial.sampling["order"] for trial in found["masked"].trials} == {"confidence", "halton", "random"}
     assert all(one.best.exact == max(trial.exact for trial in one.trials) for one in found.values())
 
@@ -94,7 +95,7 @@ def test_settings_are_those_that_were_best_on_prompts_drawn_for_it(params):
 def test_every_way_is_drawn_with_every_training(params):
     drawings = Drawings.read(draw.OUT / "drawings.json")
     assert set(drawings.runs) == {
-        *("autoregressive", "masked_1", "masked_8", "constant", "ramped"),
+        *("autoregressive", "masked_1", "masked_8", "latent_20", "constant", "ramped"),
         *(f"order_{order}" for order in ("confidence", "halton", "random")),
     }
     for name, one in drawings.runs.items():
@@ -122,7 +123,7 @@ def test_the_report_says_what_was_measured_and_tables_show_it(params, monkeypatc
     assert len(report.trainings["masked"].minutes) == 2
     assert {"rate_law", "speed_1", "diversity"} <= set(report.claims)
     rows = {name: rows for name, rows, _ in tables.all_tables(report)}
-    assert len(rows["muse_models"]) == len(report.runs) and len(rows["muse_speed"]) == 3
+    assert len(rows["muse_models"]) == len(report.runs) and len(rows["muse_speed"]) == 4
     assert rows["muse_categories"] == []
 
 
@@ -133,7 +134,7 @@ def test_what_is_needed_of_the_data_is_listed(params):
 
 def test_parts_are_named_apart_and_kept(params, capsys):
     train.run(params)
-    assert "4 of 4 parts are there already" in capsys.readouterr().out
+    assert "6 of 6 parts are there already" in capsys.readouterr().out
     assert Path("build/parts") == parts.PARTS
 
 
@@ -142,7 +143,7 @@ def test_parts_are_named_apart_and_kept(params, capsys):
     [
         ("muse_trainings.masked.part", "tow", r"muse_trainings\.masked\.part is tow"),
         ("muse_trainings.masked.changes", {"masked": {"rat": "uniform"}}, r"rat"),
-        ("muse_drawing.steps", [65], r"muse_drawing\.steps must be at most 64"),
+        ("muse_drawing.steps.masked", [65], r"muse_drawing\.steps\.masked must be at most 64"),
         ("muse_choice.parts", ["three"], r"muse_choice\.parts has three"),
     ],
 )
