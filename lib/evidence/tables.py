@@ -16,6 +16,7 @@ import pandas as pd
 
 from lib.errors import EaselError
 from lib.evidence import provenance
+from lib.evidence.report import Interval
 from lib.ownership import fresh
 
 MISSING = "–"
@@ -81,9 +82,9 @@ class Number:
         return f"{text} [{_fixed(self.low, self.digits)}, {_fixed(self.high, self.digits)}]"
 
 
-def interval(entry: Mapping[str, float] | None, digits: int, scale: float = 1.0) -> Number | None:
-    """{"value", "low", "high"} times `scale` as a table cell; an empty one for None."""
-    return entry and Number(*(scale * entry[end] for end in ("value", "low", "high")), digits=digits)
+def interval(found: Interval | None, digits: int = 2, scale: float = 1.0) -> Number | None:
+    """A value with its interval, times `scale`, as a table cell; an empty one for None."""
+    return found and Number(*(scale * end for end in (found.value, found.low, found.high)), digits=digits)
 
 
 def write_all(

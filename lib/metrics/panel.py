@@ -13,12 +13,12 @@ from torch import nn
 
 from lib.config import EvaluationParams
 from lib.data.store import Split, read_meta, read_prompts
+from lib.evidence.report import Accuracy, Estimate, Interval
 from lib.evidence.statistics import bootstrap_mean, generator_of
 from lib.metrics import clip_score, image_distance, scene_accuracy
 from lib.metrics.diversity import feature_diversity
 from lib.metrics.exact_scene import exactly
 from lib.models import clip, reader
-from lib.report import Accuracy, Estimate, Interval
 from lib.text import TextTokenizer
 
 DATA = Path("data")

@@ -1,8 +1,10 @@
 """Stage tables: the bench's numbers as tables (.csv, .md, .tex) → results/<profile>/tables/bench/."""
 
 from lib.config import Params
+from lib.evidence import tables
+from lib.evidence.report import Interval
 from lib.evidence.results import read
-from lib.evidence.tables import Number, interval, write_all
+from lib.evidence.tables import Number, write_all
 
 ATTRIBUTES = ("shape", "colour", "size", "texture", "count", "relation", "background")
 
@@ -12,19 +14,24 @@ def run(params: Params) -> None:
     reports = {
         name: read(params.results / f"{name}.json") for name in ("tokenizer", "coarse_tokenizer", "reader", "clip")
     }
-    tables = [
+    listed = [
         ("tokenizer", tokenizer(reports["tokenizer"], reports["coarse_tokenizer"]), TOKENIZER),
         ("reader", reader(reports["reader"]), READER),
         ("clip", clip(reports["clip"]), CLIP),
     ]
     write_all(
         params.results / "tables" / "bench",
-        tables,
+        listed,
         profile=params.profile,
         stage="tables",
         sources=["lib/pipeline/tables.py"],
         inputs=[params.results / f"{name}.json" for name in reports],
     )
+
+
+def interval(entry: dict | None, digits: int, scale: float = 1.0) -> Number | None:
+    """{"value", "low", "high"} times `scale` as a table cell; an empty one for None."""
+    return tables.interval(entry and Interval(**entry), digits, scale)
 
 
 TOKENIZER = {

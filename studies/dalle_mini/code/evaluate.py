@@ -8,6 +8,7 @@ import numpy as np
 
 from lib.data.selection import kept
 from lib.data.store import Split, write_json
+from lib.evidence.report import Estimate, Interval, Pairs
 from lib.evidence.results import read
 from lib.metrics.exact_scene import exactly
 from lib.metrics.image_distance import check_pretrained
@@ -16,7 +17,6 @@ from lib.metrics.reranking import best_of
 from lib.metrics.scene_accuracy import reader_quality
 from lib.models import vqgan
 from lib.ownership import fresh
-from lib.report import Estimate, Interval, Pairs
 from studies.dalle_mini.code.reports import Candidates, Claims, Conditioning, Evaluation, Measured, Ranking, SampleSet
 from studies.dalle_mini.code.settings import Params
 

@@ -1,10 +1,10 @@
-"""What the stages of this study write for one another, for verdicts, tables and figures; see `lib.report`."""
+"""What the stages of this study write for one another, for verdicts, tables and figures; see `lib.evidence.report`."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from lib.report import Accuracy, Interval, Number, Pairs, Report
+from lib.evidence.report import Accuracy, Interval, Number, Pairs, Report
 
 
 class SampleSet(Report):

@@ -1,7 +1,6 @@
 """Stage dalle_mini/tables: the study's numbers as tables (.csv, .md, .tex) → results/<profile>/tables/dalle_mini/."""
 
-from lib.evidence.tables import Number, write_all
-from lib.report import Interval
+from lib.evidence.tables import Number, interval, write_all
 from studies.dalle_mini.code.reports import Evaluation, Search, Trainings
 from studies.dalle_mini.code.settings import Params
 
@@ -61,10 +60,10 @@ def dalle_mini(report: Evaluation) -> list[dict]:
     rows = []
     if report.guided.accuracy:
         for name in CATEGORIES:
-            cells = {head: number(entry.accuracy.categories.get(name), 2) for head, entry in columns.items()}
+            cells = {head: interval(entry.accuracy.categories.get(name), 2) for head, entry in columns.items()}
             rows.append({"measure": f"accuracy: {name.replace('_', ' ')}", **cells})
     for name, key, digits in MEASURES:
-        cells = {head: number(getattr(entry, key), digits) for head, entry in columns.items()}
+        cells = {head: interval(getattr(entry, key), digits) for head, entry in columns.items()}
         if any(cells.values()):
             rows.append({"measure": name, **cells})
     return rows
@@ -87,10 +86,10 @@ def training(report: Trainings) -> list[dict]:
             "captions": name,
             "parameters": Number(entry.parameters, digits=0),
             "token frequencies": Number(entry.unigram_nats, digits=3),
-            "loss": number(entry.test.nats_per_token, 3),
-            "next token right": number(entry.test.top1, 1, 100),
+            "loss": interval(entry.test.nats_per_token, 3),
+            "next token right": interval(entry.test.top1, 1, 100),
         }
-        | {f"caption gain, {language}": number(gain, 4) for language, gain in entry.caption_gain.items()}
+        | {f"caption gain, {language}": interval(gain, 4) for language, gain in entry.caption_gain.items()}
         for name, entry in report
     ]
 
@@ -109,7 +108,7 @@ def search(report: Search) -> list[dict]:
             "optimizer": report.optimizer,
             "learning rate": f"{trial.learning_rate:g}",
             "steps": report.steps,
-            "loss": number(trial.val_nats, 3),
+            "loss": interval(trial.val_nats, 3),
         }
         for trial in report.runs
     ]
@@ -132,11 +131,11 @@ def ranking(report: Evaluation) -> list[dict]:
         {
             "guidance": f"s = {found.scale:g}",
             "n": best.n,
-            "best by CLIP": number(best.ranked, 3),
-            "a perfect ranker": number(best.oracle, 3),
-            "taken blindly": number(found.unranked, 3),
+            "best by CLIP": interval(best.ranked, 3),
+            "a perfect ranker": interval(best.oracle, 3),
+            "taken blindly": interval(found.unranked, 3),
             # Measured where all candidates are ranked.
-            "gain": number(found.gain_over_prompts, 3) if best.n == found.candidates else None,
+            "gain": interval(found.gain_over_prompts, 3) if best.n == found.candidates else None,
         }
         for found in (report.reranking, report.reranking_guided)
         for best in found.curve or ()
@@ -159,19 +158,14 @@ def languages(report: Evaluation) -> list[dict]:
         {"trained on": model, "prompts": language}
         | (
             {
-                "colours": number(entry.accuracy.categories.get("colours"), 2),
-                "overall": number(entry.accuracy, 2),
-                "exact, overall": number(entry.exact, 3),
+                "colours": interval(entry.accuracy.categories.get("colours"), 2),
+                "overall": interval(entry.accuracy, 2),
+                "exact, overall": interval(entry.exact, 3),
             }
             if entry.accuracy
             else {}
         )
-        | {"CLIP score": number(entry.clip_score, 1)}
+        | {"CLIP score": interval(entry.clip_score, 1)}
         for model, by_language in report.languages.items()
         for language, entry in by_language.items()
     ]
-
-
-def number(found: Interval | None, digits: int, scale: float = 1.0) -> Number | None:
-    """An interval times `scale` as a table cell; an empty one for None."""
-    return found and Number(*(scale * end for end in (found.value, found.low, found.high)), digits=digits)

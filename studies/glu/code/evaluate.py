@@ -1,44 +1,60 @@
 """Stage glu/evaluate: what the trainings and measurements of the GLU study say → results/<profile>/glu.json."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
-from lib.data.store import write_json
-from lib.evidence.results import read
-from lib.evidence.statistics import paired
+from lib.evidence import inference
+from lib.evidence.ledger import MINIMUM_SEEDS
+from lib.evidence.report import Pairs, Values
+from lib.evidence.statistics import differences
 from lib.models.glu import FFN, GLU
 from lib.models.layout import BLOCKS, Layout, matched_width
-from studies.glu.code import comparison
+from studies.glu.code import comparison, reports
+from studies.glu.code.comparison import BASELINE, FAVOURITE, MARGIN, PAIRS
 from studies.glu.code.settings import Params, changed
 
 BUILD = Path("build/glu")
 PAPER_WIDTH, PAPER_INNER = 768, 3072  # T5-base
 NATS, SEEDS, ROUNDS = "nats a token", "training seeds", "repetitions, timed in turn"
+VERDICTS = {1: "agrees", -1: "contradicts", 0: "inconclusive"}  # on a finding, by the side of what is tested
 
 
 def run(params: Params) -> None:
     """Reads all reports of the study, compares, writes the numbers."""
-    variants = {block: read(BUILD / "variants" / f"{block}.json") for block in params.glu_variants.variants}
-    search, text, cost, switches = (read(BUILD / f"{name}.json") for name in ("search", "text", "cost", "switches"))
-    report = {
-        "variants": compare_variants(variants),
-        "claims": claims(variants, switches),
-        "parameters": parameters(variants),
-        "steps_saved": {"values": comparison.saved_by_seed(variants), "unit": "%", "seeds_are": SEEDS}
-        | {"paper": comparison.paper_steps_saved()},
-        "search": search | {"chosen": chosen(params)},
-        "text": text | {"compared": compare_text(text)},
-        "cost": cost | {"gains": gains(cost), "memory": memory(cost)},
-        "switches": compare_switches(switches),
-        "curves": {
-            block: {length: entry[length]["curve"] for length in ("short", "long")} for block, entry in variants.items()
+    found = evaluated(
+        {block: reports.Variant.read(BUILD / "variants" / f"{block}.json") for block in params.glu_variants.variants},
+        reports.EvaluatedSearch(**reports.Search.read(BUILD / "search.json").plain(), chosen=chosen(params)),
+        reports.Text.read(BUILD / "text.json"),
+        reports.Cost.read(BUILD / "cost.json"),
+        reports.Switches.read(BUILD / "switches.json"),
+    )
+    found.write(params.results / "glu.json")
+
+
+def evaluated(
+    variants: Mapping[str, reports.Variant],
+    search: reports.EvaluatedSearch,
+    text: reports.Text,
+    cost: reports.Cost,
+    switches: reports.Switches,
+) -> reports.Results:
+    """All that follows from the stages' reports."""
+    return reports.Results(
+        variants=reports.Lengths(short=compared(variants, "short"), long=compared(variants, "long")),
+        claims=claims(variants, switches),
+        parameters=parameters(variants),
+        steps_saved=steps_saved(variants),
+        search=search,
+        text=reports.EvaluatedText(**text.plain(), compared=compared_text(text)),
+        cost=reports.EvaluatedCost(**cost.plain(), gains=gains(cost), memory=memory(cost)),
+        switches=reports.EvaluatedSwitches(**switches.plain() | {"switches": judged(switches)}),
+        curves={
+            block: reports.Lengths(short=entry.short.curve, long=entry.long.curve) for block, entry in variants.items()
         },
-    }
-    params.results.mkdir(parents=True, exist_ok=True)
-    write_json(params.results / "glu.json", report)
+    )
 
 
 def chosen(params: Params) -> list[str]:
@@ -48,60 +64,70 @@ def chosen(params: Params) -> list[str]:
     return [name for name, changes in plain.items() if changed(search.base, changes) == setting]
 
 
-def compare_variants(variants: dict[str, Any]) -> dict[str, Any]:
-    """Losses after both lengths: as `studies.glu.code.comparison.compared`, and the rank correlation with the paper."""
+def compared(variants: Mapping[str, reports.Variant], length: str) -> reports.Compared:
+    """Losses after the `short` or the `long` training."""
+    trained = {block: getattr(entry, length) for block, entry in variants.items()}
+    nats = {block: entry.nats for block, entry in trained.items()}
+    ranks = comparison.rank_correlation(nats, length) if len(nats) > 2 else None
+    return reports.Compared(
+        steps=trained[BASELINE].steps,
+        blocks=against_baseline(nats),
+        nats=nats,
+        rank_correlation=ranks and reports.RankCorrelation(**ranks),
+    )
+
+
+def against_baseline(nats: Mapping[str, Sequence[float]]) -> dict[str, reports.Block]:
+    """Every block's losses [seeds] as mean and spread, and its difference to the ReLU block seed by seed."""
     found = {}
-    for length in ("short", "long"):
-        nats = {block: entry[length]["nats"] for block, entry in variants.items()}
-        steps = next(iter(variants.values()))[length]["steps"]
-        found[length] = {
-            "steps": steps,
-            "blocks": comparison.compared(nats),
-            "nats": nats,
-            "rank_correlation": comparison.rank_correlation(nats, length) if len(nats) > 2 else None,
-        }
+    for block, values in nats.items():
+        given = {} if block == BASELINE else {"difference": reports.Difference.of(differences(nats[BASELINE], values))}
+        found[block] = reports.Block(mean=float(np.mean(values)), sd=float(np.std(values, ddof=1)), **given)
     return found
 
 
-def claims(variants: dict[str, Any], switches: dict[str, Any]) -> dict[str, Any]:
-    """What claims.yaml decides by, under the names that it asks for."""
-    long = {block: entry["long"]["nats"] for block, entry in variants.items()}
-    short = {block: entry["short"]["nats"] for block, entry in variants.items()}
-    pair = {"unit": NATS, "seeds_are": SEEDS}
+def claims(variants: Mapping[str, reports.Variant], switches: reports.Switches) -> reports.Claims:
+    """What claims.yaml decides by, as far as it was measured."""
+    relu, geglu = variants[BASELINE], variants[FAVOURITE]
     found = {
-        "geglu": {"baseline": long["relu"], "treatment": long["geglu"]} | pair,
-        "geglu_short": {"baseline": short["relu"], "treatment": short["geglu"]} | pair,
+        "geglu": Pairs(baseline=relu.long.nats, treatment=geglu.long.nats, unit=NATS, seeds_are=SEEDS),
+        "geglu_short": Pairs(baseline=relu.short.nats, treatment=geglu.short.nats, unit=NATS, seeds_are=SEEDS),
+        "placements": Pairs(
+            baseline=trouble(switches.placements, ("preln", "postln")),
+            treatment=trouble(switches.placements, ("normformer", "cogview")),
+            unit="spikes and lost runs a training",
+            seeds_are=SEEDS,
+        ),
     }
     if set(variants) == set(BLOCKS):
+        long = {block: entry.long.nats for block, entry in variants.items()}
         by_seed = comparison.rank_correlation(long, "long")["by_seed"]
-        found["rank_correlation"] = {"values": by_seed, "unit": "rank correlation", "seeds_are": SEEDS}
-        found["ungated"] = {"values": comparison.ungated_against_relu(long)} | pair
-    bias = switches["switches"].get("bias")
-    if bias:
-        sides = ("baseline", "treatment")
-        found["bias_loss"] = {side: bias[side]["nats"] for side in sides} | pair
-        found["bias_time"] = {side: [1000 * time for time in bias["step_seconds"][side]] for side in sides}
-        found["bias_time"] |= {"unit": "ms a step", "seeds_are": ROUNDS}
-    placements = switches["placements"]
-    found["placements"] = {
-        "baseline": comparison.trouble(placements, ("preln", "postln")),
-        "treatment": comparison.trouble(placements, ("normformer", "cogview")),
-        "unit": "spikes and lost runs a training",
-        "seeds_are": SEEDS,
-    }
-    return found
+        found["rank_correlation"] = Values(values=by_seed, unit="rank correlation", seeds_are=SEEDS)
+        found["ungated"] = Values(values=comparison.ungated_against_relu(long), unit=NATS, seeds_are=SEEDS)
+    if bias := switches.switches.get("bias"):
+        plain, biased = bias.baseline.nats, bias.treatment.nats
+        found["bias_loss"] = Pairs(baseline=plain, treatment=biased, unit=NATS, seeds_are=SEEDS)
+        times = {side: [1000 * time for time in values] for side, values in bias.step_seconds}
+        found["bias_time"] = Pairs(**times, unit="ms a step", seeds_are=ROUNDS)
+    return reports.Claims(**found)
 
 
-def parameters(variants: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of the trained networks and of the paper's blocks; the distinct counts of the latter should be one."""
-    ours = {block: entry["parameters"] for block, entry in variants.items()}
+def trouble(placements: Mapping[str, Mapping[str, reports.HighRate]], names: Sequence[str]) -> list[float]:
+    """Per seed: loss spikes plus lost runs, averaged over the placements `names` and all learning rates."""
+    counts = [np.add(run.spikes, np.asarray(run.lost, int)) for name in names for run in placements[name].values()]
+    return np.mean(counts, axis=0).tolist()
+
+
+def parameters(variants: Mapping[str, reports.Variant]) -> reports.Parameters:
+    """Parameters of the trained networks and of the paper's blocks."""
+    ours = {block: entry.parameters for block, entry in variants.items()}
     paper = {block: block_parameters(block, PAPER_WIDTH, PAPER_INNER) for block in BLOCKS}
-    return {
-        "ours": ours,
-        "spread": max(ours.values()) / min(ours.values()) - 1,
-        "paper_blocks": paper,
-        "paper_distinct": sorted(set(paper.values())),
-    }
+    return reports.Parameters(
+        ours=ours,
+        spread=max(ours.values()) / min(ours.values()) - 1,
+        paper_blocks=paper,
+        paper_distinct=sorted(set(paper.values())),
+    )
 
 
 def block_parameters(block: str, width: int, inner: int) -> int:
@@ -113,39 +139,76 @@ def block_parameters(block: str, width: int, inner: int) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
-def compare_text(text: dict[str, Any]) -> dict[str, Any]:
-    """The same comparison on captions with gaps, and whether any block is told apart from ReLU there."""
-    blocks = comparison.compared({block: entry["nats"] for block, entry in text["variants"].items()})
-    told = [
-        block for block, entry in blocks.items() if "difference" in entry and comparison.certain(entry["difference"])
-    ]
-    return {"blocks": blocks, "told_apart": told}
+def steps_saved(variants: Mapping[str, reports.Variant]) -> reports.StepsSaved:
+    """By GEGLU, seed by seed, and in the paper."""
+    relu, geglu = variants[BASELINE], variants[FAVOURITE]
+    ends = zip(relu.long.nats, geglu.short.nats, geglu.long.nats, strict=True)
+    values = [comparison.steps_saved(*end, geglu.long.steps / geglu.short.steps) for end in ends]
+    return reports.StepsSaved(values=values, unit="%", seeds_are=SEEDS, paper=comparison.paper_steps_saved())
 
 
-def gains(cost: dict[str, Any]) -> dict[str, Any]:
-    """How many percent faster GEGLU is than ReLU with as many parameters, in training and in drawing."""
+def compared_text(text: reports.Text) -> reports.TextCompared:
+    """The comparison on captions with gaps, and which blocks are told apart from ReLU there."""
+    nats = {block: entry.nats for block, entry in text.variants.items()}
+    found = sides({block: differences(nats[BASELINE], nats[block]) for block in nats if block != BASELINE})
+    told_apart = [block for block, side in found.items() if side]
+    return reports.TextCompared(blocks=against_baseline(nats), told_apart=told_apart)
+
+
+def sides(tests: Mapping[str, Sequence[float]]) -> dict[str, int]:
+    """On which side of 0 the means of values [seeds] lie by the rule of verdicts: 1, −1, or 0 for undecided.
+
+    Holm's correction counts these tests. Up to seventeen, the bound on p for skewed differences is the stricter one, so
+    that a claim on the same differences, corrected among others, gets the same answer.
+    """
+    if not tests:
+        return {}
+    values = np.array(list(tests.values()))  # [tests, seeds]
+    seeds, p = values.shape[1], inference.t_p(values)
+    certain = inference.decided(p, inference.holm(p), seeds) & (seeds >= MINIMUM_SEEDS)
+    return dict(zip(tests, np.where(certain, np.sign(values.mean(axis=1)), 0).astype(int).tolist(), strict=True))
+
+
+def judged(switches: reports.Switches) -> dict[str, reports.EvaluatedSwitch]:
+    """The report's findings beside ours; losses that differ by less than MARGIN count as equal."""
+    values, tests = {}, {}
+    for name, switch in switches.switches.items():
+        found = values[name] = differences(switch.baseline.nats, switch.treatment.nats)
+        if switch.expected == "equal":
+            tests[name] = -inference.outside(found, MARGIN)
+        else:
+            tests[name] = (found if switch.expected == "higher" else -found) - MARGIN
+    return {
+        name: reports.EvaluatedSwitch(
+            **switches.switches[name].plain(), difference=reports.Difference.of(values[name]), verdict=VERDICTS[side]
+        )
+        for name, side in sides(tests).items()
+    }
+
+
+def gains(cost: reports.Cost) -> dict[str, reports.Gains]:
+    """How many percent faster GEGLU is than ReLU, by size."""
     found = {}
-    for size, entry in cost["sizes"].items():
-        blocks = entry["blocks"]
-        found[size] = {
-            what: {"values": comparison.speed_gain(blocks[comparison.BASELINE][key], blocks[comparison.FAVOURITE][key])}
-            | {"unit": "% faster", "seeds_are": ROUNDS}
-            for what, key in (("training", "step_seconds"), ("drawing", "picture_seconds"))
-        }
+    for size, entry in cost.sizes.items():
+        relu, geglu = entry.blocks[BASELINE], entry.blocks[FAVOURITE]
+        training = comparison.speed_gain(relu.step_seconds, geglu.step_seconds)
+        drawing = comparison.speed_gain(relu.picture_seconds, geglu.picture_seconds)
+        found[size] = reports.Gains(
+            training=Values(values=training, unit="% faster", seeds_are=ROUNDS),
+            drawing=Values(values=drawing, unit="% faster", seeds_are=ROUNDS),
+        )
     return found
 
 
-def memory(cost: dict[str, Any]) -> dict[str, Any]:
+def memory(cost: reports.Cost) -> reports.Memory:
     """Working memory, gated over ungated; and whether it rises in every pair at every size."""
-    rises = {size: comparison.memory_rises(entry["blocks"]) for size, entry in cost["sizes"].items()}
-    ratios = [ratio for pairs in rises.values() for ratio in pairs.values()]
-    return {"ratios": rises, "always_rises": bool(ratios) and min(ratios) > 1}
-
-
-def compare_switches(switches: dict[str, Any]) -> dict[str, Any]:
-    """The report's findings beside ours."""
-    found = {}
-    for name, entry in switches["switches"].items():
-        difference = paired(entry["baseline"]["nats"], entry["treatment"]["nats"], name)
-        found[name] = entry | {"difference": difference, "verdict": comparison.agreement(difference, entry["expected"])}
-    return switches | {"switches": found}
+    ratios = {}
+    for size, entry in cost.sizes.items():
+        needed = {block: measured.working_bytes for block, measured in entry.blocks.items()}
+        ratios[size] = {
+            f"{gated} / {plain}": needed[gated] / needed[plain]
+            for plain, gated in PAIRS.items()
+            if {plain, gated} <= set(needed)
+        }
+    every = [ratio for pairs in ratios.values() for ratio in pairs.values()]
+    return reports.Memory(ratios=ratios, always_rises=bool(every) and min(every) > 1)

@@ -4,7 +4,7 @@ The sentences are for readers; verdicts come from claims.yaml alone. Questions w
 out. The paper is arXiv:2510.08994.
 """
 
-from lib.report import Interval
+from lib.evidence.report import Interval
 from studies.sjd2.code import measures
 from studies.sjd2.code.claims import SMALL, UNTUNED, together
 from studies.sjd2.code.measures import ROLES

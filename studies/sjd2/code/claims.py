@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lib.evidence.report import Pairs, Values
 from lib.evidence.statistics import spearman
-from lib.report import Pairs, Values
 from studies.sjd2.code import measures
 from studies.sjd2.code.measures import ROLES, Role
 from studies.sjd2.code.reports import (

@@ -14,6 +14,7 @@ import numpy as np
 
 from lib.data.store import write_json
 from lib.decoding import decoders
+from lib.evidence.report import Difference, Estimate, Interval
 from lib.evidence.statistics import ratios
 from lib.evidence.strips import write_strip
 from lib.metrics import image_distance
@@ -21,7 +22,6 @@ from lib.metrics.panel import Panel
 from lib.models import vqgan
 from lib.models.vqgan import VQGAN
 from lib.ownership import fresh
-from lib.report import Difference, Estimate, Interval
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.claims import Groups
 from studies.sjd2.code.reports import (

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from lib.report import Difference, Estimate, Interval, Number, Pairs, Report, Values
+from lib.evidence.report import Difference, Estimate, Interval, Number, Pairs, Report, Values
 
 # ------------------------------------------------------------------------------- build/decoded/<group>/runs.json
 

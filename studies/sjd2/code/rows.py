@@ -4,21 +4,14 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from lib.evidence.tables import Number
-from lib.report import Estimate, Interval
+from lib.evidence.report import Estimate
+from lib.evidence.tables import Number, interval
 from studies.sjd2.code import measures
 from studies.sjd2.code.claims import CONTROL, FIRST, NETWORKS, OTHERWISE_TUNED, runs_in, together
 from studies.sjd2.code.reports import DraftTuned, Results, Run
 from studies.sjd2.code.settings import DRAFT_TUNED
 
 Rows = list[dict[str, Any]]
-
-
-def number(entry: Interval | None, digits: int = 2, scale: float = 1.0) -> Number | None:
-    """A value with its interval as a table cell."""
-    if entry is None:
-        return None
-    return Number(*(scale * end for end in (entry.value, entry.low, entry.high)), digits=digits)
 
 
 def plain(value: float | None, digits: int = 3) -> Number | None:
@@ -52,13 +45,13 @@ def quality_rows(report: Results) -> Rows:
             "decoder": run.decoder,
             "options": described(run),
             "passes": Number(run.passes.value, digits=1),
-            "S": number(run.compression),
-            "FID": number(run.fid),
-            "KID": number(run.kid, 4),
-            "CLIP score": number(run.clip_score, 1),
-            "accuracy": number(run.accuracy),
-            "exact": number(run.exact),
-            "nats": number(run.nats, 3),
+            "S": interval(run.compression),
+            "FID": interval(run.fid),
+            "KID": interval(run.kid, 4),
+            "CLIP score": interval(run.clip_score, 1),
+            "accuracy": interval(run.accuracy),
+            "exact": interval(run.exact),
+            "nats": interval(run.nats, 3),
             "same as AR": plain(run.against.identical),
         }
         for group, _, run in runs_of(report, *FIRST)
@@ -75,8 +68,8 @@ def category_rows(report: Results) -> Rows:
             if found and found[0].accuracy:
                 row = {"network": network, "decoder": role.replace("_", ", "), "options": described(found[0])}
                 for category, entry in found[0].accuracy.categories.items():
-                    row[category.replace("_", " ")] = number(entry)
-                rows.append(row | {"overall": number(found[0].accuracy)})
+                    row[category.replace("_", " ")] = interval(entry)
+                rows.append(row | {"overall": interval(found[0].accuracy)})
     return rows
 
 
@@ -89,10 +82,10 @@ def latency_rows(report: Results) -> Rows:
             "decoder": run.decoder,
             "options": described(run),
             "passes": Number(run.passes.value, digits=1),
-            "steps ×": number(run.compression),
-            "time": number(run.seconds, 1, 1000),
-            "latency ×": number(run.against.latency),
-            "outside": number(run.overhead, 1, 100),
+            "steps ×": interval(run.compression),
+            "time": interval(run.seconds, 1, 1000),
+            "latency ×": interval(run.against.latency),
+            "outside": interval(run.overhead, 1, 100),
             "cache": Number(run.cache_bytes / 1e6, digits=2),
             "tables": Number(run.table_bytes / 1e6, digits=2),
         }
@@ -144,9 +137,9 @@ def size_rows(report: Results) -> Rows:
                         "decoder": role,
                         "options": described(run),
                         "passes": Number(run.passes.value, digits=1),
-                        "steps ×": number(run.compression),
-                        "Δ nats": number(run.against.nats, 3),
-                        "exact": number(run.exact),
+                        "steps ×": interval(run.compression),
+                        "Δ nats": interval(run.against.nats, 3),
+                        "exact": interval(run.exact),
                     }
                 )
     return rows
@@ -162,11 +155,11 @@ def accelerator_rows(report: Results) -> Rows:
                 "network": run.network,
                 "decoder": run.decoder,
                 "options": described(run),
-                "latency ×": number(run.against.latency),
-                "steps ×": number(run.compression),
-                "CLIP score": number(run.clip_score, 1),
-                "Δ exact": number(run.against.exact),
-                "Δ nats": number(run.against.nats, 3),
+                "latency ×": interval(run.against.latency),
+                "steps ×": interval(run.compression),
+                "CLIP score": interval(run.clip_score, 1),
+                "Δ exact": interval(run.against.exact),
+                "Δ nats": interval(run.against.nats, 3),
                 "paper latency ×": plain(paper and paper.latency, 2),
                 "paper steps ×": plain(paper and paper.passes, 2),
                 "paper CLIP": plain(paper and paper.clip_score, 1),
@@ -186,11 +179,13 @@ def control_rows(report: Results) -> Rows:
                     "network": network,
                     "decoder": name,
                     "lossless": "yes" if lossless else "no",
-                    "S": number(found.compression[role]),
-                    "passes, shared / its": number(found.shared_over.get(role)),
-                    "left, of the gain over SJD": number(found.left_over_sjd if role == "sjd2" else None),
-                    "left, of the gain over AR": number(found.left_over_autoregressive if role == "sjd2" else None, 3),
-                    "Δ nats": number(found.nats.get(role), 3),
+                    "S": interval(found.compression[role]),
+                    "passes, shared / its": interval(found.shared_over.get(role)),
+                    "left, of the gain over SJD": interval(found.left_over_sjd if role == "sjd2" else None),
+                    "left, of the gain over AR": interval(
+                        found.left_over_autoregressive if role == "sjd2" else None, 3
+                    ),
+                    "Δ nats": interval(found.nats.get(role), 3),
                     "same as AR": plain(found.same.get(role)),
                 }
             )
@@ -204,9 +199,9 @@ def ablation_rows(report: Results, group: str) -> Rows:
             "network": run.network,
             "decoder": run.decoder,
             "options": described(run),
-            "S": number(run.compression),
-            "nats": number(run.nats, 3),
-            "exact": number(run.exact),
+            "S": interval(run.compression),
+            "nats": interval(run.nats, 3),
+            "exact": interval(run.exact),
             "single": Number(100 * run.accepted.single, digits=1),
         }
         for _, _, run in runs_of(report, group)
@@ -227,8 +222,8 @@ def network_rows(report: Results) -> Rows:
                 "table": Number(entry.deviation_after, digits=3),
                 "clean inputs": Number(100 * entry.clean_share, digits=0),
                 "updates": Number(100 * entry.updates_share, digits=1),
-                "clean, before": number(entry.untuned, 3),
-                "clean, after": number(entry.tuned, 3),
+                "clean, before": interval(entry.untuned, 3),
+                "clean, after": interval(entry.tuned, 3),
                 "after noise": Number(sum(levels[1:]) / max(len(levels) - 1, 1), digits=3),
                 "after noise alone": Number(levels[-1], digits=3),
             }
@@ -249,11 +244,11 @@ def draft_tuning_rows(report: Results) -> Rows:
                     "network": network,
                     "drafted": Number(100 * entry.drafted, digits=0) if isinstance(entry, DraftTuned) else None,
                     "updates": Number(100 * entry.updates_share, digits=1),
-                    "clean, before": number(entry.untuned, 3),
-                    "clean, after": number(entry.tuned, 3),
-                    "rise": number(entry.rise, 3),
-                    "S, shared noise": number(compression.get("shared")),
-                    "S, SJD2": number(compression.get("sjd2")),
+                    "clean, before": interval(entry.untuned, 3),
+                    "clean, after": interval(entry.tuned, 3),
+                    "rise": interval(entry.rise, 3),
+                    "S, shared noise": interval(compression.get("shared")),
+                    "S, SJD2": interval(compression.get("sjd2")),
                 }
             )
     return rows
@@ -280,19 +275,19 @@ def initial_rows(report: Results) -> Rows:
     """First drafts by the background of the picture."""
     found = report.initial.compression
     kinds = sorted(set().union(*found.values()))
-    return [{"first drafts": start} | {kind: number(own.get(kind)) for kind in kinds} for start, own in found.items()]
+    return [{"first drafts": start} | {kind: interval(own.get(kind)) for kind in kinds} for start, own in found.items()]
 
 
 def stability_rows(report: Results) -> Rows:
     """Changes of drafts at the front of the window."""
     rows, runs = [], [run for _, _, run in runs_of(report, "stability") if run.changes]
     for run in runs:
-        row = {"decoder": run.decoder, "options": described(run), "S": number(run.compression)}
+        row = {"decoder": run.decoder, "options": described(run), "S": interval(run.compression)}
         columns = dict(zip(run.changes.slots, zip(*run.changes.by_seed, strict=True), strict=True))
         for slot in sorted({slot for other in runs for slot in other.changes.slots}):
             found = Estimate.of(columns[slot], f"{run.decoder} {slot}") if slot in columns else None
-            row[f"slot {slot + 1}"] = number(found, 3)
-        rows.append(row | {"a token": number(run.changes_a_token)})
+            row[f"slot {slot + 1}"] = interval(found, 3)
+        rows.append(row | {"a token": interval(run.changes_a_token)})
     return rows
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lib.evidence import ledger, results, verdicts
+from lib.evidence.report import Accuracy, Estimate, Interval
 from lib.metrics import panel as panels
-from lib.report import Accuracy, Estimate, Interval
 from studies.dalle_mini.code import evaluate as stage
 from studies.dalle_mini.code.reports import Evaluation, Measured, SampleSet
 

@@ -1,10 +1,8 @@
 import math
 
-import numpy as np
 import pytest
 
 from lib.errors import EaselError
-from lib.evidence.statistics import paired
 from lib.models.layout import BLOCKS
 from studies.glu.code import comparison
 
@@ -14,21 +12,6 @@ def test_the_paper_has_the_eight_blocks_and_its_own_best():
     assert min(comparison.PAPER, key=lambda block: comparison.PAPER[block].long) == "geglu"
     assert comparison.PAPER["geglu"].long - comparison.PAPER["relu"].long == pytest.approx(-0.044)
     assert comparison.PAPER["geglu"].short - comparison.PAPER["relu"].short == pytest.approx(-0.055)
-
-
-def test_differences_are_taken_seed_by_seed():
-    found = comparison.compared({"relu": [2.0, 3.0, 4.0, 5.0, 6.0], "geglu": [1.9, 2.9, 3.9, 4.9, 5.9]})
-    assert "difference" not in found["relu"]
-    assert found["relu"]["mean"] == 4.0 and found["relu"]["sd"] == pytest.approx(math.sqrt(2.5))
-    difference = found["geglu"]["difference"]
-    assert difference["value"] == pytest.approx(-0.1)  # though the seeds themselves differ by ten times as much
-    assert difference["low"] == pytest.approx(-0.1) and difference["p"] == 1 / 32
-    assert comparison.certain(difference)
-
-
-def test_an_interval_alone_is_not_certain():
-    assert not comparison.certain({"low": 0.1, "high": 0.2, "p": 0.0625})  # four seeds
-    assert not comparison.certain({"low": -0.1, "high": 0.2, "p": 0.03})
 
 
 def test_rank_correlation_with_the_papers_order():
@@ -60,39 +43,5 @@ def test_the_papers_own_table_saves_a_quarter_of_the_steps():
     assert 25 < comparison.paper_steps_saved() < 26
 
 
-def test_steps_saved_by_seed_reads_the_trainings_reports():
-    def entry(short, long):
-        return {"short": {"steps": 10, "nats": short}, "long": {"steps": 40, "nats": long}}
-
-    variants = {"relu": entry([9, 9], [1.1, 1.0]), "geglu": entry([1.2, 1.2], [1.0, 1.0])}
-    assert comparison.saved_by_seed(variants) == pytest.approx([50, 0])
-
-
-def test_cost_ratios():
+def test_speed_gains():
     assert comparison.speed_gain([3.0, 1.0], [2.0, 1.25]) == pytest.approx([50, -20])
-    blocks = {"relu": 4, "reglu": 5, "gelu": 4, "geglu": 3, "glu": 9}
-    sizes = {name: {"working_bytes": size} for name, size in blocks.items()}
-    assert comparison.memory_rises(sizes) == {"reglu / relu": 1.25, "geglu / gelu": 0.75}
-
-
-def test_trouble_is_averaged_over_placements_and_rates():
-    run = lambda spikes, lost: {"spikes": spikes, "lost": lost}  # noqa: E731
-    placements = {
-        "preln": {"1": run([2, 0], [True, False]), "2": run([0, 0], [False, False])},
-        "postln": {"1": run([4, 1], [True, True]), "2": run([0, 0], [False, False])},
-    }
-    assert comparison.trouble(placements, ("preln", "postln")) == [2.0, 0.5]
-
-
-@pytest.mark.parametrize(
-    ("values", "expected", "verdict"),
-    [
-        ([0.1, 0.2, 0.1, 0.2, 0.1], "higher", "agrees"),
-        ([0.1, 0.2, 0.1, 0.2, 0.1], "lower", "contradicts: higher loss"),
-        ([0.1, 0.2, 0.1, 0.2, 0.1], "equal", "contradicts: higher loss"),
-        ([0.1, -0.2, 0.1, -0.2, 0.1], "higher", "inconclusive"),
-        ([0.1, -0.2, 0.1, -0.2, 0.1], "equal", "consistent: no difference found"),
-    ],
-)
-def test_a_finding_is_judged_by_interval_and_sign_flips(values, expected, verdict):
-    assert comparison.agreement(paired(np.zeros(5), values, "x"), expected) == verdict

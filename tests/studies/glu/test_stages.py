@@ -4,13 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp, ttest_rel
 
 from lib import config_tree
+from lib.data.store import write_json
 from lib.errors import EaselError
+from lib.evidence import ledger, verdicts
 from lib.models import dalle_mini
 from lib.models.layout import BLOCKS, DalleMiniConfig, Layout, matched_width
 from lib.pipeline.stage import Training
-from studies.glu.code import evaluate, tables
+from studies.glu.code import evaluate, reports, tables
 from studies.glu.code.search import power
 from studies.glu.code.settings import (
     GluCostParams,
@@ -26,23 +29,10 @@ from studies.glu.code.text_training import span_network
 from studies.glu.code.train_switches import described, final, layout_of, unigram_nats
 from studies.glu.code.train_variants import thinned
 from studies.glu.code.training import recipe_of
+from tests import house
+from tests.studies.glu import made_up
+from tests.studies.glu.made_up import SETTING
 
-SETTING = GluSetting(
-    tokens="coarse",
-    width=64,
-    encoder_layers=1,
-    decoder_layers=3,
-    heads=2,
-    feed_forward=384,
-    multiple=1,
-    norm_placement="preln",
-    init_std=0.125,
-    batch_size=16,
-    learning_rate=3e-3,
-    warmup=0.05,
-    decay=0.8,
-    averaging=0.05,
-)
 VARIANTS = {
     "variants": tuple(BLOCKS),
     "seeds": 6,
@@ -192,86 +182,114 @@ def test_sections_are_read_as_the_rest_of_the_configuration_is():
         config_tree.read(tree | {"widht": 3}, GluSetting, "p.yaml", "glu_variants.setting")
 
 
-def trained(offset, steps, seeds=5):
-    return {"steps": steps, "nats": [2 + offset + 0.1 * seed for seed in range(seeds)]}
+def test_results_of_the_laptop_profile_are_read_and_written_as_they_are(tmp_path):
+    committed = house.REPOSITORY / "results/laptop/glu.json"
+    reports.Results.read(committed).write(tmp_path / "glu.json")
+    assert (tmp_path / "glu.json").read_text() == committed.read_text()
 
 
-def variant(offset):
-    short, long = trained(offset, 10), trained(offset - 0.5, 40)
-    curve = {"curve": {"step": [1], "nats": [[1.0] * 5]}}
-    return {"parameters": 1000, "short": short | curve, "long": long | curve}
+def test_what_was_not_measured_has_no_key():
+    found = made_up.results().plain()
+    assert "difference" not in found["variants"]["long"]["blocks"]["relu"]
+    assert reports.Results.model_validate(found).plain() == found
 
 
-def switches():
-    run = {"spikes": [3, 1, 2, 1, 2], "lost": [False] * 5, "final": [1.0] * 5}
-    calm = run | {"spikes": [0] * 5}
-    bias = {
-        "finding": "slower and worse",
-        "expected": "higher",
-        "baseline": {"nats": [1.0] * 5, "layout": "default"},
-        "treatment": {"nats": [1.1, 1.2, 1.1, 1.2, 1.1], "layout": "bias true"},
-        "step_seconds": {"baseline": [0.1] * 9, "treatment": [0.11] * 9},
-    }
-    placements = {"preln": run, "postln": run, "normformer": calm, "cogview": calm}
-    return {
-        "seeds": list(range(5)),
-        "switches": {"bias": bias},
-        "placements": {name: {"0.1": entry} for name, entry in placements.items()},
-    }
+def test_differences_are_taken_seed_by_seed():
+    relu, geglu = [2.0, 3.0, 4.0, 5.0, 6.0], [1.9, 2.8, 3.9, 4.8, 5.9]
+    found = evaluate.against_baseline({"relu": relu, "geglu": geglu})
+    assert found["relu"].difference is None
+    assert found["relu"].mean == 4.0 and found["relu"].sd == pytest.approx(np.sqrt(2.5))
+    difference, expected = found["geglu"].difference, ttest_rel(geglu, relu)
+    assert difference.value == pytest.approx(-0.14)  # though the seeds themselves differ by ten times as much
+    assert difference.p == pytest.approx(expected.pvalue)
+    assert [difference.low, difference.high] == pytest.approx(list(expected.confidence_interval()))
 
 
 def test_claims_are_decided_by_paired_numbers():
-    offsets = dict(zip(BLOCKS, (0.0, 0.02, 0.03, -0.01, -0.02, -0.03, -0.05, -0.04), strict=True))
-    variants = {block: variant(offset) for block, offset in offsets.items()}
-    found = evaluate.claims(variants, switches())
-    assert np.subtract(found["geglu"]["treatment"], found["geglu"]["baseline"]) == pytest.approx([-0.05] * 5)
-    assert len(found["rank_correlation"]["values"]) == 5 and min(found["rank_correlation"]["values"]) > 0.8
-    assert found["ungated"]["values"] == pytest.approx([0.02] * 5)
-    assert found["placements"]["baseline"] == [3, 1, 2, 1, 2] and found["placements"]["treatment"] == [0] * 5
-    assert found["bias_time"]["treatment"] == pytest.approx([110] * 9)
-    compared = evaluate.compare_variants(variants)
-    assert compared["short"]["blocks"]["geglu"]["difference"]["value"] == pytest.approx(-0.05)
-    rows = tables.variant_rows({"variants": compared})
+    variants, switches = made_up.variants(), made_up.switches()
+    found = evaluate.claims(variants, switches)
+    assert np.subtract(found.geglu.treatment, found.geglu.baseline) == pytest.approx([-0.05] * 5)
+    assert len(found.rank_correlation.values) == 5 and min(found.rank_correlation.values) > 0.8
+    assert found.ungated.values == pytest.approx([0.02] * 5)
+    assert found.placements.baseline == [3, 1, 2, 1, 2] and found.placements.treatment == [0] * 5
+    assert found.bias_time.treatment == pytest.approx([110] * 9)
+    few = evaluate.claims({block: variants[block] for block in ("relu", "geglu")}, switches)
+    assert few.geglu == found.geglu and few.rank_correlation is None and few.ungated is None
+    assert evaluate.parameters(variants).paper_distinct == [4_718_592]
+    assert evaluate.parameters(variants).spread == 0
+    # 0.5 nats for a factor of 4; ReLU ends 0.05 above GEGLU.
+    assert evaluate.steps_saved(variants).values == pytest.approx([100 * (1 - 4 ** (-0.05 / 0.5))] * 5)
+
+
+def test_trouble_is_averaged_over_placements_and_rates():
+    run = made_up.switches().placements["preln"]["0.1"]
+    one = run.model_copy(update={"spikes": [2, 0], "lost": [True, False]})
+    other = run.model_copy(update={"spikes": [4, 1], "lost": [True, True]})
+    calm = run.model_copy(update={"spikes": [0, 0], "lost": [False, False]})
+    placements = {"preln": {"1": one, "2": calm}, "postln": {"1": other, "2": calm}}
+    assert evaluate.trouble(placements, ("preln", "postln")) == [2.0, 0.5]
+
+
+def test_sides_are_told_by_the_rule_of_verdicts():
+    near = np.array([0.9, 1.0, 1.1, 1.0, 1.0])
+    assert evaluate.sides({"above": near, "below": -near, "both": near - 1}) == {"above": 1, "below": -1, "both": 0}
+    assert evaluate.sides({"a few seeds": near[:4] / 1e3}) == {"a few seeds": 0}
+    p = ttest_1samp(near - 0.85, 0).pvalue
+    assert 0.0028 < p < 0.05 and evaluate.sides({"skewed, perhaps": near - 0.85}) == {"skewed, perhaps": 0}
+    assert evaluate.sides({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("rise", "expected", "verdict"),
+    [
+        ([0.10, 0.12, 0.10, 0.12, 0.11], "higher", "agrees"),
+        ([0.10, 0.12, 0.10, 0.12, 0.11], "lower", "contradicts"),
+        ([0.10, 0.12, 0.10, 0.12, 0.11], "equal", "contradicts"),
+        ([0.1, -0.2, 0.1, -0.2, 0.1], "higher", "inconclusive"),
+        ([0.1, -0.2, 0.1, -0.2, 0.1], "equal", "inconclusive"),
+        ([0.001, 0.002, 0.001, 0.002, 0.001], "higher", "contradicts"),
+        ([0.001, 0.002, 0.001, 0.002, 0.001], "equal", "agrees"),
+    ],
+)
+def test_a_table_says_of_a_finding_what_a_verdict_says(rise, expected, verdict, tmp_path):
+    switches = made_up.switches(rise, expected)
+    assert evaluate.judged(switches)["bias"].verdict == verdict
+    if expected == "higher":
+        book = ledger.load(house.REPOSITORY / "studies/dalle_mini/claims.yaml", "dalle_mini")
+        (claim,) = (claim for claim in book.claims if claim.id == "C26")
+        claims = evaluate.claims(made_up.variants(), switches)
+        write_json(tmp_path / "glu.json", {"claims": claims.plain()})
+        (judgement,) = verdicts.judge([claim], tmp_path)
+        words = {verdicts.REDUCED_SCALE: "agrees", verdicts.CONTRADICTED: "contradicts"}
+        assert words.get(judgement.verdict, judgement.verdict) == verdict
+
+
+def test_blocks_are_told_apart_on_captions():
+    near = [2.0, 2.1, 2.2, 2.3, 2.4]
+    text = made_up.text(relu=near, geglu=[value - 0.1 for value in (2.0, 2.1, 2.21, 2.3, 2.4)], glu=near[::-1])
+    found = evaluate.compared_text(text)
+    assert found.told_apart == ["geglu"] and found.blocks["geglu"].difference.value == pytest.approx(-0.098)
+
+
+def test_results_become_rows():
+    found = made_up.results()
+    rows = tables.variant_rows(found.variants)
     assert [row["block"] for row in rows] == list(BLOCKS)
-    assert rows[6]["paper Δ long"].value == pytest.approx(-0.044) and rows[0]["Δ long"] is None
-    assert evaluate.parameters(variants)["paper_distinct"] == [4_718_592]
-    assert evaluate.parameters(variants)["spread"] == 0
-
-
-def test_few_variants_leave_the_order_open():
-    found = evaluate.claims({"relu": variant(0.0), "geglu": variant(-0.1)}, switches())
-    assert "geglu" in found and "rank_correlation" not in found and "ungated" not in found
-
-
-def test_switches_and_placements_become_rows():
-    found = evaluate.compare_switches(switches())
-    assert found["switches"]["bias"]["verdict"] == "agrees"
-    (row,) = tables.switch_rows({"switches": found})
-    assert row["Δ"].value == pytest.approx(0.14) and row["compared"] == "bias true against default"
-    rows = tables.placement_rows(found)
+    assert rows[6]["Δ short"].value == pytest.approx(-0.05) and rows[0]["Δ long"] is None
+    assert rows[6]["paper Δ long"].value == pytest.approx(-0.044)
+    (row,) = tables.switch_rows(found.switches)
+    assert row["Δ"].value == pytest.approx(0.11) and row["compared"] == "bias true against default"
+    rows = tables.placement_rows(found.switches)
     assert rows[0]["spikes"] == 9 and rows[0]["lost runs"] == "0 of 5" and rows[0]["final loss"].value == 1.0
-
-
-def cost_block(seconds, working):
-    return {
-        "parameters": 10,
-        "inner": 4,
-        "step_seconds": [seconds] * 5,
-        "picture_seconds": [seconds] * 5,
-        "working_bytes": working,
-        "flops_training": 3,
-        "xla_flops": 4.0,
-    }
+    assert [row["weights"] for row in tables.search_rows(found.search)] == ["averaged", "last"]
+    assert tables.cost_rows(found.cost)[2]["step"].value == 1250
 
 
 def test_cost_is_compared_block_by_block():
-    blocks = {"relu": cost_block(1.0, 8), "reglu": cost_block(1.0, 9), "geglu": cost_block(1.25, 9)}
-    cost = {"sizes": {"own": {"blocks": blocks}}}
-    assert evaluate.gains(cost)["own"]["drawing"]["values"] == pytest.approx([-20] * 5)
-    assert evaluate.memory(cost) == {"ratios": {"own": {"reglu / relu": 9 / 8}}, "always_rises": True}
-    blocks["gelu"] = cost_block(1.0, 9)
-    assert evaluate.memory(cost)["always_rises"] is False  # geglu needs just as much
-    assert tables.cost_rows(cost)[2]["step"].value == 1250
+    cost = made_up.cost()
+    assert evaluate.gains(cost)["own"].drawing.values == pytest.approx([-20] * 5)
+    assert evaluate.memory(cost).plain() == {"ratios": {"own": {"reglu / relu": 9 / 8}}, "always_rises": True}
+    assert evaluate.memory(made_up.cost(gelu=(1.0, 9))).always_rises is False  # geglu needs just as much
 
 
 def test_the_chosen_trial_is_the_one_with_the_settings_values():

@@ -6,8 +6,8 @@ import pytest
 
 from lib.errors import EaselError
 from lib.evidence import ledger
+from lib.evidence.report import Estimate, Interval, Pairs
 from lib.evidence.statistics import estimate, ratios
-from lib.report import Estimate, Interval, Pairs
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.measures import ROLES, Role
 from studies.sjd2.code.reports import Case, Cell, Chance, Exactness, Gains, Group, Network, Run, SingleToken
