@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.report import Pairs, Values
+from lib.evidence.report import Pairs, Values
 from lib.training.muse import draw_rates
 from studies.muse.code.reports import Measured
 

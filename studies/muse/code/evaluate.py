@@ -7,6 +7,7 @@ import numpy as np
 
 from lib.decoding import masked
 from lib.decoding.noise import RowRandom
+from lib.evidence.report import Estimate
 from lib.evidence.strips import write_strip
 from lib.metrics.exact_scene import exactly
 from lib.metrics.image_distance import check_pretrained
@@ -14,7 +15,6 @@ from lib.metrics.panel import Panel
 from lib.models import vqgan
 from lib.ownership import fresh
 from lib.painter.autoregressive import row_seeds
-from lib.report import Estimate
 from lib.training.muse import accuracy_by_rate
 from lib.weights import checkpoint
 from studies.muse.code import choose, claims, draw

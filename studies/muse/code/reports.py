@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from lib.evidence.report import Estimate, Interval, Pairs, Report, Values
 from lib.metrics.panel import Accuracy
-from lib.report import Estimate, Interval, Pairs, Report, Values
 
 
 class Trial(Report):

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.evidence.tables import Number, write_all
-from lib.report import Interval
+from lib.evidence.tables import Number, interval, write_all
 from studies.muse.code.reports import Results, Run, Search
 from studies.muse.code.settings import Params
 
@@ -36,11 +35,6 @@ def all_tables(report: Results) -> list[tuple[str, list[dict[str, Any]], dict[st
     ]
 
 
-def number(interval: Interval | None, digits: int, scale: float = 1.0) -> Number | None:
-    """As a table cell."""
-    return interval and Number(*(scale * end for end in (interval.value, interval.low, interval.high)), digits=digits)
-
-
 def described(sampling: dict[str, Any]) -> str:
     """Sampling settings in a few words."""
     words = [f"guidance {sampling['guidance']:g}{' ramped' if sampling.get('ramp') else ''}"]
@@ -69,13 +63,13 @@ def run_row(name: str, one: Run) -> dict[str, Any]:
         "passes": Number(one.passes, digits=1),
         "sampling": described(one.sampling),
         "prompts": one.prompts,
-        "exact": number(one.exact, 1, 100),
-        "GenEval's": number(one.accuracy, 1, 100),
-        "objects": number(one.objects, 0, 100),
-        "CLIP score": number(one.clip_score, 2),
-        "diversity": number(one.diversity, 3),
-        "FID": number(one.fid, 2),
-        "KID": number(one.kid, 4),
+        "exact": interval(one.exact, 1, 100),
+        "GenEval's": interval(one.accuracy, 1, 100),
+        "objects": interval(one.objects, 0, 100),
+        "CLIP score": interval(one.clip_score, 2),
+        "diversity": interval(one.diversity, 3),
+        "FID": interval(one.fid, 2),
+        "KID": interval(one.kid, 4),
     }
 
 
@@ -96,7 +90,7 @@ def category_rows(report: Results) -> list[dict[str, Any]]:
     names = next(iter(runs.values())).categories
     return [
         {"category": name.replace("_", " ")}
-        | {title: number(exact.categories[name], 1, 100) for title, exact in runs.items()}
+        | {title: interval(exact.categories[name], 1, 100) for title, exact in runs.items()}
         for name in names
     ]
 
@@ -129,7 +123,7 @@ def speed_rows(report: Results) -> list[dict[str, Any]]:
                 "batch": one.batch_size,
                 "time": Number(1e3 * seconds.mean(), 1e3 * seconds.min(), 1e3 * seconds.max(), digits=1),
                 "times as fast": Number(times.mean(), times.min(), times.max(), digits=2),
-                "exact, %": number(exact, 1, 100),
+                "exact, %": interval(exact, 1, 100),
             }
         )
     return rows
@@ -152,8 +146,8 @@ def inpainting_rows(report: Results) -> list[dict[str, Any]]:
         {
             "model": one.training,
             "pictures": one.pictures,
-            "right": number(one.right, 1, 100),
-            "same tokens": number(one.same, 1, 100),
+            "right": interval(one.right, 1, 100),
+            "same tokens": interval(one.same, 1, 100),
         }
         for one in report.inpainting.values()
     ]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from lib.evidence.report import Pairs
 from lib.metrics.panel import Accuracy
-from lib.report import Pairs
 from studies.muse.code import claims
 from studies.muse.code.evaluate import requirement
 from studies.muse.code.reports import Choice, Measured, Run, Settings, Timing
