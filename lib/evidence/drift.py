@@ -6,7 +6,8 @@ a report of what was reproduced, drifted or went missing, and an error when anyt
 Pinned are the numbers that the ledger's drift rules name and, of every claim and bench requirement that has numbers,
 what decides it, where it lies, and the verdict; what decides a claim over seeds is the mean of its paired differences
 and their interval. A verdict may part from the reference's where the numbers moved within their tolerance: the report
-names it, and it is no error. With the same numbers it means that the rule has changed.
+names it, and it is no error. With the same numbers it means that the rule has changed. What a clock measured (`timed`
+in the ledger) depends on the machine and on what else it does: up to several tolerances are reported and no error.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from typing import Any
 
 from lib.errors import EaselError
 from lib.evidence import results
-from lib.evidence.ledger import DriftRule, check_tolerance
+from lib.evidence.ledger import Claim, DriftRule, Metric, Requirement, check_tolerance
 from lib.evidence.verdicts import BenchOutcome, Judgement
 
 # Reports that lie beside the results: they follow from the numbers and are not numbers to pin.
 REPORTS = ("claims.json", "drift.json")
 REPRODUCED, DRIFTED, MISSING, NEW, OTHER = "reproduced", "drifted", "missing", "new", "other verdict"
+TIMED = "another time"  # a clock's number outside its tolerance, but by less than this many of them
+TIMED_MOST = 5.0
 # Where a claim's numbers stand among the names: "verdicts:<id>.<number>".
 VERDICTS = "verdicts"
 # How far a claim's number may move: half its size or, where its interval holds zero, the whole width of that if it is
@@ -89,12 +92,22 @@ def pinned_verdicts(reference_file: str | Path) -> dict[str, str]:
     return {name[len(VERDICTS) + 1 : -len(end)]: value for name, value in verdicts.items() if name.endswith(end)}
 
 
+def _entry(item: Judgement | BenchOutcome) -> Claim | Requirement:
+    """The ledger's."""
+    return item.requirement if isinstance(item, BenchOutcome) else item.claim
+
+
+def _metric(item: Judgement | BenchOutcome) -> Metric | Requirement | None:
+    """What says where the number lies; None for a claim that is not attempted."""
+    return item.requirement if isinstance(item, BenchOutcome) else item.claim.metric
+
+
 def _decisive(item: Judgement | BenchOutcome) -> list[tuple[str, Any]]:
     """(name, value) of what decided a claim or requirement: where it lies, what was found, the verdict."""
-    bench = isinstance(item, BenchOutcome)
-    entry, metric = (item.requirement, item.requirement) if bench else (item.claim, item.claim.metric)
+    entry, metric = _entry(item), _metric(item)
     if item.results is None:
         return []
+    bench = isinstance(item, BenchOutcome)
     if bench:
         numbers: Any = {"value": item.value}
     elif item.effect:
@@ -162,6 +175,7 @@ def check(
         for file, document in _documents(results_folder).items()
         for key, value in results.leaves(document)
     }
+    judged = list(judged)
     decided = dict(pair for item in judged for pair in _decisive(item))
     found |= decided
     compared = [_compare(name, entry, found.get(name)) for name, entry in sorted(reference.items())]
@@ -169,6 +183,15 @@ def check(
     compared = [
         replace(item, state=OTHER)
         if item.state == DRIFTED and item.name in {f"{one}.verdict" for one in moved}
+        else item
+        for item in compared
+    ]
+    timed = {f"{VERDICTS}:{_entry(item).id}" for item in judged if _metric(item) and _metric(item).timed}
+    compared = [
+        replace(item, state=TIMED)
+        if item.state == DRIFTED
+        and item.name.rpartition(".")[0] in timed
+        and _compare(item.name, reference[item.name], item.measured, TIMED_MOST).state == REPRODUCED
         else item
         for item in compared
     ]
@@ -208,14 +231,15 @@ def _moved(item: Comparison) -> bool:
     return not (numbers and math.isclose(item.measured, item.reference, rel_tol=1e-9))
 
 
-def _compare(name: str, entry: dict, measured: Any) -> Comparison:
+def _compare(name: str, entry: dict, measured: Any, tolerances: float = 1.0) -> Comparison:
+    """One number with its reference, within so many times its tolerance."""
     reference, tolerance = entry["value"], entry["tolerance"]
     if tolerance == "exact":
         # True == 1 and 1 == 1.0 in Python; exact means the same kind of value too.
         close, allowed = measured == reference and type(measured) is type(reference), "exact"
     else:
         [(kind, bound)] = tolerance.items()
-        limit = bound if kind == "absolute" else bound * abs(reference)
+        limit = tolerances * (bound if kind == "absolute" else bound * abs(reference))
         allowed = f"± {bound:g}" if kind == "absolute" else f"± {100 * bound:g} %"
         number = isinstance(measured, int | float) and not isinstance(measured, bool)
         # The last bits of a difference that is just allowed must not decide; NaN compares false, so it drifts.
@@ -254,9 +278,9 @@ def _markdown(profile: str, compared: Sequence[Comparison]) -> str:
     import pandas as pd
 
     counts = Counter(item.state for item in compared)
-    summary = ", ".join(f"{counts[state]} {state}" for state in (REPRODUCED, DRIFTED, MISSING, OTHER, NEW))
+    summary = ", ".join(f"{counts[state]} {state}" for state in (REPRODUCED, DRIFTED, MISSING, OTHER, TIMED, NEW))
     # What needs attention comes first; a reader of a long report should not have to look for it.
-    order = (DRIFTED, MISSING, OTHER, NEW, REPRODUCED)
+    order = (DRIFTED, MISSING, OTHER, TIMED, NEW, REPRODUCED)
     rows = [
         [item.state, f"`{item.name}`", _show(item.reference), _show(item.measured), item.allowed]
         for item in sorted(compared, key=lambda item: (order.index(item.state), item.name))

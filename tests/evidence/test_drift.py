@@ -225,6 +225,9 @@ def test_the_drift_report_objects_to_a_changed_number_of_any_tested_claim(measur
             if factor < 1 and ends and ends[0] <= 0 <= ends[1]:
                 continue  # nothing, divided by ten, is still nothing
             decided += factor < 1
+            if where.timed and factor < 1:  # a clock's: named first in the report
+                assert drift.TIMED in {item.state for item in check(scaled(value, factor))}, entry.id
+                continue
             with pytest.raises(EaselError, match=rf"drifted or are missing, e\.g\. verdicts:{entry.id}\."):
                 pytest.fail(f"{entry.id}, {factor}: {check(scaled(value, factor))}")
     assert decided > 40
@@ -257,6 +260,27 @@ def test_a_verdict_may_part_only_where_its_numbers_moved(one):
     assert {item.state for item in compared} == {"reproduced", "other verdict"}
     with pytest.raises(EaselError, match=r"e\.g\. verdicts:C1\.verdict: (.|\n)*C1: trend .*, contradicted here"):
         one([2.0, 2.1, 2.2, 2.3, 2.4], 19.0)  # the same numbers: somebody changed the rule
+
+
+def test_what_a_clock_measured_may_move_further_and_is_reported(tmp_path):
+    source = ledger.Source("p", "x", "paper")
+    metric = ledger.Metric("a.json", "a.b", "threshold", better="higher", threshold=0, timed="a")
+    claim = ledger.Claim("C1", source, "s", None, None, "t", "reduced", "glu", metric)
+
+    def judge(*values):
+        return judged(tmp_path / "laptop", claim, metric, seeds(*values))
+
+    (tmp_path / "reference.json").write_text(json.dumps(drift.pin(tmp_path, [], judge(2.0, 2.1, 2.2, 2.3, 2.4))))
+
+    def states(*values):
+        found = drift.check(tmp_path / "laptop", tmp_path / "reference.json", tmp_path, judged=judge(*values))
+        return {item.name.rpartition(".")[2]: item.state for item in found}
+
+    assert states(2.1, 2.2, 2.3, 2.4, 2.5)["value"] == "reproduced"
+    assert states(5.0, 5.1, 5.2, 5.3, 5.4)["value"] == "another time"
+    assert "| another time | `verdicts:C1.value`" in (tmp_path / "drift.md").read_text()
+    with pytest.raises(EaselError, match=r"drifted or are missing, e\.g\. verdicts:C1\."):
+        states(20.0, 21.0, 22.0, 23.0, 24.0)
 
 
 def test_a_claim_that_is_gone_is_missing(one, tmp_path):
