@@ -161,6 +161,7 @@ class DrawingParams(Section):
     steps: Entries[Several[Count]]
     """passes of models that draw all tokens at once"""
     batch_size: Count
+    """rows drawn at once"""
     inpainted: Amount
     """test pictures whose middle is drawn anew"""
     timed: Several[Count]
