@@ -107,7 +107,9 @@ class MuseTrainingParams(Section):
     """One model on one part of the data, from several seeds."""
 
     model: Literal["autoregressive", "masked", "latent"]
+    """of muse_models"""
     part: Name
+    """of muse_parts, whose pictures it sees"""
     seeds: Count
     """independent trainings"""
     changes: Entries[Any]
@@ -127,6 +129,7 @@ class SamplingGridParams(Section):
     """What is tried on validation prompts, every value with every other."""
 
     guidance: Several[Guidance]
+    """scales; 1: none"""
     ramp: Several[bool]
     """whether guidance rises over the passes; masked models alone"""
     order: Several[Order]
@@ -134,6 +137,7 @@ class SamplingGridParams(Section):
     noise: Several[Weight]
     """on confidence; in the order of confidence alone"""
     temperature: Several[Temperature]
+    """of the draws of tokens"""
 
 
 class SearchParams(Section):
