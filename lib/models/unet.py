@@ -13,10 +13,10 @@ What differs from Stable Diffusion's:
 - An untrained network says 0, whatever it is shown.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -329,11 +329,6 @@ def save(model: UNet, folder: Path) -> None:
     checkpoint.save(Path(folder) / "model.safetensors", module_arrays(model), {"config": asdict(model.config)})
 
 
-def config_of(saved: Mapping[str, Any]) -> UNetConfig:
-    """Sizes as JSON gives them back, tuples as lists."""
-    return UNetConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()})
-
-
 def load(folder: Path) -> UNet:
     """The network that `save` wrote, in evaluation mode and without gradients of its own.
 
@@ -341,6 +336,7 @@ def load(folder: Path) -> UNet:
         EaselError: the file is missing or damaged.
     """
     arrays, meta = checkpoint.load_network(folder)
-    model = UNet(config_of(meta["config"]), torch.Generator())
+    sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in meta["config"].items()}
+    model = UNet(UNetConfig(**sizes), torch.Generator())
     load_module(model, arrays)
     return model.eval().requires_grad_(False)
