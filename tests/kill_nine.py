@@ -122,6 +122,15 @@ def _leaves(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, repr(tree)
 
 
+def with_names(differing: Sequence[str], values: dict[str, Any]) -> set[str]:
+    """Values that differ by themselves, and texts beside one in its object: which run took longest, for instance."""
+    objects = {name.rpartition(":")[0] for name in differing} - {""}
+    return {
+        *differing,
+        *(n for n, value in values.items() if isinstance(value, str) and n.rpartition(":")[0] in objects),
+    }
+
+
 def differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     """Names whose values are not the same in both, or that stand in one alone."""
     return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
@@ -182,7 +191,7 @@ def main() -> None:
     first = values(shadow)
     from_nothing()
     finish(command, top)
-    by_itself = set(differing(first, values(shadow)))
+    by_itself = with_names(differing(first, values(shadow)), first)
     from_nothing()
     moments = choose(seconds, options.moments, shadow, random.Random(options.seed))
     kills = run_killed(command, top, moments)

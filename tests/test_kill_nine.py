@@ -28,6 +28,12 @@ out.write_text(json.dumps({"sum": [json.loads(pathlib.Path(i).read_text()) for i
 STAGES = {"draw": [], "train@a": ["draw"], "train@b": ["draw"], "judge": ["a", "b"]}
 
 
+def test_a_text_beside_a_time_may_differ_and_no_other():
+    first = {"r.json:slowest:run": "a", "r.json:slowest:minutes": 1.0, "r.json:best:run": "a", "f.png": "5e"}
+    assert kill_nine.with_names(["r.json:slowest:minutes"], first) == {"r.json:slowest:minutes", "r.json:slowest:run"}
+    assert kill_nine.with_names(["f.png"], first) == {"f.png"}
+
+
 def test_kills_are_survived_and_a_difference_is_seen(tmp_path):
     def stage(name, *inputs, **more):
         files = [f"results/{file}.json" for file in inputs]
