@@ -10,6 +10,7 @@ from lib import environment
 from lib.errors import EaselError, command_line, naming
 from lib.hardware import machine, switches
 
+NAMED = 4  # variables; more would not fit the line
 RUNTIMES = Path("results/runtimes.csv")
 SMOKE_MINUTES = 8  # the limit on two fast, idle cores; no test measures it, and others take up to twice as long
 # GB of disk: README.md names their sum.
@@ -33,7 +34,9 @@ def main(arguments: list[str]) -> int:
     print(f"gpu          {verdict(here['gpu'], 'needs an NVIDIA GPU with CUDA builds of torch and jax')}")
     enough = f"needs {need} GB free (environment {ENVIRONMENT_GB} GB, one profile {PROFILE_GB} GB)"
     print(f"disk         {verdict(free > need, enough)}")
-    print(f"variables    a run ignores {', '.join(switches(os.environ)) or 'none of yours'}")
+    ignored = switches(os.environ)
+    more = f" and {len(ignored) - NAMED} more" if len(ignored) > NAMED else ""
+    print(f"variables    a run ignores {', '.join(ignored[:NAMED]) or 'none of yours'}{more}")
     if not environment.PYTHON.exists():
         raise EaselError(f"there is no environment here ({environment.VENV}); `make doctor` creates it.")
     if environment.check():

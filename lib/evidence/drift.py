@@ -30,7 +30,7 @@ from lib.evidence.verdicts import BenchOutcome, Judgement
 REPORTS = ("claims.json", "drift.json")
 REPRODUCED, DRIFTED, MISSING, NEW, OTHER = "reproduced", "drifted", "missing", "new", "other verdict"
 TIMED = "another time"  # a clock's number outside its tolerance, but by less than this many of them
-TIMED_MOST = 5.0
+TIMED_MOST = 3.0
 # Where a claim's numbers stand among the names: "verdicts:<id>.<number>".
 VERDICTS = "verdicts"
 # How far a claim's number may move: half its size or, where its interval holds zero, the whole width of that if it is
