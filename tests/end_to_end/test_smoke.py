@@ -103,8 +103,8 @@ def test_every_figure_and_table_says_where_it_comes_from(smoke):
 
 @pytest.fixture(scope="module")
 def longer(smoke):
-    """A shadow whose trainings are long enough for a checkpoint in their middle, run once without interruption."""
-    settings = ["tokenizer.fine.steps=900", "dalle_mini.tokens=fine", "dalle_mini.steps.both=2400"]
+    """A shadow whose trainings go on for long after their first checkpoint, run once without interruption."""
+    settings = ["tokenizer.fine.steps=300", "dalle_mini.tokens=fine", "dalle_mini.steps.both=600"]
     answer = call("python", "-m", "lib.profile", "smoke", "--set", *settings, cwd=REPOSITORY)
     shadow = REPOSITORY / answer.stdout.strip()
     call("dvc", "repro", DALLE_MINI, cwd=shadow)
