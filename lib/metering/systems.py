@@ -11,7 +11,7 @@ some cut. A weight file agrees if the bytes of what is saved are its size, to th
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain
@@ -35,6 +35,7 @@ OUT = Path("results/systems/systems")
 BFLOAT16, FLOAT32 = 2, 4  # bytes
 UNITS = {"M": 10**6, "B": 10**9, " MB": 10**6, " GB": 10**9}
 TOKENS = 1000  # of the column on keys and values
+TOGETHER = "all parts"
 
 Printed = Annotated[str, Field(pattern=r"^\d+(\.\d+)?[MB]$")]  # parameters
 Size = Annotated[str, Field(pattern=r"^\d+(\.\d+)? [MG]B$")]
@@ -131,6 +132,11 @@ def count(module: Module) -> Count:
     return count_network(network, cached(network.config) if module.cached else 0)
 
 
+def count_part(part: Part) -> Count:
+    """Counts all networks of a part. Raises EaselError: as of `count`."""
+    return sum(map(count, part.modules), Count())
+
+
 def build(module: Module) -> nn.Module:
     """A network on the meta device. Raises EaselError: as of `count`."""
     library, _, name = module.kind.rpartition(".")
@@ -184,18 +190,22 @@ def printed(text: str) -> tuple[float, float]:
     return float(digits) * UNITS[unit], UNITS[unit] / 10 ** len(digits.partition(".")[2])
 
 
-def row(system: str, name: str, part: Part) -> dict[str, Any]:
-    """A line of the table."""
-    found = sum(map(count, part.modules), Count())
-    value, unit = printed(part.published) if part.published else (None, None)
-    sizes = [printed(size) for size in part.files]
+def row(system: str, name: str, found: Count, part: Part | None = None) -> dict[str, Any]:
+    """A line of the table.
+
+    Args:
+        found: the count.
+        part: what was published to compare it with.
+    """
+    value, unit = printed(part.published) if part and part.published else (None, None)
+    sizes = [printed(size) for size in part.files] if part else []
     listed, tolerance = sum(size for size, _ in sizes), sum(unit / 2 for _, unit in sizes)
-    saved = found.saved * part.bytes if part.bytes else None
+    saved = found.saved * part.bytes if sizes else None
     return {
         "system": system,
         "part": name,
         "parameters": found.parameters,
-        "published": part.published,
+        "published": part.published if part else None,
         "difference": None if value is None else Number(100 * (found.parameters / value - 1), digits=1),
         "agrees": None if value is None else abs(found.parameters - value) < unit,
         "file, counted": None if saved is None else Number(saved / 1e9, digits=3),
@@ -207,12 +217,21 @@ def row(system: str, name: str, part: Part) -> dict[str, Any]:
     }
 
 
+def rows(described: Systems) -> Iterator[dict[str, Any]]:
+    """All lines: of every part, and of the parts of a system together."""
+    for system, parts in described.systems.items():
+        counts = {name: count_part(part) for name, part in parts.items()}
+        yield from (row(system, name, counts[name], part) for name, part in parts.items())
+        if len(parts) > 1:
+            yield row(system, TOGETHER, sum(counts.values(), Count()))
+
+
 def write(out: Path = OUT) -> list[Path]:
     """Counts all systems and writes the table; returns its files."""
     described = systems()
     return tables.write(
         out,
-        [row(system, name, part) for system, parts in described.systems.items() for name, part in parts.items()],
+        list(rows(described)),
         caption="Parameters of the systems in the papers' tables, counted from their configurations, and their memory.",
         source="lib/metering/systems.yaml, where the source of every configuration and of every published number is.",
         units={

@@ -18,7 +18,7 @@ from transformers.models.umt5.modeling_umt5 import UMT5EncoderModel
 from lib.errors import EaselError
 from lib.evidence import provenance
 from lib.metering import systems
-from lib.metering.systems import Count, Module, Part, build, count, count_network, printed, row
+from lib.metering.systems import Module, Part, build, count, count_network, count_part, printed, row
 from lib.models import dalle_mini
 from studies.dalle_mini.code import dalle
 from tests.house import REPOSITORY
@@ -65,6 +65,13 @@ def test_of_the_published_sizes_janus_pro_alone_is_another(described):
     assert head == 12_595_200 and round(2 * (saved + head) / 1e9, 2) == 4.18
 
 
+def test_parts_add_up():
+    rows = [line.split(",") for line in (COMMITTED / "systems.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    kolors = {name: int(count) for system, name, count, *_ in rows if system == "Kolors"}
+    assert kolors.pop("all parts") == sum(kolors.values()) and len(kolors) == 3
+    assert not any(name == "all parts" for system, name, *_ in rows if system == "Lumina-mGPT 7B")
+
+
 def test_nothing_is_allocated(described):
     network = build(described["AuraFlow v0.1"]["transformer"].modules[0])
     assert all(array.is_meta for array in network.state_dict().values())
@@ -99,7 +106,7 @@ def test_language_models_by_their_matrices(described, system, vocabulary, inner,
 
 
 def test_dalle_mini_by_the_studys_counts(described):
-    first = sum(map(count, part(described, "DALL·E Mini 2021").modules), Count())
+    first = count_part(part(described, "DALL·E Mini 2021"))
     assert first.parameters == sum(dalle.first_mini_parameters(dalle.FirstMiniConfig()).values())
     later = [count(part(described, f"DALL·E {name} 2022").modules[0]).parameters for name in ("Mini", "Mega")]
     assert later == [437_929_984, 2_587_521_024]  # of results/laptop/compare_dalle.json
@@ -124,9 +131,11 @@ def test_printed_numbers(text, value, unit):
     assert printed(text) == (pytest.approx(value), pytest.approx(unit))
 
 
-def described_as(module, published=None, files=()):
+def line(module, published=None, files=()):
+    """Of the table, for a network of which something was published."""
     listed = {"files": files, "bytes": 2, "listed": "a list"} if files else {}
-    return Part(modules=(module,), source="a page", published=published, where=published and "a page", **listed)
+    told = Part(modules=(module,), source="a page", published=published, where=published and "a page", **listed)
+    return row("system", "part", count(module), told)
 
 
 @pytest.mark.parametrize(
@@ -134,11 +143,11 @@ def described_as(module, published=None, files=()):
 )
 def test_a_number_agrees_within_a_unit_of_its_last_digit(described, published, agrees):
     unet = described["Stable Diffusion 1.5"]["U-Net"].modules[0]  # 859,520,964
-    assert row("Stable Diffusion 1.5", "U-Net", described_as(unet, published))["agrees"] is agrees
+    assert line(unet, published)["agrees"] is agrees
 
 
 def test_the_press_articles_auraflow_does_not_agree(described):
-    found = row("AuraFlow", "transformer", described_as(described["AuraFlow v0.1"]["transformer"].modules[0], "0.88B"))
+    found = line(described["AuraFlow v0.1"]["transformer"].modules[0], "0.88B")
     assert found["agrees"] is False and 600 < found["difference"].value < 700
 
 
@@ -148,12 +157,11 @@ def test_the_press_articles_auraflow_does_not_agree(described):
 def test_a_file_agrees_to_the_digits_that_are_listed(described, changes, agrees):
     """A layer less shows, and so does a smaller table of positions, which are saved though not trained."""
     module = changed(described["Stable Diffusion 3 medium"]["transformer"].modules[0], **changes)
-    found = row("Stable Diffusion 3 medium", "transformer", described_as(module, files=("4.17 GB",)))
-    assert found["file agrees"] is agrees
+    assert line(module, files=("4.17 GB",))["file agrees"] is agrees
 
 
 def test_what_was_not_published_is_not_compared(described):
-    found = row("aMUSEd-256", "transformer", described["aMUSEd-256"]["transformer"])
+    found = line(described["aMUSEd-256"]["transformer"].modules[0])
     assert [found[key] for key in ("published", "difference", "agrees", "file, listed", "file agrees")] == [None] * 5
 
 

@@ -97,6 +97,12 @@ class Amused:
         """Pixels of a token's side."""
         return 2 ** (len(self.vqvae.config.block_out_channels) - 1)
 
+    def to(self, device: torch.device | str) -> "Amused":
+        """Moves all networks to a device; gives them back."""
+        for network in (self.transformer, self.vqvae, self.text_encoder):
+            network.to(device)
+        return self
+
     @torch.no_grad()
     def read(self, captions: Sequence[str]) -> Captions:
         """Captions as the transformer sees them; of each, what the text encoder has no room for (77 tokens) is cut."""

@@ -19,6 +19,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from lib.errors import EaselError, naming
 from lib.models.hf.amused import Amused
+from lib.weights.checkpoint import require_finite
 
 PICKLES = {".bin", ".ckpt", ".pkl", ".pt", ".pth"}
 VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # either will do
@@ -29,7 +30,7 @@ def load(folder: Path | str) -> Amused:
     """The networks of a folder, in evaluation mode and without gradients of their own.
 
     Raises:
-        EaselError: as of `check`.
+        EaselError: as of `check`; or a weight is NaN or infinite, or the tokenizer is another encoder's.
     """
     folder = Path(folder)
     mask_id = check(folder)
@@ -41,8 +42,15 @@ def load(folder: Path | str) -> Amused:
     }
     with naming(folder / "tokenizer", "CLIP tokenizer"):
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    for network in networks.values():
+    room = networks["text_encoder"].config.vocab_size
+    if len(tokenizer) > room:
+        raise EaselError(
+            f"{folder}: the tokenizer has {len(tokenizer)} ids but the text encoder reads {room}; take both from one "
+            "place."
+        )
+    for name, network in networks.items():
         network.eval().requires_grad_(False)
+        require_finite(folder / name, {key: array.float().numpy() for key, array in network.state_dict().items()})
     return Amused(**networks, tokenizer=tokenizer, mask_id=mask_id)
 
 

@@ -169,6 +169,26 @@ def test_networks_that_do_not_belong_together_are_refused(spoiled, part, other, 
         amused_folder.load(spoiled)
 
 
+def test_weights_that_diverged_are_refused(spoiled):
+    weights(lambda arrays: arrays["mlm_layer.conv2.weight"].view(-1)[3:4].fill_(float("nan")))(spoiled)
+    with pytest.raises(
+        EaselError, match=r"transformer holds weights that are NaN or infinite, in mlm_layer.conv2.weight"
+    ):
+        amused_folder.load(spoiled)
+
+
+def test_a_tokenizer_of_another_text_encoder_is_refused(spoiled):
+    text_encoder(vocab_size=53).save_pretrained(spoiled / "text_encoder", safe_serialization=True)
+    with pytest.raises(EaselError, match="the tokenizer has 54 ids but the text encoder reads 53"):
+        amused_folder.load(spoiled)
+
+
+def test_all_networks_move(whole):
+    moved = amused_folder.load(whole).to("meta")
+    networks = (moved.transformer, moved.vqvae, moved.text_encoder)
+    assert all(parameter.is_meta for network in networks for parameter in network.parameters())
+
+
 def test_positions_that_older_files_hold_are_passed_over(spoiled):
     path = spoiled / "text_encoder/model.safetensors"
     arrays = load_file(path) | {"text_model.embeddings.position_ids": torch.arange(12)[None]}

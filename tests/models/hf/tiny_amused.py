@@ -48,10 +48,9 @@ def vq_vae(codes):
 
 def text_encoder(**sizes):
     """CLIP's, of captions as `tokenizer` makes them."""
-    sizes = {"hidden_size": 12, "projection_dim": 6} | sizes
+    sizes = {"vocab_size": 54, "hidden_size": 12, "projection_dim": 6} | sizes
     return CLIPTextModelWithProjection(
         CLIPTextConfig(
-            vocab_size=54,
             intermediate_size=16,
             num_hidden_layers=2,
             num_attention_heads=2,
