@@ -17,9 +17,9 @@ def written(material: Material) -> str:
     """Its Markdown."""
     machine = Path("results/runtimes.md").read_text(encoding="utf-8").strip().splitlines()[-1]
     costs = [
-        ("everything", "make repro", "all"),
+        ("everything", "`make repro`", "all"),
         *(
-            (f"{material.title(study)}, without the bench", f"make repro STUDY={study}", study)
+            (f"{material.title(study)}, without the bench", f"`make repro STUDY={study}`", study)
             for study in material.studies
         ),
         ("the bench, which every study needs first", "part of either", BENCH),
@@ -35,7 +35,7 @@ def written(material: Material) -> str:
         "**Cost**, measured by the stages:",
         _pipe(
             ("what", "command", "time (min)", "peak memory (GB)", "disk (MB)"),
-            [(what, f"`{command}`", *_costs(material, row)) for what, command, row in costs],
+            [(what, command, *_costs(material, row)) for what, command, row in costs],
         ),
         "**Success** is exit status zero and a drift report in which every number lies within its tolerance. "
         "`make check` shows in a few minutes, without any training, that tables, figures and verdicts follow from the "

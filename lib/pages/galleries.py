@@ -104,7 +104,7 @@ def page(material: Material) -> str:
     """All galleries on one page."""
     parts = [
         "# Galleries",
-        "Every picture is the first that was drawn for its prompt, and no prompt was picked for its picture.",
+        "No prompt and no picture was picked by hand.",
     ]
     for study, described in material.pages.items():
         if described.galleries:

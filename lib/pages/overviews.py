@@ -95,7 +95,7 @@ def negative(material: Material) -> str:
             )
             for claim in found
         ]
-        parts += [f"## {title}", said, text.table(("id", "claim", "paper's value", "found here", "why"), rows)]
+        parts += [f"## {title}", said, text.table((*claims.HEAD[:-1], "why"), rows, attributes='class="reasons"')]
     parts += ["## Where two runs parted", _parted(material), "## What the bench misses", _bench(material)]
     return text.front([str(material.results / VERDICTS), *_ledgers(material)]) + "\n\n".join(parts) + "\n"
 

@@ -141,7 +141,7 @@ def page(material: Material) -> str:
             "# The pipeline",
             "Every box is a stage of a `dvc.yaml`, with the minutes that it took; an arrow leads from what a stage "
             "writes to what reads it, where no other way leads there already. `dvc repro` runs, from left to right, "
-            "the stages whose inputs have changed. Beside what is drawn, every stage depends on the list of the modules "
+            "the stages whose inputs have changed. Beside what is drawn, every stage depends on the list of modules "
             "that it imports.",
             drawing(material),
             "## Stage by stage",

@@ -29,7 +29,7 @@ def slug(text: str) -> str:
 def decimals(*values: float) -> int:
     """Decimals that show half the spread of some values, or a twentieth of a single one, in one or two digits."""
     size = (max(values) - min(values)) / 2 if len(values) > 1 else abs(values[0]) / 20
-    return min(6, max(0, -math.floor(math.log10(size / 3)))) if size else 2
+    return min(6, max(0, -math.floor(math.log10(size / 5)))) if size else 2
 
 
 def fixed(value: float, digits: int) -> str:

@@ -67,7 +67,7 @@ const betterText = (axis) => (axis.better === "neither" ? "" : ` (${axis.better}
 
 // A frame with axes; returns the drawing and the two scales.
 function frame(horizontal, vertical, xs, ys, width = 640, height = 360) {
-  const [left, right, top, bottom] = [64, 16, 16, 52];
+  const [left, right, top, bottom] = [64, 16, 34, 52];
   const spread = (values) => {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const pad = (high - low || Math.abs(high) || 1) * 0.08;
@@ -87,8 +87,7 @@ function frame(horizontal, vertical, xs, ys, width = 640, height = 360) {
     drawing.append(make("text", { x: left - 8, y: y(at) + 4, "text-anchor": "end" }, tick(at)));
   }
   drawing.append(make("text", { x: (left + width - right) / 2, y: height - 10, "text-anchor": "middle" }, horizontal));
-  const middle = (top + height - bottom) / 2;
-  drawing.append(make("text", { x: 14, y: middle, "text-anchor": "middle", transform: `rotate(-90 14 ${middle})` }, vertical));
+  drawing.append(make("text", { x: 4, y: 18 }, vertical));
   return { drawing, x, y };
 }
 
@@ -132,7 +131,7 @@ function grid(view, chart) {
         const light = 96 - 62 * dark;
         const group = make("g", { class: i === state.x && j === state.y ? "cell chosen" : "cell" });
         group.append(make("rect", { x: left + i * wide + 2, y: up + 2, width: wide - 4, height: tall - 4, fill: `hsl(207 60% ${light}%)` }));
-        group.append(make("text", { x: left + (i + 0.5) * wide, y: up + tall / 2 + 4, "text-anchor": "middle", fill: light < 58 ? "#fff" : "#111" }, shown(measured.value)));
+        group.append(make("text", { x: left + (i + 0.5) * wide, y: up + tall / 2 + 4, "text-anchor": "middle", style: `fill: ${light < 58 ? "#fff" : "#111"}` }, shown(measured.value)));
         group.addEventListener("click", () => {
           sliders.x.set(i);
           sliders.y.set(j);
@@ -216,7 +215,7 @@ function points(view, chart) {
     const both = rows.filter((row) => row.numbers[h.key] && row.numbers[v.key]);
     if (both.length) {
       const ends = (axis) => both.flatMap((row) => Object.values(row.numbers[axis.key]));
-      const { drawing, x, y } = frame(labels[state.x], labels[state.y], ends(h), ends(v));
+      const { drawing, x, y } = frame(h.label, v.label, ends(h), ends(v));
       for (const row of both) {
         const [cx, cy] = [x(row.numbers[h.key].value), y(row.numbers[v.key].value)];
         const chosen = row === rows[state.row];
