@@ -77,6 +77,7 @@ def page(material: Material, claim: Claim) -> str:
         "## The source",
         _facts(
             {
+                **_study(material, claim),
                 "Source": papers.links(material, claim, "../"),
                 "Place": escape(claim.source.place),
                 "How we know it": KNOWN[claim.source.known_from] if not claim.source.own else "We ask it ourselves.",
@@ -93,6 +94,13 @@ def page(material: Material, claim: Claim) -> str:
         _check(material, claim),
     ]
     return text.front(sources) + "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _study(material: Material, claim: Claim) -> dict[str, str]:
+    """A link to its study, where there is one."""
+    if claim.study not in material.studies:
+        return {}
+    return {"Study": f'<a href="../studies/{claim.study}.html">{escape(material.title(claim.study))}</a>'}
 
 
 def _facts(facts: dict[str, str]) -> str:

@@ -33,6 +33,9 @@ def start(material: Material) -> str:
             "- **To learn:** the [notebooks](notebooks/index.md) have equations beside the code that they name; "
             "[interactive figures](interactive.md), [galleries](galleries.md), [the pipeline](pipeline.md), a "
             "[glossary](glossary.md).\n"
+            "- **To doubt or change:** [how verdicts follow from numbers](docs/statistics.md), the "
+            "[data sheet](docs/data_sheet.md), the [kinds of fault](docs/faults.md) that tests hold, "
+            "[how the repository is built](docs/house.md).\n"
             "- **To write:** every figure links its PDF and the data it plots; [papers](papers/index.md) have BibTeX.",
             "## What these pages are",
             "Made by `make pages` from what Git tracks, without data, networks or a network. Every measured number on "
@@ -79,7 +82,8 @@ def negative(material: Material) -> str:
     }
     parts = [
         "# Contradictions and negative results",
-        "A negative result is a result. This page has every claim that did not come out as its source says.",
+        "A negative result is a result. This page has every claim that did not come out as its source says. How the "
+        f"experiments differ from the papers' is said with each study: {_studies(material)}.",
     ]
     for verdict, (title, said) in kinds.items():
         found = [
@@ -98,6 +102,10 @@ def negative(material: Material) -> str:
         parts += [f"## {title}", said, text.table((*claims.HEAD[:-1], "why"), rows, attributes='class="reasons"')]
     parts += ["## Where two runs parted", _parted(material), "## What the bench misses", _bench(material)]
     return text.front([str(material.results / VERDICTS), *_ledgers(material)]) + "\n\n".join(parts) + "\n"
+
+
+def _studies(material: Material) -> str:
+    return ", ".join(f"[{text.plain(material.title(study))}](studies/{study}.md)" for study in material.studies)
 
 
 def _parted(material: Material) -> str:
@@ -123,12 +131,29 @@ def tables(material: Material, links: Links) -> dict[str, str]:
     """Page → Markdown of every table of results, as its stage wrote it, and the list of them."""
     found, parts = {}, ["# Tables", "As the stages wrote them; `.csv` and `.tex` lie beside each in `results/`."]
     for study in material.pages:
-        paths = sorted((material.results / "tables" / (study or "bench")).glob("*.md"))
-        parts.append(f"## {text.plain(material.title(study))}")
-        parts += [f"- [{path.stem.replace('_', ' ')}]({path.stem}.md)" for path in paths]
-        for path in paths:
+        parts += [f"## {text.plain(material.title(study))}", listed_tables(material, study, "")]
+        for path in table_files(material, study):
             page = f"tables/{path.stem}"
-            written = links.rewritten(path.read_text(encoding="utf-8"), str(path), page)
-            title = text.plain(path.stem.replace("_", " "))
-            found[page] = text.front([str(path)]) + f"# Table: {title}\n\n{written}"
+            title, rest = _titled(path)
+            found[page] = text.front([str(path)]) + f"# {title}\n{links.rewritten(rest, str(path), page)}"
     return found | {"tables/index": text.front([]) + "\n\n".join(parts) + "\n"}
+
+
+def table_files(material: Material, study: str) -> list[Path]:
+    """The tables of a study; of the bench, if it is ""."""
+    return sorted((material.results / "tables" / (study or "bench")).glob("*.md"))
+
+
+def listed_tables(material: Material, study: str, way: str) -> str:
+    """Links to the tables of a study; `way`: to their folder."""
+    lines = "\n".join(
+        f'<li data-from="{path}"><a href="{way}{path.stem}.html">{escape(_titled(path)[0])}</a></li>'
+        for path in table_files(material, study)
+    )
+    return f"<ul>\n{lines}\n</ul>\n"
+
+
+def _titled(path: Path) -> tuple[str, str]:
+    """The caption, with which a table begins, and what follows."""
+    caption, _, rest = path.read_text(encoding="utf-8").partition("\n")
+    return caption.strip("*").rstrip("."), rest

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lib import config
-from lib.pages import charts, claims, galleries, plots, text
+from lib.pages import charts, claims, galleries, overviews, plots, text
 from lib.pages.links import Links
 from lib.pages.material import VERDICTS, Material
 
@@ -29,9 +29,8 @@ def page(material: Material, study: str, links: Links) -> str:
     figures = [figure for figure in material.figures if figure.study == study]
     if figures:
         parts += ["## Figures", *(plots.figure(material, figure, "../") for figure in figures)]
-    tables = sorted((material.results / "tables" / (study or "bench")).glob("*.md"))
-    if tables:
-        parts += ["## Tables", *(f"- [{path.stem}](../tables/{path.stem}.md)" for path in tables)]
+    if overviews.table_files(material, study):
+        parts += ["## Tables", overviews.listed_tables(material, study, "../tables/")]
     return text.front([*sources(material, study), str(prose_file)]) + "\n\n".join(parts) + "\n"
 
 

@@ -25,6 +25,21 @@ def test_every_link_leads_somewhere(site):
     assert not broken, broken[:20]
 
 
+def test_every_page_is_within_reach_of_the_first(site):
+    reached, waiting = set(), ["index.html"]
+    while waiting:
+        name = waiting.pop()
+        if name in site.pages and name not in reached:
+            reached.add(name)
+            inside = [link for link in site.pages[name].links if not OUTSIDE.match(link)]
+            waiting += [
+                site.file(name, link).resolve().relative_to(site.folder.resolve()).as_posix()
+                for link in inside
+                if not link.startswith(("#", "data:"))
+            ]
+    assert set(site.pages) - reached <= {"search.html"}
+
+
 def test_nothing_is_loaded_from_outside(site):
     assert not [address for page in site.pages.values() for address in page.loaded if OUTSIDE.match(address)]
     for path in [*site.folder.rglob("*.css"), *site.folder.rglob("*.js")]:
