@@ -50,9 +50,9 @@ def written(material: Material) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _costs(material: Material, row: str) -> tuple[str, str, str]:
-    found = material.runtimes.loc[row]
-    return f"{found['time (min)']:.2f}", f"{found['peak memory (GB)']:.2f}", f"{found['disk (MB)']:.1f}"
+def _costs(material: Material, row: str) -> tuple[str, ...]:
+    columns = {"time (min)": 2, "peak memory (GB)": 2, "disk (MB)": 1}
+    return tuple(f"{material.cost(row, column):.{digits}f}" for column, digits in columns.items())
 
 
 def _row(material: Material, claim) -> tuple[str, ...]:

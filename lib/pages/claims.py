@@ -187,7 +187,7 @@ def _lock(study: str) -> str:
 
 def _minutes(material: Material, study: str) -> str:
     def of(row: str) -> str:
-        return f"{material.runtimes.loc[row, 'time (min)']:.2f}"
+        return f"{material.cost(row):.2f}"
 
     return f'<span data-from="results/runtimes.md">{of(BENCH)} + {of(study)}</span>' if study else of(BENCH)
 

@@ -1,15 +1,14 @@
 """What the pages are made from: ledgers, verdicts, results, figures with their sidecars, stages with their locks."""
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from lib import config, config_tree
-from lib.errors import EaselError
+from lib.errors import EaselError, naming
 from lib.evidence import ledger, provenance, results
 from lib.evidence.ledger import Claim
 from lib.pages import describe
@@ -138,9 +137,22 @@ class Material:
         raise EaselError(f"No entry of a dvc.lock has {path} among its outputs.")
 
     @cached_property
-    def runtimes(self) -> pd.DataFrame:
+    def runtimes(self) -> dict[str, dict[str, float]]:
         """Minutes, memory and disk by stage, with rows for the bench, every study and all."""
         path = Path("results/runtimes.csv")
         if not path.is_file():
             raise EaselError(f"{path} does not exist; `make pin` writes it after a whole run.")
-        return pd.read_csv(path).set_index("stage")
+        with path.open(encoding="utf-8", newline="") as file, naming(path, "CSV"):
+            rows = {row.pop("stage"): row for row in csv.DictReader(file)}
+            return {name: {column: float(cell) for column, cell in row.items()} for name, row in rows.items()}
+
+    def cost(self, row: str, column: str = "time (min)") -> float:
+        """A number of the runtimes.
+
+        Raises:
+            EaselError: the pinned run has no such stage or study.
+        """
+        try:
+            return self.runtimes[row][column]
+        except KeyError:
+            raise EaselError(f"results/runtimes.csv has no {column} of {row}; `make pin` writes it anew.") from None

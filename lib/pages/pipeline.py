@@ -9,7 +9,7 @@ from lib import config_tree
 from lib.pages import text
 from lib.pages.material import Material
 
-BOX, TALL, GAP, ROW, HEAD = 138, 40, 34, 50, 26  # width and height of a box, space beside it, below it, above a lane
+BOX, TALL, GAP, ROW, HEAD = 152, 40, 34, 50, 26  # width and height of a box, space beside it, below it, above a lane
 NOT_SHOWN = "sources"  # lists of modules, on which every stage depends
 
 
@@ -120,8 +120,8 @@ def drawing(material: Material) -> str:
 
 def _minutes(material: Material, name: str) -> str:
     """Of a stage, or of every item of its matrix."""
-    rows = [row for row in material.runtimes.index if row == name or row.startswith(f"{name}@")]
-    return " + ".join(f"{material.runtimes.loc[row, 'time (min)']:.2f}" for row in rows) + " min" if rows else ""
+    rows = [row for row in material.runtimes if row == name or row.startswith(f"{name}@")]
+    return " + ".join(f"{material.cost(row):.2f}" for row in rows) + " min" if rows else ""
 
 
 def page(material: Material) -> str:
