@@ -161,7 +161,7 @@ def _check(material: Material, claim: Claim) -> str:
     study = made.stage.rpartition("/")[0]
     rows = [
         (
-            f"<code>make repro STUDY={study}</code>",
+            f"<code>make repro{f' STUDY={study}' if study else ''}</code>",
             "from nothing: the bench, then the study",
             _minutes(material, study),
         ),

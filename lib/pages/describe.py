@@ -55,7 +55,8 @@ class Gallery(Section):
     texts: str
     """file with their prompts"""
     key: str
-    """dotted key of the prompts in it"""
+    """dotted key of the prompts in it: texts, or entries with `text` and, if the run kept what the scene reader said of
+    the picture, `right` (true or false, a list of them for several pictures)"""
     each: Count = 1
     """pictures a prompt"""
     note: str = ""

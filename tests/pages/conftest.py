@@ -1,7 +1,6 @@
-"""The site, built once for all tests of a process."""
+"""The site, built once for all tests of a process, of which those that look at it take one (xdist_group)."""
 
 from contextlib import chdir
-from pathlib import Path
 
 import pytest
 
@@ -9,13 +8,6 @@ from lib.pages import build
 from lib.pages.material import Material
 from tests.house import REPOSITORY
 from tests.pages.site import Site
-
-
-def pytest_collection_modifyitems(items):
-    """All of them in one process: the site takes half a minute to build."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("pages"))
 
 
 @pytest.fixture(scope="session")

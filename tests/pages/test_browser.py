@@ -24,7 +24,10 @@ HARNESS = Path(__file__).with_name("harness.html")
 PHONE, DESKTOP = 390, 1200
 LONGEST = 240  # seconds, on a machine with much else to do
 FIRST = 2  # pages of a folder
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (apt-get install chromium)")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (apt-get install chromium)"),
+    pytest.mark.xdist_group("pages"),
+]
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

@@ -13,6 +13,7 @@ from lib.pages import claims
 from lib.pages.text import MINUS
 from tests.house import REPOSITORY
 
+pytestmark = pytest.mark.xdist_group("pages")
 # Not part of a word: C21 and GPT2 are names, 64×64 are two numbers.
 NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?:e[-+]?\d+)?(?!\w)")
 WRITTEN = ("docs/", "notebooks/", "code/")  # files of the repository, shown as they are

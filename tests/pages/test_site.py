@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
+
 from lib.pages import papers
 from tests.house import REPOSITORY, STUDIES
 
+pytestmark = pytest.mark.xdist_group("pages")
 OUTSIDE = re.compile(r"https?://")
 
 

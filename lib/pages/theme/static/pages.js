@@ -131,7 +131,7 @@ function grid(view, chart) {
         const light = 96 - 62 * dark;
         const group = make("g", { class: i === state.x && j === state.y ? "cell chosen" : "cell" });
         group.append(make("rect", { x: left + i * wide + 2, y: up + 2, width: wide - 4, height: tall - 4, fill: `hsl(207 60% ${light}%)` }));
-        group.append(make("text", { x: left + (i + 0.5) * wide, y: up + tall / 2 + 4, "text-anchor": "middle", style: `fill: ${light < 58 ? "#fff" : "#111"}` }, shown(measured.value)));
+        group.append(make("text", { x: left + (i + 0.5) * wide, y: up + tall / 2 + 4, "text-anchor": "middle", style: `fill: ${light < 45 ? "#fff" : "#000"}` }, shown(measured.value)));
         group.addEventListener("click", () => {
           sliders.x.set(i);
           sliders.y.set(j);
