@@ -22,7 +22,7 @@ export EASEL_FROM = $(value FROM)
 # With these, Python would not find lib/ here, or itself.
 unexport PYTHONSAFEPATH PYTHONHOME
 
-.PHONY: repro bundle check test figures lab doctor bench-dalle-mini pin lock environment
+.PHONY: repro bundle check test figures pages lab doctor bench-dalle-mini pin lock environment
 
 repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ...", TAKE_OVER=3, FROM=file
 	@python -m lib.repro
@@ -40,6 +40,9 @@ test: environment  ## Style, unit tests, then the smoke profile end to end
 
 figures: environment  ## Every figure, table and verdict, drawn anew; needs neither data nor models
 	@python -m lib.figures
+
+pages: environment  ## The site, build/pages/html: a page a claim, a paper, a study; needs no network
+	@python -m lib.pages
 
 lab: environment  ## The notebooks in JupyterLab
 	@jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
