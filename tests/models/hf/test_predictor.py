@@ -169,6 +169,30 @@ def test_features_are_what_the_head_reads():
     torch.testing.assert_close(log_p, again)
 
 
+class Drafter:
+    """Drafts at random from the features, as EAGLE's drafter and as Medusa's heads."""
+
+    heads = 2
+
+    def __init__(self):
+        self.weight = torch.randn(2, 2 * 32, 16, generator=torch.Generator().manual_seed(4))
+
+    def predict(self, given, *others):
+        if others:  # EAGLE's: inputs, features and start
+            return (others[0].flatten(2) @ self.weight[0]).log_softmax(dim=-1), others[0].tanh()
+        return (given.flatten(1) @ self.weight).log_softmax(dim=-1).movedim(0, 1)  # [B, heads, V]
+
+
+@pytest.mark.parametrize("decoder", ["eagle", "medusa"])
+def test_drafters_read_features(decoder):
+    batch = Batch("emu3", 4)
+    greedy = Sampling(2.0, temperature=0)
+    random = RowRandom(range(4))
+    found = decoders.run(decoder, batch.predictor(greedy), random, {}, batch.layout.columns, Drafter())
+    assert torch.equal(found.tokens, batch.decode("autoregressive", {}, greedy).tokens)
+    assert (found.passes < 12).any()
+
+
 def test_rows_that_are_complete_are_not_computed(monkeypatch):
     batch = Batch("emu3", 3)
     predictor, shapes = batch.predictor(SAMPLED), []

@@ -99,6 +99,7 @@ def janus():
             image_token_id=5,
         )
     )
+    model.generation_config._from_model_config = False  # else a saved file is not read
     model.generation_config.generation_kwargs = {"boi_token_id": 6}
     model.generation_config.pad_token_id, model.generation_config.bos_token_id = 0, 1
     return model
