@@ -34,9 +34,10 @@ class Emu3(Family):
 
     @classmethod
     def layout(cls, config: PreTrainedConfig, size: tuple[int, int] | None = None) -> Layout:
-        names = config.vocabulary_map
-        ending = (names.get(END_OF_FRAME), names.get(END_OF_IMAGE), config.get_text_config().eos_token_id)
-        return Layout((size or SIZE,), names[END_OF_LINE], () if None in ending else ending)
+        names, end = config.vocabulary_map, config.get_text_config().eos_token_id
+        # Three in any case: the class's decode_image_tokens drops as many.
+        ending = (names.get(END_OF_FRAME, end), names.get(END_OF_IMAGE, end), end)
+        return Layout((size or SIZE,), names[END_OF_LINE], ending)
 
     @classmethod
     def layout_of(cls, config: PreTrainedConfig, given: Mapping[str, Any]) -> Layout:

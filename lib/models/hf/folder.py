@@ -72,7 +72,7 @@ def load(checked: Checked, dtype: torch.dtype = torch.float32, device: str = "cp
     """The model with its adapter.
 
     Raises:
-        EaselError: the files lack a weight that the class needs.
+        EaselError: the files lack a weight that the class needs, or one is NaN or infinite.
     """
     kind = getattr(transformers, checked.class_name)
     model, found = kind.from_pretrained(
@@ -88,6 +88,9 @@ def load(checked: Checked, dtype: torch.dtype = torch.float32, device: str = "cp
     if missing := sorted(found["missing_keys"]):
         rest = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise EaselError(f"{checked.folder} lacks weights of {checked.class_name}: {', '.join(missing[:3])}{rest}.")
+    wrong = next((name for name, weight in model.state_dict().items() if not bool(weight.isfinite().all())), None)
+    if wrong:
+        raise EaselError(f"{checked.folder} holds weights that are NaN or infinite, in {wrong}: fetch it again.")
     return checked.family(model.eval().to(device))
 
 
