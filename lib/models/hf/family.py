@@ -9,7 +9,8 @@ Such a class does not say which of its tokens are the picture's. A section of it
 Token `first` + k stands for code k; `start` follows the words of a prompt; the rest is as in `Layout`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -122,11 +123,11 @@ class Family:
 
     def codes(self) -> Tensor:
         """Embeddings of all codes as inputs, [V, D]."""
-        return self.table()[self.ids]
+        return rows(self.table().detach(), self.ids)
 
-    def head(self) -> nn.Module:
+    def head(self) -> Callable[[Tensor], Tensor]:
         """From features [..., D] to logits [..., V] of the codes alone: the image vocabulary is cut out beforehand."""
-        return Rows(self.model.get_output_embeddings(), self.ids)
+        return partial(F.linear, weight=rows(self.model.get_output_embeddings().weight.detach(), self.ids))
 
     def offsets(self, layout: Layout) -> Tensor:
         """The position of every place, less the number of the prompt's tokens: int64 [axes, places]; usually of one
@@ -138,17 +139,10 @@ class Family:
         return None
 
 
-class Rows(nn.Module):
-    """Some outputs of a linear layer: a view of its weight where they follow one another."""
-
-    def __init__(self, layer: nn.Linear, rows: Tensor):
-        super().__init__()
-        first, last = int(rows[0]), int(rows[-1])
-        follow = last - first + 1 == len(rows) and bool((rows.diff() == 1).all())
-        self.weight = layer.weight.detach()[first : last + 1] if follow else layer.weight.detach()[rows]
-
-    def forward(self, features: Tensor) -> Tensor:
-        return F.linear(features, self.weight)
+def rows(table: Tensor, numbers: Tensor) -> Tensor:
+    """Rows of a table, int64 [n]: a view where they follow one another, since image vocabularies are large."""
+    first, last = int(numbers[0]), int(numbers[-1])
+    return table[first : last + 1] if bool((numbers.diff() == 1).all()) else table[numbers]
 
 
 def within(config: PreTrainedConfig, tokens: Sequence[int]) -> list[int]:

@@ -7,6 +7,7 @@ cache of ours. So a pass looks at as many slots as it likes, rows have their own
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -75,6 +76,7 @@ class HFPredictor:
         self._tables(device)
         self._fill(prompts.to(device))
 
+    @torch.no_grad()
     def _tables(self, device: torch.device) -> None:
         """What follows from layout and weights."""
         layout = self.layout
@@ -88,12 +90,7 @@ class HFPredictor:
         self.begins_line[starts] = True
         self.offsets = self.family.offsets(layout).to(device)  # [axes, places]
         self.head = self.family.head()
-        codes = self.family.codes().detach()
-        self.table = codes  # [V, D]
-        deviation, mean = torch.std_mean(codes.float(), dim=0, correction=0)
-        self.deviation, self.mean = deviation.clamp(min=torch.finfo(torch.float32).tiny), mean
-        # BOS is another token in every prompt: whatever embedding it is given, `_run` puts in its own.
-        self.embeddings = F.pad((codes.float() - mean) / self.deviation, (0, 0, 0, 1))  # [V + 1, D]
+        self.table = self.family.codes()  # [V, D]
 
     @torch.no_grad()
     def _fill(self, prompts: Prompts) -> None:
@@ -138,10 +135,26 @@ class HFPredictor:
     def predict_embedded(self, inputs: Tensor, start: Tensor, levels: Tensor) -> Tensor:
         """As `predict`, from standardized embeddings float [B, W, D] at noise levels int64 [B, W], 0 for clean."""
         self._leave(start)
-        vectors = (inputs[self.present] * self.deviation + self.mean).to(self.table.dtype)
+        deviation, mean = self._spread
+        vectors = (inputs[self.present] * deviation + mean).to(self.table.dtype)
         if self.conditioning is not None:
             vectors = self.conditioning(vectors, levels[self.present])
         return self._of_all(self.sampling(self.head(self._run(vectors, start[self.present]))), -math.log(self.codes))
+
+    @cached_property
+    def _spread(self) -> tuple[Tensor, Tensor]:
+        """Deviation and mean of the codes' embeddings, float32 [D] each."""
+        deviation, mean = torch.std_mean(self.table.float(), dim=0, correction=0)
+        return deviation.clamp(min=torch.finfo(torch.float32).tiny), mean
+
+    @cached_property
+    def embeddings(self) -> Tensor:
+        """Standardized embeddings of all codes and BOS, float32 [V + 1, D]; made when SJD2 asks for them.
+
+        BOS is another token in every prompt: whatever embedding it is given here, `_run` puts in its own.
+        """
+        deviation, mean = self._spread
+        return F.pad((self.table.float() - mean) / deviation, (0, 0, 0, 1))
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Standardized embeddings of codes [B, …], BOS among them → float32 [B, …, D]: each dimension has mean 0 and
