@@ -99,9 +99,10 @@ def draw(settings: Settings, prompts: Sequence[str], out: Path, batch: int = 4) 
     tokenizer = folders.load_tokenizer(checked.folder)
     wanted = _wanted(settings, prompts)
     left = _open(out, settings, wanted)
-    if left:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        family = folders.load(checked, getattr(torch, settings.dtype), device)
+    if not left:
+        return _report(out, settings, checked, wanted)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    family = folders.load(checked, getattr(torch, settings.dtype), device)
 
     def encode(texts: Sequence[str]) -> Prompts:
         return Prompts.of([family.prompt(family.config, tokenizer, text, checked.layout) for text in texts])
