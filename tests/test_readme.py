@@ -14,6 +14,7 @@ PAGES = [
     "docs/house.md",
     "docs/faults.md",
     "docs/statistics.md",
+    "docs/huggingface.md",
     *(f"studies/{study}/README.md" for study in STUDIES),
 ]
 CLAIMS = json.loads((REPOSITORY / "results/laptop/verdicts/claims.json").read_text(encoding="utf-8"))["claims"]

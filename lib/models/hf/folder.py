@@ -1,0 +1,216 @@
+"""A model's folder: looked at first, loaded then.
+
+Everything that can be told from the configuration and from the heads of the weights' files is told before a weight is
+read: a download that broke off, another class, pickled weights, no image vocabulary, a newer version. Weights come from
+safetensors alone, and no code from the folder is run.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from packaging.version import InvalidVersion, Version
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+
+from lib.errors import EaselError, naming, shortened
+from lib.models.hf.families import family_of
+from lib.models.hf.family import Family
+from lib.models.hf.layout import Layout
+
+NEWEST = Version("5.24")  # whose files and caches this code knows
+CONFIG, INDEX, WHOLE = "config.json", "model.safetensors.index.json", "model.safetensors"
+HEAD = 8  # bytes of the length of a safetensors file's head
+POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A folder that holds what it should.
+
+    Attributes:
+        layout: of its pictures.
+    """
+
+    folder: Path
+    config: PreTrainedConfig
+    class_name: str
+    family: type[Family]
+    layout: Layout
+
+
+def check(folder: Path | str, size: tuple[int, int] | None = None) -> Checked:
+    """Looks at a folder as `save_pretrained` makes them, without loading a weight.
+
+    Args:
+        size: rows and columns of pictures; None for the model's own.
+
+    Raises:
+        EaselError: one sentence on what is missing or wrong, which names the folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise EaselError(f"there is no folder {folder}; --model names one that save_pretrained has made.")
+    tree = _json(folder / CONFIG)
+    names = tree.get("architectures") or ["no class"]
+    _require_known_version(folder, tree)
+    with _about(folder):
+        family = family_of(names[0])
+    config = _config(folder, names[0])
+    with _about(folder):
+        family.image_tokens(config)
+        layout = family.layout(config, size)
+    shapes = _weights(folder)
+    _require_same_shapes(folder, config, names[0], shapes)
+    return Checked(folder, config, names[0], family, layout)
+
+
+def load(checked: Checked, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Family:
+    """The model with its adapter.
+
+    Raises:
+        EaselError: the files lack a weight that the class needs, or one is NaN or infinite.
+    """
+    kind = getattr(transformers, checked.class_name)
+    model, found = kind.from_pretrained(
+        checked.folder,
+        config=checked.config,
+        dtype=dtype,
+        attn_implementation="sdpa",
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    if missing := sorted(found["missing_keys"]):
+        rest = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise EaselError(f"{checked.folder} lacks weights of {checked.class_name}: {', '.join(missing[:3])}{rest}.")
+    wrong = next((name for name, weight in model.state_dict().items() if not bool(weight.isfinite().all())), None)
+    if wrong:
+        raise EaselError(f"{checked.folder} holds weights that are NaN or infinite, in {wrong}: fetch it again.")
+    return checked.family(model.eval().to(device))
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Raises EaselError: there is none that needs no other package."""
+    if not (folder / "tokenizer.json").is_file():
+        raise EaselError(f"{folder} has no tokenizer.json, which prompts are read with; fetch it too.")
+    with naming(folder / "tokenizer.json", "tokenizer"):
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+@contextmanager
+def _about(folder: Path) -> Iterator[None]:
+    """Puts the folder before what is said of it."""
+    try:
+        yield
+    except EaselError as error:
+        raise EaselError(f"{folder}: {error}") from None
+
+
+def _json(path: Path) -> dict:
+    if not path.is_file():
+        raise EaselError(f"{path.parent} has no {path.name}: it is no model's folder, or its download broke off.")
+    with naming(path, "JSON"):
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(tree, dict):
+        raise EaselError(f"{path} must be a mapping of keys to values.")
+    return tree
+
+
+def _require_known_version(folder: Path, tree: Mapping) -> None:
+    written = str(tree.get("transformers_version") or "0")
+    try:
+        version = Version(written)
+    except InvalidVersion:
+        raise EaselError(f"{folder / CONFIG} is of transformers {written!r}, which is no version.") from None
+    if version.release[:2] > NEWEST.release:
+        raise EaselError(
+            f"{folder / CONFIG} was written by transformers {written}, newer than {NEWEST}, the newest known here "
+            f"({transformers.__version__} is installed); export the model with that version or an earlier one."
+        )
+
+
+def _config(folder: Path, class_name: str) -> PreTrainedConfig:
+    """As the class reads it."""
+    wanted = getattr(transformers, class_name).config_class
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever a configuration of another version makes of it
+        raise EaselError(
+            f"{folder / CONFIG} is none that transformers {transformers.__version__} reads as {wanted.__name__}: "
+            f"{shortened(str(error))}"
+        ) from error
+    if not isinstance(config, wanted):
+        raise EaselError(
+            f"{folder / CONFIG} names the class {class_name}, but model_type {config.model_type!r}, which is not its "
+            "own."
+        )
+    return config
+
+
+def _weights(folder: Path) -> dict[str, list[int]]:
+    """The shapes of all weights, from the heads of their files."""
+    if (folder / INDEX).is_file():
+        index = _json(folder / INDEX).get("weight_map")
+        if not isinstance(index, dict) or not index:
+            raise EaselError(f"{folder / INDEX} has no weight_map; fetch it again.")
+        names = sorted(set(index.values()))
+        absent = [name for name in names if not (folder / name).is_file()]
+        if absent:
+            raise EaselError(
+                f"{folder} lacks {len(absent)} of {len(names)} files of weights, {absent[0]} first; fetch them."
+            )
+        shapes = {name: _head(folder / name) for name in names}
+        for key, name in index.items():
+            if key not in shapes[name]:
+                raise EaselError(f"{folder / name} lacks {key}, which the index promises; fetch it again.")
+        return {key: shapes[name][key] for key, name in index.items()}
+    if (folder / WHOLE).is_file():
+        return _head(folder / WHOLE)
+    pickles = sorted(path.name for end in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{end}"))
+    if pickles:
+        raise EaselError(
+            f"{folder} has its weights as a pickle only ({pickles[0]}), which can run any code; convert it to "
+            "safetensors with its author's tools."
+        )
+    raise EaselError(f"{folder} has no {WHOLE} and no {INDEX}; fetch the weights.")
+
+
+def _head(path: Path) -> dict[str, list[int]]:
+    """The shapes of the weights in a safetensors file that is as long as its head says."""
+    with naming(path), open(path, "rb") as file:
+        start = file.read(len(POINTER))
+        if start == POINTER:
+            raise EaselError(f"{path} is a pointer of Git LFS, not the weights; `git lfs pull` fetches them.")
+        count, size = int.from_bytes(start[:HEAD], "little"), path.stat().st_size
+        file.seek(HEAD)
+        try:
+            if count > size - HEAD:
+                raise ValueError
+            head = json.loads(file.read(count))
+            tensors = {key: value for key, value in head.items() if key != "__metadata__"}
+            end = max((value["data_offsets"][1] for value in tensors.values()), default=0)
+            shapes = {key: value["shape"] for key, value in tensors.items()}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise EaselError(f"{path} is no whole safetensors file; fetch it again.") from None
+    if size != HEAD + count + end:
+        raise EaselError(f"{path} has {size:,} bytes and should have {HEAD + count + end:,}; fetch it again.")
+    return shapes
+
+
+def _require_same_shapes(
+    folder: Path, config: PreTrainedConfig, class_name: str, found: Mapping[str, list[int]]
+) -> None:
+    """Of the weights whose names the class has; other names may be those of an earlier version, which loading knows."""
+    with torch.device("meta"):
+        model = getattr(transformers, class_name)(config)
+    for name, weight in model.state_dict().items():
+        if name in found and found[name] != list(weight.shape):
+            raise EaselError(
+                f"{folder}: {name} is {found[name]} in the weights and {list(weight.shape)} by {CONFIG}; they are not "
+                "of the same model."
+            )
