@@ -5,7 +5,6 @@ all weights are compared with the configuration's before the first is read; diff
 at random values, with a warning.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,14 @@ from typing import Any
 import torch
 from diffusers.models.autoencoders.vq_model import VQModel
 from diffusers.models.unets.uvit_2d import UVit2DModel
-from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from lib.errors import EaselError, naming
 from lib.models.hf.amused import Amused
+from lib.models.hf.files import read_json, shapes_of
 from lib.weights.checkpoint import require_finite
 
-PICKLES = {".bin", ".ckpt", ".pkl", ".pt", ".pth"}
 VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # either will do
 SHOWN = 3  # names in a message
 
@@ -61,7 +59,7 @@ def check(folder: Path) -> int:
         EaselError: a file is missing, damaged, pickled or of another class, weights are not those of their
             configuration, or the networks do not belong together. One sentence names the file and what to do.
     """
-    pipeline = read(folder / "model_index.json").get("_class_name")
+    pipeline = read_json(folder / "model_index.json").get("_class_name")
     if pipeline != "AmusedPipeline":
         raise EaselError(f"{folder} is a {pipeline}, not an AmusedPipeline; name a folder of aMUSEd.")
     transformer = skeleton(folder / "transformer", UVit2DModel)
@@ -69,25 +67,12 @@ def check(folder: Path) -> int:
     text = skeleton(folder / "text_encoder", CLIPTextModelWithProjection)
     if not any(all((folder / "tokenizer" / name).is_file() for name in names) for names in VOCABULARIES):
         raise EaselError(f"{folder / 'tokenizer'} has no tokenizer.json, nor vocab.json and merges.txt; fetch them.")
-    check_weights(folder / "transformer" / "diffusion_pytorch_model.safetensors", transformer)
-    check_weights(folder / "vqvae" / "diffusion_pytorch_model.safetensors", vqvae)
-    check_weights(folder / "text_encoder" / "model.safetensors", text)
-    mask_id = read(folder / "scheduler" / "scheduler_config.json").get("mask_token_id")
+    check_weights(folder / "transformer", "diffusion_pytorch_model", transformer)
+    check_weights(folder / "vqvae", "diffusion_pytorch_model", vqvae)
+    check_weights(folder / "text_encoder", "model", text)
+    mask_id = read_json(folder / "scheduler" / "scheduler_config.json").get("mask_token_id")
     check_together(folder, transformer.config, vqvae.config, text.config, mask_id)
     return mask_id
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A configuration. Raises EaselError: no such file, or no JSON object."""
-    if not path.is_file():
-        raise EaselError(
-            f"{path} does not exist; a folder of aMUSEd has one, as AmusedPipeline.save_pretrained writes."
-        )
-    with naming(path, "JSON"):
-        content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise EaselError(f"{path} is not a set of named settings; fetch it again.")
-    return content
 
 
 def skeleton(folder: Path, kind: type[nn.Module]) -> nn.Module:
@@ -97,7 +82,7 @@ def skeleton(folder: Path, kind: type[nn.Module]) -> nn.Module:
         EaselError: another class, or settings that it does not take.
     """
     path = folder / "config.json"
-    settings = read(path)
+    settings = read_json(path)
     named = settings.get("_class_name") or next(iter(settings.get("architectures") or ()), None)
     if named != kind.__name__:
         raise EaselError(f"{path} is of a {named}, not of a {kind.__name__}; name a folder of aMUSEd.")
@@ -107,25 +92,13 @@ def skeleton(folder: Path, kind: type[nn.Module]) -> nn.Module:
         return kind.from_config(settings)
 
 
-def check_weights(path: Path, network: nn.Module) -> None:
-    """Refuses a weight file that is not there, is no safetensors file, or has other weights than a network.
+def check_weights(folder: Path, stem: str, network: nn.Module) -> None:
+    """Refuses weights that are not there, are no safetensors, or are others than a network's.
 
     Raises:
         EaselError: as above.
     """
-    if not path.is_file():
-        pickled = sorted(other.name for other in path.parent.iterdir() if other.suffix in PICKLES)
-        if pickled:
-            raise EaselError(
-                f"{path.parent} has its weights as a pickle, {pickled[0]}, which may run any code when it is read; "
-                f"save them as {path.name}."
-            )
-        raise EaselError(f"{path} does not exist; fetch the weights as safetensors.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            given = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise EaselError(f"{path} is damaged ({error}); fetch it again.") from error
+    given = {name: tuple(shape) for name, shape in shapes_of(folder, stem).items()}
     wanted = {name: tuple(array.shape) for name, array in network.state_dict().items()}
     # Positions 0, 1, 2, … that older releases of transformers saved.
     extra = {name for name in given.keys() - wanted.keys() if not name.endswith("position_ids")}
@@ -137,7 +110,7 @@ def check_weights(path: Path, network: nn.Module) -> None:
     if any(faults.values()):
         lists = [f"{len(names)} {what} ({listed(names)})" for what, names in faults.items() if names]
         raise EaselError(
-            f"{path} does not belong to the config.json beside it, weights are {', '.join(lists)}; "
+            f"{folder}: weights do not belong to the config.json beside them: {', '.join(lists)}; "
             "take both from one place."
         )
 

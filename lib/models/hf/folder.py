@@ -5,7 +5,6 @@ read: a download that broke off, another class, pickled weights, no image vocabu
 safetensors alone, and no code from the folder is run.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +18,11 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 from lib.errors import EaselError, naming, shortened
 from lib.models.hf.families import family_of
 from lib.models.hf.family import Family
+from lib.models.hf.files import read_json, shapes_of
 from lib.models.hf.layout import Layout
 
 NEWEST = Version("5.24")  # whose files and caches this code knows
-CONFIG, INDEX, WHOLE = "config.json", "model.safetensors.index.json", "model.safetensors"
-HEAD = 8  # bytes of the length of a safetensors file's head
-POINTER = b"version https://git-lfs"
+CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def check(folder: Path | str, size: tuple[int, int] | None = None) -> Checked:
     folder = Path(folder)
     if not folder.is_dir():
         raise EaselError(f"there is no folder {folder}; --model names one that save_pretrained has made.")
-    tree = _json(folder / CONFIG)
+    tree = read_json(folder / CONFIG)
     names = tree.get("architectures") or ["no class"]
     _require_known_version(folder, tree)
     with _about(folder):
@@ -63,7 +61,7 @@ def check(folder: Path | str, size: tuple[int, int] | None = None) -> Checked:
     with _about(folder):
         family.image_tokens(config)
         layout = family.layout(config, size)
-    shapes = _weights(folder)
+    shapes = shapes_of(folder)
     _require_same_shapes(folder, config, names[0], shapes)
     return Checked(folder, config, names[0], family, layout)
 
@@ -111,16 +109,6 @@ def _about(folder: Path) -> Iterator[None]:
         raise EaselError(f"{folder}: {error}") from None
 
 
-def _json(path: Path) -> dict:
-    if not path.is_file():
-        raise EaselError(f"{path.parent} has no {path.name}: it is no model's folder, or its download broke off.")
-    with naming(path, "JSON"):
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(tree, dict):
-        raise EaselError(f"{path} must be a mapping of keys to values.")
-    return tree
-
-
 def _require_known_version(folder: Path, tree: Mapping) -> None:
     written = str(tree.get("transformers_version") or "0")
     try:
@@ -150,56 +138,6 @@ def _config(folder: Path, class_name: str) -> PreTrainedConfig:
             "own."
         )
     return config
-
-
-def _weights(folder: Path) -> dict[str, list[int]]:
-    """The shapes of all weights, from the heads of their files."""
-    if (folder / INDEX).is_file():
-        index = _json(folder / INDEX).get("weight_map")
-        if not isinstance(index, dict) or not index:
-            raise EaselError(f"{folder / INDEX} has no weight_map; fetch it again.")
-        names = sorted(set(index.values()))
-        absent = [name for name in names if not (folder / name).is_file()]
-        if absent:
-            raise EaselError(
-                f"{folder} lacks {len(absent)} of {len(names)} files of weights, {absent[0]} first; fetch them."
-            )
-        shapes = {name: _head(folder / name) for name in names}
-        for key, name in index.items():
-            if key not in shapes[name]:
-                raise EaselError(f"{folder / name} lacks {key}, which the index promises; fetch it again.")
-        return {key: shapes[name][key] for key, name in index.items()}
-    if (folder / WHOLE).is_file():
-        return _head(folder / WHOLE)
-    pickles = sorted(path.name for end in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{end}"))
-    if pickles:
-        raise EaselError(
-            f"{folder} has its weights as a pickle only ({pickles[0]}), which can run any code; convert it to "
-            "safetensors with its author's tools."
-        )
-    raise EaselError(f"{folder} has no {WHOLE} and no {INDEX}; fetch the weights.")
-
-
-def _head(path: Path) -> dict[str, list[int]]:
-    """The shapes of the weights in a safetensors file that is as long as its head says."""
-    with naming(path), open(path, "rb") as file:
-        start = file.read(len(POINTER))
-        if start == POINTER:
-            raise EaselError(f"{path} is a pointer of Git LFS, not the weights; `git lfs pull` fetches them.")
-        count, size = int.from_bytes(start[:HEAD], "little"), path.stat().st_size
-        file.seek(HEAD)
-        try:
-            if count > size - HEAD:
-                raise ValueError
-            head = json.loads(file.read(count))
-            tensors = {key: value for key, value in head.items() if key != "__metadata__"}
-            end = max((value["data_offsets"][1] for value in tensors.values()), default=0)
-            shapes = {key: value["shape"] for key, value in tensors.items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise EaselError(f"{path} is no whole safetensors file; fetch it again.") from None
-    if size != HEAD + count + end:
-        raise EaselError(f"{path} has {size:,} bytes and should have {HEAD + count + end:,}; fetch it again.")
-    return shapes
 
 
 def _require_same_shapes(

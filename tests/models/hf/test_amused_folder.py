@@ -77,15 +77,15 @@ def weights(change):
 
 
 FAULTS = {
-    "no folder": (shutil.rmtree, "model_index.json does not exist"),
-    "no index": (drop("model_index.json"), "model_index.json does not exist"),
+    "no folder": (shutil.rmtree, "has no model_index.json"),
+    "no index": (drop("model_index.json"), "has no model_index.json"),
     "another pipeline": (
         edit("model_index.json", _class_name="StableDiffusionPipeline"),
         "is a StableDiffusionPipeline, not an AmusedPipeline",
     ),
     "an index that is no JSON": (write("model_index.json", "{"), "model_index.json is not valid JSON"),
-    "an index that is a list": (write("model_index.json", "[]"), "is not a set of named settings"),
-    "no configuration": (drop("vqvae/config.json"), "vqvae/config.json does not exist"),
+    "an index that is a list": (write("model_index.json", "[]"), "must be a mapping of keys to values"),
+    "no configuration": (drop("vqvae/config.json"), "vqvae has no config.json"),
     "another class": (
         edit("transformer/config.json", _class_name="UNet2DConditionModel"),
         "transformer/config.json is of a UNet2DConditionModel, not of a UVit2DModel",
@@ -99,27 +99,30 @@ FAULTS = {
         edit("transformer/config.json", hidden_size="wide"),
         "config.json is not valid configuration of UVit2DModel",
     ),
-    "no weights": (drop(TRANSFORMER), f"{TRANSFORMER} does not exist; fetch the weights as safetensors"),
-    "pickled weights": (pickled, "has its weights as a pickle, diffusion_pytorch_model.bin, which may run any code"),
+    "no weights": (drop(TRANSFORMER), "transformer has no diffusion_pytorch_model.safetensors"),
+    "pickled weights": (
+        pickled,
+        r"has its weights as a pickle only \(diffusion_pytorch_model.bin\), which can run any code",
+    ),
     "cut weights": (
         lambda path: (path / TRANSFORMER).write_bytes((path / TRANSFORMER).read_bytes()[:2000]),
-        f"{TRANSFORMER} is damaged",
+        f"{TRANSFORMER} is no whole safetensors file|{TRANSFORMER} has 2,000 bytes",
     ),
     "a weight less": (
         weights(lambda arrays: arrays.pop("mlm_layer.conv2.weight")),
-        r"weights are 1 missing \(mlm_layer.conv2.weight\)",
+        r"beside them: 1 missing \(mlm_layer.conv2.weight\)",
     ),
-    "a weight more": (weights(lambda arrays: arrays.update(more=torch.zeros(2))), r"weights are 1 unknown \(more\)"),
+    "a weight more": (weights(lambda arrays: arrays.update(more=torch.zeros(2))), r"beside them: 1 unknown \(more\)"),
     "more layers than weights": (
         edit("transformer/config.json", num_hidden_layers=2),
-        r"weights are \d+ missing \(transformer_layers.1[^)]*, …\)",
+        r"beside them: \d+ missing \(transformer_layers.1[^)]*, …\)",
     ),
     "another codebook": (
         edit("transformer/config.json", codebook_size=CODES - 1),
-        r"weights are 1 of another shape \(mlm_layer.conv2.weight\)",
+        r"beside them: 1 of another shape \(mlm_layer.conv2.weight\)",
     ),
     "no tokenizer": (drop("tokenizer/tokenizer.json"), "tokenizer has no tokenizer.json, nor vocab.json"),
-    "no scheduler": (drop("scheduler/scheduler_config.json"), "scheduler_config.json does not exist"),
+    "no scheduler": (drop("scheduler/scheduler_config.json"), "scheduler has no scheduler_config.json"),
     "a mask that is a code": (
         edit("scheduler/scheduler_config.json", mask_token_id=CODES - 1),
         "mask_token_id is 28, must be 29 … 31",
