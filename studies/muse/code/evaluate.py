@@ -19,7 +19,7 @@ from lib.painter.autoregressive import row_seeds
 from lib.training.muse import accuracy_by_rate
 from lib.weights import checkpoint
 from studies.muse.code import choose, claims, draw
-from studies.muse.code.material import PICTURE, TOKENIZER, folders, objects_asked, panel_of, tokenised
+from studies.muse.code.material import HELDOUT, PICTURE, TOKENIZER, folders, objects_asked, panel_of, tokenised
 from studies.muse.code.networks import OPTIONS, Network
 from studies.muse.code.planning import folder
 from studies.muse.code.reports import (
@@ -102,7 +102,12 @@ def measured(panel: Panel, tokenizer: vqgan.VQGAN, name: str, one: Drawn) -> Run
     drawn = by_row(tokenizer, tokens[:, 0, :count])  # [P, seeds, S, S, 3]
     given: dict[str, Any] = panel.clip_scores(drawn, [prompt[panel.language] for prompt in prompts])
     if panel.reader is not None:
-        given |= panel.accuracies(drawn, prompts)
+        apart = np.array([prompt["category"] == HELDOUT for prompt in prompts])
+        given |= panel.accuracies(drawn[~apart], [prompt for prompt in prompts if prompt["category"] != HELDOUT])
+        if apart.any():
+            given["heldout"] = panel.accuracies(drawn[apart], [one for one in prompts if one["category"] == HELDOUT])[
+                "exact"
+            ]
         seen = [len(reading["objects"]) for reading in panel.read(drawn)]
         asked = np.array([objects_asked(prompt) for prompt in prompts])
         given["objects"] = panel.over_seeds(np.reshape(seen, drawn.shape[:2]) / asked[:, None], "objects")

@@ -23,6 +23,7 @@ from studies.muse.code.settings import PICTURE
 
 DATA, TOKENS, TEXT = Path("data"), Path("build/tokens/coarse"), Path("build/text/tokenizer.json")
 PARTS, ENCODER, TOKENIZER = Path("build/muse/parts"), Path("build/muse/text"), Path("build/tokenizer/coarse")
+HELDOUT = "heldout"  # category of prompts with shapes in colours that no training picture has
 SCALED = 256  # pictures that say how large latents are
 
 
@@ -82,8 +83,9 @@ def objects_asked(prompt: dict[str, Any]) -> int:
 
 
 def validation_prompts(most_objects: int, per_category: int, seed: int) -> list[dict[str, Any]]:
-    """Prompts for choosing settings: others than the data's, which the comparison is measured on."""
-    return random_prompts(np.random.Generator(np.random.PCG64([seed, 1])), per_category, most_objects)
+    """Prompts for choosing settings: others than the data's, which the comparison is measured on; none held out."""
+    found = random_prompts(np.random.Generator(np.random.PCG64([seed, 1])), per_category, most_objects)
+    return [prompt for prompt in found if prompt["category"] != HELDOUT]
 
 
 def panel_of(evaluation: EvaluationParams, seed: int, part: str) -> Panel:

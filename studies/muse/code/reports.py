@@ -119,7 +119,10 @@ class Run(Report):
     captions: int
     """of test pictures, behind FID and KID"""
     exact: Accuracy | None = None
+    """of prompts whose shapes and colours training pictures have"""
     accuracy: Accuracy | None = None
+    heldout: Accuracy | None = None
+    """as `exact`, of prompts for a shape in a colour that no training picture has"""
     clip_score: Estimate | None = None
     objects: Estimate | None = None
     """drawn, as a share of those asked for"""

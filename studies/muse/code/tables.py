@@ -48,8 +48,9 @@ def described(sampling: dict[str, Any]) -> str:
 
 MODELS = {
     "caption": "Every way of drawing that is compared, over independent trainings.",
-    "units": {"exact": "%", "GenEval's": "%", "objects": "% of those asked for"},
+    "units": {"exact": "%", "GenEval's": "%", "exact, held out": "%", "objects": "% of those asked for"},
     "notes": [
+        "Exact: of prompts whose shapes and colours training pictures have together; held out: of the others. "
         "Intervals are over prompts, for FID and KID over pictures. FID and KID in the features of this repository's "
         "own CLIP, against the test pictures whose captions were drawn: they compare only with each other."
     ],
@@ -66,6 +67,7 @@ def run_row(name: str, one: Run) -> dict[str, Any]:
         "prompts": one.prompts,
         "exact": interval(one.exact, 1, 100),
         "GenEval's": interval(one.accuracy, 1, 100),
+        "exact, held out": interval(one.heldout, 1, 100),
         "objects": interval(one.objects, 0, 100),
         "CLIP score": interval(one.clip_score, 2),
         "diversity": interval(one.diversity, 3),

@@ -74,6 +74,7 @@ def test_validation_prompts_fit_the_part_and_follow_from_the_seed():
     found = material.validation_prompts(2, 5, 3)
     assert found == material.validation_prompts(2, 5, 3) != material.validation_prompts(2, 5, 4)
     assert found and all(material.objects_asked(prompt) <= 2 for prompt in found)
+    assert not any(prompt["category"] == material.HELDOUT for prompt in found)
 
 
 def test_what_a_part_does_not_say_is_as_in_the_data():
