@@ -183,6 +183,9 @@ class Params(config.Params):
             with within(f"muse_trainings.{name}"):
                 require(one.part in self.muse_parts, "part", f"is {one.part}, which is none of muse_parts")
                 training_of(self, name)
+                if one.model == "super_resolution":
+                    require(one.part == self.muse_trainings["masked"].part, "part", "must be that of masked")
+                    require(scenes_of(self, one.part).large, "part", f"is {one.part}, which has no large pictures")
         wanted = f"must be of {' and '.join(PARALLEL)}"
         require(set(self.muse_drawing.steps) == set(PARALLEL), "muse_drawing.steps", wanted)
         side, block = 2 * PICTURE // self.tokenizer.coarse.stride, self.muse_models.super_resolution.sizes.block
