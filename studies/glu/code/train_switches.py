@@ -1,9 +1,8 @@
 """Stage glu/train_switches: the DALL·E Mini report's other findings, at small scale → build/glu/switches.json.
 
-Two questions, on the coarse network of glu_search.base, which trains faster than the one of the comparison, with the
-original's layout but for what is tested. How low is the loss after an ordinary training, with and without a switch?
-And how does a placement of norms take a learning rate that is too high: how many spikes does the loss have, and how
-many seeds are lost?
+Two questions, on the network of glu_search.base with the original's layout but for what is tested. How low is the loss
+after an ordinary training, with and without a switch? And how does a placement of norms take a learning rate that is
+too high: how many spikes does the loss have, and how many seeds are lost?
 """
 
 import dataclasses
