@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.evidence import inference
 from lib.evidence.ledger import MINIMUM_SEEDS
-from lib.evidence.report import Pairs, Values
+from lib.evidence.report import Difference, Pairs, Values
 from lib.evidence.statistics import differences
 from lib.models.glu import FFN, GLU
 from lib.models.layout import BLOCKS, Layout, matched_width
@@ -81,7 +81,7 @@ def against_baseline(nats: Mapping[str, Sequence[float]]) -> dict[str, reports.B
     """Every block's losses [seeds] as mean and spread, and its difference to the ReLU block seed by seed."""
     found = {}
     for block, values in nats.items():
-        given = {} if block == BASELINE else {"difference": reports.Difference.of(differences(nats[BASELINE], values))}
+        given = {} if block == BASELINE else {"difference": Difference.by_t(differences(nats[BASELINE], values))}
         found[block] = reports.Block(mean=float(np.mean(values)), sd=float(np.std(values, ddof=1)), **given)
     return found
 
@@ -180,7 +180,7 @@ def judged(switches: reports.Switches) -> dict[str, reports.EvaluatedSwitch]:
             tests[name] = (found if switch.expected == "higher" else -found) - MARGIN
     return {
         name: reports.EvaluatedSwitch(
-            **switches.switches[name].plain(), difference=reports.Difference.of(values[name]), verdict=VERDICTS[side]
+            **switches.switches[name].plain(), difference=Difference.by_t(values[name]), verdict=VERDICTS[side]
         )
         for name, side in sides(tests).items()
     }
