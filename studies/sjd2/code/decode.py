@@ -76,7 +76,7 @@ def run(params: Params) -> None:
         EaselError: a network that there is not, or that does not fit its decoder; an option that its decoder refuses;
             fewer captions than asked for. All before anything is decoded.
     """
-    groups = {name: plan(params, name) for name in params.decoding.names}
+    groups = {name: plan(params, name) for name in params.decoding.groups}
     every = [part for group in groups.values() for part in group.parts.values()]
     paths = parts.run("sjd2/decode", every)
     fresh(OUT)

@@ -76,7 +76,7 @@ def run(params: Params) -> None:
     image_distance.check_pretrained(params.evaluation)
     decoded = {
         name: DecodedGroup.read(DECODED / name / "runs.json")
-        for name in params.decoding.names
+        for name in params.decoding.groups
         if (DECODED / name / "runs.json").is_file()
     }
     panel, painter = Panel(params.evaluation, params.seed), vqgan.load(TOKENIZER)

@@ -19,8 +19,7 @@ def needs(params: Params) -> list[Need | Languages]:
     batches.append(("drafters.training", params.drafters.training.batch_size, models.get(params.drafters.model, 64)))
     found = [Need(f"{key}.batch_size", "train", count, size) for key, count, size in dict.fromkeys(batches)]
     found += [Need(f"autoregressive.models.{name}.pictures", "val", 1, size) for name, size in models.items()]
-    for name in params.decoding.names:
-        group = params.decoding.groups[name]
+    for name, group in params.decoding.groups.items():
         size = next(models.get(model_of(params, one.network), 64) for one in group.single.values())
         found.append(Need(f"decoding.groups.{name}.captions", "test", group.captions, size))
     return [Languages("autoregressive.languages", params.autoregressive.languages), *found]

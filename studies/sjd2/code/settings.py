@@ -73,17 +73,13 @@ class AutoregressiveParams(Section):
 class Sjd2SectionParams(Section):
     """All fine-tunings."""
 
-    names: Several[Name]
-    """of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping"""
     recipe: Sjd2Params
     """what the paper describes"""
     changes: Entries[Entries[Any]]
     """name → values in which a fine-tuning differs from the recipe, of its training among them"""
 
     def check(self) -> None:
-        named = sorted(self.names) == sorted(self.changes)
-        require(named, "names", f"must name each of sjd2.changes once: {', '.join(self.changes)}")
-        require(self.names, "names", "must be at least one fine-tuning")
+        check_names(self.changes, "changes", "fine-tuning")
         for name, changes in self.changes.items():
             with within(f"changes.{name}"):
                 changed(self.recipe, changes)
@@ -112,15 +108,18 @@ def changed(recipe: Sjd2Params, changes: Mapping[str, Any]) -> Sjd2Params:
 class DraftTuningSectionParams(Section):
     """All fine-tunings on drafts."""
 
-    names: Several[Name]
-    """of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping"""
     variants: Entries[DraftTuningParams]
     """by name"""
 
     def check(self) -> None:
-        named = sorted(self.names) == sorted(self.variants)
-        require(named, "names", f"must name each of draft_tuning.variants once: {', '.join(self.variants)}")
-        require(self.names, "names", "must be at least one fine-tuning")
+        check_names(self.variants, "variants", "fine-tuning")
+
+
+def check_names(entries: Mapping[str, Any], key: str, what: str) -> None:
+    """Refuses `key` unless there are entries, all of whose names can be names of folders."""
+    require(entries, key, f"must be at least one {what}")
+    for name in entries:
+        require(re.fullmatch(r"\w+", name), f"{key}.{name}", "names a folder: letters, digits and _ only")
 
 
 class ExactnessParams(Section):
@@ -242,8 +241,6 @@ def whole(value: float) -> float | int:
 class DecodingParams(Section):
     """All decoding."""
 
-    names: Several[Name]
-    """of the groups that are decoded, in that order; dvc.yaml cannot list the keys of a mapping"""
     seeds: Annotated[int, Field(ge=1, le=1000)]
     """paired over everything that is compared"""
     guidance: Guidance
@@ -256,14 +253,7 @@ class DecodingParams(Section):
     """by name"""
 
     def check(self) -> None:
-        require(
-            len(set(self.names)) == len(self.names) and set(self.names) <= set(self.groups),
-            "names",
-            f"must name some of decoding.groups, each once: {', '.join(self.groups)}",
-        )
-        require(self.names, "names", "must be at least one group")
-        for name in self.groups:
-            require(re.fullmatch(r"\w+", name), f"groups.{name}", "names a folder: letters, digits and _ only")
+        check_names(self.groups, "groups", "group")
         paired = [(name, self.groups[name]) for name in PAIRED if name in self.groups]
         for (first, one), (name, other) in itertools.pairwise(paired):
             same = (one.prompts, one.captions) == (other.prompts, other.captions)

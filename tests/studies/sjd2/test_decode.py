@@ -90,7 +90,7 @@ def section(runs=FEW, seeds=2, **changes):
         for name, run in chosen.items()
     }
     group = {"prompts": 1, "captions": 2, "batch_size": 4, "runs": entries} | changes
-    tree = {"names": ["g"], "seeds": seeds, "guidance": 2.0, "temperature": 1.0, "top_k": 0, "groups": {"g": group}}
+    tree = {"seeds": seeds, "guidance": 2.0, "temperature": 1.0, "top_k": 0, "groups": {"g": group}}
     return config_tree.read(tree, DecodingParams, "params.yaml", "decoding")
 
 
