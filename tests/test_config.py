@@ -209,6 +209,8 @@ def test_all_faults_are_said_at_once(trees):
         ("decoding.groups.decoders.runs.zipar.each.ahead", [17], r"runs\.zipar_17\.options\.ahead must be at most 16"),
         ("decoding.groups.decoders.runs.eagle.network", "model:wide", r"runs\.eagle\.network must be model:small"),
         ("decoding.groups.large.network", "larg", r"runs\.autoregressive\.network is 'larg', but sjd2\.variants has"),
+        ("decoding.groups.untuned.network", "model:smal", r"is 'model:smal', but autoregressive\.models has small"),
+        ("decoding.groups.drafted.network", "drafts:x", r"is 'drafts:x', but draft_tuning\.variants has small"),
         (
             "decoding.groups.quality.runs.sjd_64.network",
             "wide",

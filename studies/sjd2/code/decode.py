@@ -29,7 +29,8 @@ from lib.pipeline import parts
 from lib.pipeline.parts import Part
 from lib.weights import checkpoint
 from studies.sjd2.code.drawing import DRAFTERS, TIMES, TOKENIZER, draw
-from studies.sjd2.code.settings import DRAFT_TUNED, UNTUNED, DecodingGroupParams, DecodingRunParams, Params
+from studies.sjd2.code.network import Network
+from studies.sjd2.code.settings import DecodingGroupParams, DecodingRunParams, Params, model_of
 
 DATA, TEXT, MODELS, TUNED, ON_DRAFTS, OUT = (
     Path("data"),
@@ -90,17 +91,16 @@ def plan(params: Params, name: str) -> Group:
     configs = {}
     for key, one in settings.single.items():
         with blamed_on(f"decoding.groups.{name}.runs.{key}"):
-            folder = folder_of(params, one.network)
-            configs[one.network] = config = autoregressive.load(folder).config
+            configs[one.network] = config = autoregressive.load(folder_of(one.network)).config
             decoders.check(one.decoder, one.options, config.length, config.columns, one.steps)
-            if one.decoder in decoders.DRAFTERS and base(params, one.network) != params.drafters.model:
+            if one.decoder in decoders.DRAFTERS and model_of(params, one.network) != params.drafters.model:
                 raise EaselError(
                     f"decoder {one.decoder} has a drafter for {params.drafters.model} alone (drafters.model)."
                 )
     with blamed_on(f"decoding.groups.{name}"):
         if len({(config.rows, config.columns) for config in configs.values()}) > 1:
             raise EaselError("the networks' pictures differ in size; make it two groups.")
-        size = params.autoregressive.models[base(params, next(iter(configs)))].pictures
+        size = params.autoregressive.models[model_of(params, next(iter(configs)))].pictures
         language = chosen_languages(params.autoregressive.languages, read_meta(DATA)["languages"])[0]
         rows = rows_of(settings, size, params.tokenizer.fine.leave_out, language)
     found = {
@@ -115,13 +115,13 @@ def part_of(
     params: Params, name: str, one: DecodingRunParams, rows: list[Row], seed: int, settings: DecodingGroupParams
 ) -> Part:
     """A run from one seed."""
-    folder = folder_of(params, one.network)
+    folder = folder_of(one.network)
     inputs = [TEXT, folder]
     if kind := decoders.DRAFTERS.get(one.decoder):
         inputs.append(DRAFTERS / kind)
     if one.decoder == "lantern":
         inputs.append(TOKENIZER)
-    model = params.autoregressive.models[base(params, one.network)]
+    model = params.autoregressive.models[model_of(params, one.network)]
     passes = 1.0 if one.decoder in ("autoregressive", "zipar") else one.options.get("window", 16) / 6
     arguments = {
         "text": str(TEXT),
@@ -158,31 +158,10 @@ def blamed_on(key: str) -> Iterator[None]:
         raise EaselError(f"params.yaml: {key}: {error}") from error
 
 
-def folder_of(params: Params, network: str) -> Path:
+def folder_of(network: str) -> Path:
     """Where a network lies, by the name that runs give it."""
-    kind, name = split_name(network)
-    section, known, folder = {
-        "": ("sjd2.variants", params.sjd2.variants, TUNED),
-        UNTUNED: ("autoregressive.models", params.autoregressive.models, MODELS),
-        DRAFT_TUNED: ("draft_tuning.variants", params.draft_tuning.variants, ON_DRAFTS),
-    }[kind]
-    if name not in known:
-        raise EaselError(f"network is {network!r}, but {section} has {', '.join(known)}.")
-    return folder / name
-
-
-def split_name(network: str) -> tuple[str, str]:
-    """What stands before the name of a network, if anything, and the name."""
-    kind = next((one for one in (UNTUNED, DRAFT_TUNED) if network.startswith(one)), "")
-    return kind, network.removeprefix(kind)
-
-
-def base(params: Params, network: str) -> str:
-    """Which of autoregressive.models a network is, or was tuned from."""
-    kind, name = split_name(network)
-    if kind == UNTUNED:
-        return name
-    return (params.draft_tuning if kind else params.sjd2).variants[name].model
+    found = Network.parse(network)
+    return {"": TUNED, "model": MODELS, "drafts": ON_DRAFTS}[found.kind] / found.name
 
 
 def sampling_of(params: Params, one: DecodingRunParams) -> dict[str, float]:

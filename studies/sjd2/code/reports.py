@@ -49,7 +49,7 @@ class Decoded(Report):
     """What one run did with R rows from each of S seeds; its tokens [S, R, h, w] lie beside."""
 
     network: str
-    """one of sjd2.variants, or `model:` or `drafts:` and a name"""
+    """see `studies.sjd2.code.network`"""
     decoder: str
     options: dict[str, Any]
     """those that params.yaml gives"""
@@ -273,7 +273,7 @@ class Tuned(Report):
     """the same on val"""
 
 
-class Network(Tuned):
+class NoiseTuned(Tuned):
     """One tuned for SJD2."""
 
     levels: str
@@ -458,7 +458,7 @@ class Results(Report):
     margins: Margins
     groups: dict[str, Group]
     models: dict[str, Model]
-    networks: dict[str, Network]
+    networks: dict[str, NoiseTuned]
     draft_tuned: dict[str, DraftTuned]
     drafters: dict[str, Drafter]
     surface: Surface

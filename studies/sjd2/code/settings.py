@@ -30,6 +30,7 @@ from lib.config_tree import (
 )
 from lib.decoding.options import OPTIONS
 from lib.training.settings import DescentParams, DraftersParams, DraftTuningParams, Sjd2Params
+from studies.sjd2.code.network import Network
 
 
 class AutoregressiveModelParams(Section):
@@ -89,6 +90,11 @@ class Sjd2SectionParams(Section):
         """Name → the whole fine-tuning."""
         return {name: changed(self.recipe, changes) for name, changes in self.changes.items()}
 
+    @property
+    def models(self) -> dict[str, str]:
+        """Name → which of autoregressive.models is tuned."""
+        return {name: changes.get("model", self.recipe.model) for name, changes in self.changes.items()}
+
 
 def changed(recipe: Sjd2Params, changes: Mapping[str, Any]) -> Sjd2Params:
     """`recipe` with other values; those of its training need no prefix.
@@ -136,8 +142,6 @@ class ExactnessParams(Section):
 
 DecoderName = Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa"]
 
-UNTUNED = "model:"  # what stands before the name of a network that is not tuned
-DRAFT_TUNED = "drafts:"  # and of one that is tuned on drafts
 PAIRED = ("quality", "untuned", "drafted")  # groups that claims compare with each other, row by row
 NEED_DRAFTER = ("lantern", "eagle", "medusa")
 
@@ -223,8 +227,7 @@ class DecodingGroupParams(Section):
         require(run.network, "network", "must be named, here or for the whole group")
         if run.decoder == "sjd2":
             require(run.steps > 0, "steps", "must be above 0")
-            foreign = run.network.startswith((UNTUNED, DRAFT_TUNED))
-            require(not foreign, "network", "must be tuned for SJD2: one of sjd2.variants")
+            require(not Network.parse(run.network).kind, "network", "must be tuned for SJD2: one of sjd2.variants")
         else:
             require(run.steps == 0, "steps", f"must be 0: decoder {run.decoder} denoises nothing")
         with within("options"):
@@ -302,28 +305,6 @@ class Params(config.Params):
             "text_length": self.text.length,
         }
 
-    def base(self, network: str) -> str:
-        """Which of autoregressive.models a network is, or was tuned from.
-
-        Raises:
-            EaselError: there is no such network.
-        """
-        recipe = self.sjd2.recipe
-        for prefix, known, section in (
-            (UNTUNED, {name: name for name in self.autoregressive.models}, "autoregressive.models"),
-            (
-                DRAFT_TUNED,
-                {name: one.model for name, one in self.draft_tuning.variants.items()},
-                "draft_tuning.variants",
-            ),
-            ("", {name: one.get("model", recipe.model) for name, one in self.sjd2.changes.items()}, "sjd2.variants"),
-        ):
-            if network.startswith(prefix):
-                name = network.removeprefix(prefix)
-                require(name in known, "network", f"is {network!r}, but {section} has {', '.join(known)}")
-                return known[name]
-        raise AssertionError(network)
-
     def _check_training(self, training: DescentParams, key: str, size: int) -> None:
         self.require_pictures(training.batch_size, f"{key}.batch_size", "train", "fine", size)
 
@@ -331,11 +312,12 @@ class Params(config.Params):
         sizes = set()
         for name, run in group.single.items():
             with within(f"runs.{name}"):
-                base = self.base(run.network)
+                base = model_of(self, run.network)
                 size = self.autoregressive.models[base].pictures
                 sizes.add(size)
                 own = run.decoder not in NEED_DRAFTER or base == self.drafters.model
-                require(own, "network", f"must be {UNTUNED}{self.drafters.model}: drafters.model has the drafter alone")
+                drafted = Network("model", self.drafters.model)
+                require(own, "network", f"must be {drafted}: drafters.model has the drafter alone")
                 columns, codes = size // self.tokenizer.fine.stride, self.tokenizer.fine.codes
                 require(run.options.get("ahead", 1) <= columns, "options.ahead", f"must be at most {columns} columns")
                 require(
@@ -351,3 +333,19 @@ class Params(config.Params):
             "pixels that may be used; ask for fewer",
         )
         self.require_prompts(group.prompts, "prompts")
+
+
+def model_of(params: Params, network: str) -> str:
+    """Which of autoregressive.models a network is, or was tuned from.
+
+    Raises:
+        EaselError: there is no such network.
+    """
+    found = Network.parse(network)
+    where, known = {
+        "": ("sjd2.variants", params.sjd2.models),
+        "drafts": ("draft_tuning.variants", {name: one.model for name, one in params.draft_tuning.variants.items()}),
+        "model": ("autoregressive.models", {name: name for name in params.autoregressive.models}),
+    }[found.kind]
+    require(found.name in known, "network", f"is {network!r}, but {where} has {', '.join(known)}")
+    return known[found.name]
