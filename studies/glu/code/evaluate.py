@@ -1,7 +1,6 @@
 """Stage glu/evaluate: what the trainings and measurements of the GLU study say → results/<profile>/glu.json."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,9 +13,9 @@ from lib.models.glu import FFN, GLU
 from lib.models.layout import BLOCKS, Layout, matched_width
 from studies.glu.code import comparison, reports
 from studies.glu.code.comparison import BASELINE, FAVOURITE, MARGIN, PAIRS
+from studies.glu.code.places import CAPTIONS, COST, SEARCH, SWITCHES, VARIANTS
 from studies.glu.code.settings import Params, changed
 
-BUILD = Path("build/glu")
 PAPER_WIDTH, PAPER_INNER = 768, 3072  # T5-base
 NATS, SEEDS, ROUNDS = "nats a token", "training seeds", "repetitions, timed in turn"
 VERDICTS = {1: "agrees", -1: "contradicts", 0: "inconclusive"}  # on a finding, by the side of what is tested
@@ -25,11 +24,11 @@ VERDICTS = {1: "agrees", -1: "contradicts", 0: "inconclusive"}  # on a finding, 
 def run(params: Params) -> None:
     """Reads all reports of the study, compares, writes the numbers."""
     found = evaluated(
-        {block: reports.Variant.read(BUILD / "variants" / f"{block}.json") for block in params.glu_variants.variants},
-        reports.EvaluatedSearch(**reports.Search.read(BUILD / "search.json").plain(), chosen=chosen(params)),
-        reports.Text.read(BUILD / "text.json"),
-        reports.Cost.read(BUILD / "cost.json"),
-        reports.Switches.read(BUILD / "switches.json"),
+        {block: reports.Variant.read(VARIANTS / f"{block}.json") for block in params.glu_variants.variants},
+        reports.EvaluatedSearch(**reports.Search.read(SEARCH).plain(), chosen=chosen(params)),
+        reports.Text.read(CAPTIONS),
+        reports.Cost.read(COST),
+        reports.Switches.read(SWITCHES),
     )
     found.write(params.results / "glu.json")
 

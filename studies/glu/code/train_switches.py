@@ -9,7 +9,6 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,13 @@ from lib.pipeline import parts
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
 from lib.weights import checkpoint
+from studies.glu.code.places import SWITCHES as OUT
 from studies.glu.code.settings import Params, layout_of
 from studies.glu.code.stability import lost, spikes
 from studies.glu.code.tasks import ImageTask
 from studies.glu.code.train_variants import part, seed_numbers, thinned
 from studies.glu.code.training import TEXT, load_task, network_of, recipe_of
 
-OUT = Path("build/glu/switches.json")
 BLOCK = "geglu"  # whose inner width all layouts have
 REPETITIONS = 9  # of timed steps, in turn
 STEP_SECONDS = 0.5  # of training in one of them, about

@@ -27,19 +27,13 @@ from lib.models.autoregressive import AutoregressiveConfig
 from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
+from lib.places import DATA, TEXT
 from lib.weights import checkpoint
-from studies.sjd2.code.drawing import DRAFTERS, TIMES, TOKENIZER, draw
+from studies.sjd2.code.drawing import TIMES, TOKENIZER, draw
 from studies.sjd2.code.network import Network
+from studies.sjd2.code.places import DECODED as OUT
+from studies.sjd2.code.places import DRAFTERS, MODELS, ON_DRAFTS, TUNED
 from studies.sjd2.code.settings import DecodingGroupParams, DecodingRunParams, Params, model_of
-
-DATA, TEXT, MODELS, TUNED, ON_DRAFTS, OUT = (
-    Path("data"),
-    Path("build/text/tokenizer.json"),
-    Path("build/autoregressive"),
-    Path("build/sjd2"),
-    Path("build/draft_tuned"),
-    Path("build/decoded"),
-)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from lib.models.autoregressive import nats
 from lib.models.autoregressive_predictor import Sampling
 from lib.painter.autoregressive import Sampler, row_seeds
 from lib.pipeline.stage import Training
+from lib.places import TOKENIZERS
 from lib.progress import Progress
 from lib.text import TextTokenizer
+from studies.sjd2.code.places import DRAFTERS
 
-DRAFTERS, TOKENIZER = Path("build/drafters"), Path("build/tokenizer/fine")
+TOKENIZER = TOKENIZERS / "fine"
 COSTS = ("operations", "passes", "accepted", "changes", "looked_at")  # arrays of `Drawn` beside the tokens
 TIMES = ("seconds", "network_seconds")
 
@@ -61,7 +63,8 @@ def draw(
         Sampling(**sampling),
         decoder,
         options,
-        **({"steps": steps, "spacing": spacing} if steps else {}),
+        steps,
+        spacing,
         trained=DRAFTERS,
         tokenizer=TOKENIZER,
     )

@@ -22,9 +22,11 @@ from lib.metrics.panel import Panel
 from lib.models import vqgan
 from lib.models.vqgan import VQGAN
 from lib.ownership import fresh
+from lib.places import TOKENIZERS
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.claims import Groups
 from studies.sjd2.code.network import Network
+from studies.sjd2.code.places import DECODED, DRAFTERS, EXACTNESS, MODELS, ON_DRAFTS, TUNED
 from studies.sjd2.code.reports import (
     Accuracy,
     Against,
@@ -53,9 +55,6 @@ from studies.sjd2.code.reports import (
 )
 from studies.sjd2.code.settings import Params
 
-TOKENIZER, DECODED, EXACTNESS = Path("build/tokenizer/fine"), Path("build/decoded"), Path("build/exactness.json")
-MODELS, TUNED, DRAFTERS = Path("build/autoregressive"), Path("build/sjd2"), Path("build/drafters")
-ON_DRAFTS = Path("build/draft_tuned")
 # Groups whose pictures get CLIP score, FID and KID as well; of the others' only exact accuracy is measured.
 WHOLE = claims.FIRST
 PLACES = 5  # of the window, whose changes are shown; as in the paper's Figure 8
@@ -80,7 +79,7 @@ def run(params: Params) -> None:
         for name in params.decoding.groups
         if (DECODED / name / "runs.json").is_file()
     }
-    panel, painter = Panel(params.evaluation, params.seed), vqgan.load(TOKENIZER)
+    panel, painter = Panel(params.evaluation, params.seed), vqgan.load(TOKENIZERS / "fine")
     codes = params.tokenizer.fine.codes
     groups = {name: describe(name, group, panel, painter, codes) for name, group in decoded.items()}
     report = Results(

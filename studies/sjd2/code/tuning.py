@@ -23,10 +23,9 @@ from lib.training.order import BatchOrder
 from lib.training.settings import DraftTuningParams, Sjd2Params
 from lib.weights import checkpoint
 from lib.weights.torch_state import module_arrays
+from studies.sjd2.code.places import MODELS
 from studies.sjd2.code.settings import Params
 from studies.sjd2.code.train import DATA, TEXT, TOKENS, pictures_of
-
-MODELS = Path("build/autoregressive")
 
 
 def run_all(
