@@ -18,6 +18,7 @@ from lib.data.store import write_json
 from lib.hardware import keep_freed_memory
 from lib.models.layout import DalleMiniConfig
 from lib.pipeline import parts
+from lib.places import TEXT
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
 from lib.weights import checkpoint
@@ -26,7 +27,7 @@ from studies.glu.code.settings import Params, layout_of
 from studies.glu.code.stability import lost, spikes
 from studies.glu.code.tasks import ImageTask
 from studies.glu.code.train_variants import part, seed_numbers, thinned
-from studies.glu.code.training import TEXT, load_task, network_of, recipe_of
+from studies.glu.code.training import load_task, network_of, recipe_of
 
 BLOCK = "geglu"  # whose inner width all layouts have
 REPETITIONS = 9  # of timed steps, in turn

@@ -29,10 +29,10 @@ from lib.pipeline import parts
 from lib.pipeline.parts import Part
 from lib.places import DATA, TEXT
 from lib.weights import checkpoint
-from studies.sjd2.code.drawing import TIMES, TOKENIZER, draw
+from studies.sjd2.code.drawing import TIMES, draw
 from studies.sjd2.code.network import Network
 from studies.sjd2.code.places import DECODED as OUT
-from studies.sjd2.code.places import DRAFTERS, MODELS, ON_DRAFTS, TUNED
+from studies.sjd2.code.places import DRAFTERS, MODELS, ON_DRAFTS, TOKENIZER, TUNED
 from studies.sjd2.code.settings import DecodingGroupParams, DecodingRunParams, Params, model_of
 
 

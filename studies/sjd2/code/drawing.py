@@ -13,12 +13,10 @@ from lib.models.autoregressive import nats
 from lib.models.autoregressive_predictor import Sampling
 from lib.painter.autoregressive import Sampler, row_seeds
 from lib.pipeline.stage import Training
-from lib.places import TOKENIZERS
 from lib.progress import Progress
 from lib.text import TextTokenizer
-from studies.sjd2.code.places import DRAFTERS
+from studies.sjd2.code.places import DRAFTERS, TOKENIZER
 
-TOKENIZER = TOKENIZERS / "fine"
 COSTS = ("operations", "passes", "accepted", "changes", "looked_at")  # arrays of `Drawn` beside the tokens
 TIMES = ("seconds", "network_seconds")
 

@@ -22,11 +22,10 @@ from lib.metrics.panel import Panel
 from lib.models import vqgan
 from lib.models.vqgan import VQGAN
 from lib.ownership import fresh
-from lib.places import TOKENIZERS
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.claims import Groups
 from studies.sjd2.code.network import Network
-from studies.sjd2.code.places import DECODED, DRAFTERS, EXACTNESS, MODELS, ON_DRAFTS, TUNED
+from studies.sjd2.code.places import DECODED, DRAFTERS, EXACTNESS, MODELS, ON_DRAFTS, TOKENIZER, TUNED
 from studies.sjd2.code.reports import (
     Accuracy,
     Against,
@@ -79,7 +78,7 @@ def run(params: Params) -> None:
         for name in params.decoding.groups
         if (DECODED / name / "runs.json").is_file()
     }
-    panel, painter = Panel(params.evaluation, params.seed), vqgan.load(TOKENIZERS / "fine")
+    panel, painter = Panel(params.evaluation, params.seed), vqgan.load(TOKENIZER)
     codes = params.tokenizer.fine.codes
     groups = {name: describe(name, group, panel, painter, codes) for name, group in decoded.items()}
     report = Results(

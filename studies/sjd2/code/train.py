@@ -14,13 +14,14 @@ from lib.models import autoregressive
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
 from lib.ownership import fresh
 from lib.pipeline.stage import training
-from lib.places import DATA, TEXT, TOKENS
+from lib.places import DATA, TEXT
 from lib.text import TextTokenizer
 from lib.training.autoregressive import AutoregressiveTrainee
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.weights.torch_state import generator
 from studies.sjd2.code.places import MODELS as OUT
+from studies.sjd2.code.places import TOKENS
 from studies.sjd2.code.settings import Params
 
 
@@ -69,7 +70,7 @@ def pictures_of(
 ) -> dict[str, Encoded]:
     """What a model, and whatever is tuned from it, is trained on and measured with."""
     encode = partial(TextTokenizer.load(TEXT).encode, length=text_length)
-    return encoded_splits(DATA, TOKENS / "fine", splits, size, leave_out, languages, encode)
+    return encoded_splits(DATA, TOKENS, splits, size, leave_out, languages, encode)
 
 
 def model_config(params: Params, name: str, text: TextTokenizer, grid: tuple[int, int]) -> AutoregressiveConfig:
