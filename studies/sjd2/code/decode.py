@@ -7,17 +7,18 @@ while slows all of them.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lib.data.encoded import chosen_languages
 from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
 from lib.data.selection import kept
-from lib.data.store import Split, read_meta, read_prompts, write_json
+from lib.data.store import Split, read_meta, read_prompts
 from lib.decoding import decoders
 from lib.decoding.history import added
 from lib.errors import EaselError
@@ -29,10 +30,12 @@ from lib.pipeline import parts
 from lib.pipeline.parts import Part
 from lib.places import DATA, TEXT
 from lib.weights import checkpoint
+from studies.sjd2.code import reports
 from studies.sjd2.code.drawing import TIMES, draw
 from studies.sjd2.code.network import Network
 from studies.sjd2.code.places import DECODED as OUT
 from studies.sjd2.code.places import DRAFTERS, MODELS, ON_DRAFTS, TOKENIZER, TUNED
+from studies.sjd2.code.reports import Decoded, DecodedGroup, Trace
 from studies.sjd2.code.settings import DecodingGroupParams, DecodingRunParams, Params, model_of
 
 
@@ -187,7 +190,7 @@ def rows_of(settings: DecodingGroupParams, size: int, leave_out: tuple[str, ...]
 
 def write(params: Params, name: str, group: Group, paths: Mapping[tuple[int, str], Path]) -> None:
     """Puts the parts of all runs of a group together."""
-    settings, config, rows, out = params.decoding.groups[name], group.config, group.rows, OUT / name
+    settings, config, out = params.decoding.groups[name], group.config, OUT / name
     out.mkdir()
     runs, timed_on = {}, machine()
     for key, one in settings.single.items():
@@ -195,41 +198,44 @@ def write(params: Params, name: str, group: Group, paths: Mapping[tuple[int, str
         arrays, numbers = zip(*loaded, strict=True)
         tokens = np.stack([part["tokens"] for part in arrays])  # [S, R, length]
         np.save(out / f"{key}.npy", tokens.reshape(*tokens.shape[:2], config.rows, config.columns))
-        runs[key] = {
-            "network": one.network,
-            "decoder": one.decoder,
-            # JSON has no infinity.
-            "options": {option: "inf" if value == math.inf else value for option, value in one.options.items()},
-            "steps": one.steps,
-            "sampling": sampling_of(params, one),
-            "passes": [part["passes"].tolist() for part in arrays],
-            "accepted": added([part["accepted"] for part in arrays]).tolist(),
-            "flops_per_token": float(np.mean([part["operations"] for part in arrays])) / config.length,
-            "cache_bytes": numbers[0]["cache_bytes"],
-            "nats": [part["nats"].tolist() for part in arrays],
-        }
+        measured: dict[str, Any] = {}
         if settings.timed:
-            runs[key] |= {kind: [part[kind] for part in numbers] for kind in TIMES}
+            measured |= {kind: [part[kind] for part in numbers] for kind in TIMES}
             timed_on = numbers[-1]["machine"]
         if "changes" in arrays[0]:
-            counts, pairs = (
-                [part[kind].tolist() for part in arrays] for kind in ("changes", "looked_at")
-            )  # [S][slots]
-            means = [
-                [count / often if often else None for count, often in zip(*seed, strict=True)]
-                for seed in zip(counts, pairs, strict=True)
-            ]
-            a_token = [sum(seed) / (len(rows) * config.length) for seed in counts]  # by all slots that are traced
-            runs[key]["trace"] = {"changes": means, "looked_at": pairs, "a_token": a_token}
-    about = {
-        "rows": [{"id": row.id, "kind": row.kind, "picture": row.picture, "text": row.text} for row in rows],
-        "seeds": params.decoding.seeds,
-        "length": config.length,
-        "rows_of_tokens": config.rows,
-        "columns": config.columns,
-        "batch_size": settings.batch_size,
-        "machine": timed_on,
-        "threads": next(iter(group.parts.values())).threads,
-        "runs": runs,
-    }
-    write_json(out / "runs.json", about)
+            measured["trace"] = trace_of(arrays, tokens[0].size)
+        runs[key] = Decoded(
+            network=one.network,
+            decoder=one.decoder,
+            # JSON has no infinity.
+            options={option: "inf" if value == math.inf else value for option, value in one.options.items()},
+            steps=one.steps,
+            sampling=sampling_of(params, one),
+            passes=[part["passes"].tolist() for part in arrays],
+            accepted=added([part["accepted"] for part in arrays]).tolist(),
+            flops_per_token=float(np.mean([part["operations"] for part in arrays])) / config.length,
+            cache_bytes=numbers[0]["cache_bytes"],
+            nats=[part["nats"].tolist() for part in arrays],
+            **measured,
+        )
+    DecodedGroup(
+        rows=[reports.Row(id=row.id, kind=row.kind, picture=row.picture, text=row.text) for row in group.rows],
+        seeds=params.decoding.seeds,
+        length=config.length,
+        rows_of_tokens=config.rows,
+        columns=config.columns,
+        batch_size=settings.batch_size,
+        machine=timed_on,
+        threads=next(iter(group.parts.values())).threads,
+        runs=runs,
+    ).write(out / "runs.json")
+
+
+def trace_of(arrays: Sequence[Mapping[str, np.ndarray]], tokens: int) -> Trace:
+    """How drafts changed in the runs from all seeds, each of so many tokens."""
+    counts, pairs = ([part[kind].tolist() for part in arrays] for kind in ("changes", "looked_at"))  # [S][slots]
+    means = [
+        [count / often if often else None for count, often in zip(*seed, strict=True)]
+        for seed in zip(counts, pairs, strict=True)
+    ]
+    return Trace(changes=means, looked_at=pairs, a_token=[sum(seed) / tokens for seed in counts])

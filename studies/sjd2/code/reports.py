@@ -102,7 +102,7 @@ class Metrics(Report):
 
 
 class ModelLosses(Report):
-    """Of test pictures, nats a token."""
+    """Of pictures that it never saw, nats a token."""
 
     nats_per_token: Interval
     caption_gain: Interval
@@ -116,6 +116,14 @@ class Model(Metrics):
     pictures: int
     """of the train split"""
     test: ModelLosses
+
+
+class TrainedModel(Model):
+    """The whole of its metrics.json."""
+
+    val: ModelLosses
+    history: list[dict[str, Number]]
+    """losses on the way"""
 
 
 class Drafter(Metrics):
