@@ -19,10 +19,9 @@ from lib.metrics import clip_score, image_distance, scene_accuracy
 from lib.metrics.diversity import feature_diversity
 from lib.metrics.exact_scene import exactly
 from lib.models import clip, reader
+from lib.places import CLIP, DATA, READER, TEXT
 from lib.text import TextTokenizer
 
-DATA = Path("data")
-CLIP, READER, TEXT = Path("build/clip"), Path("build/reader"), Path("build/text/tokenizer.json")
 FEWEST = 16  # real pictures; fewer make no distance
 
 
