@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.models import transformer
-from lib.models.transformer import ROTARY_BASE, Attention, SwiGLU, rotate
+from lib.models.transformer import ROTARY_BASE, Attention, Cache, SwiGLU, rotate
 
 
 def grid(rows: int, columns: int) -> Tensor:
@@ -136,7 +136,8 @@ class CrossBlock(nn.Module):
     """x + attention(norm(x)), then x + cross-attention(norm(x)), then x + SwiGLU(norm(x)).
 
     Args:
-        attention: of the inputs to each other, called with (x, turns, mask).
+        attention: of the inputs to each other, called with (x, turns, mask) and, where there is a cache, with (x,
+            turns, mask, cache, columns).
     """
 
     def __init__(self, width: int, heads: int, feed_forward: int, attention: Attention):
@@ -148,9 +149,20 @@ class CrossBlock(nn.Module):
         self.feed_forward_norm = nn.RMSNorm(width)
         self.feed_forward = SwiGLU(width, feed_forward)
 
-    def forward(self, x: Tensor, turns: Tensor, mask: Tensor | None, memory: Memory) -> Tensor:
-        """[B, T, D] → [B, T, D]; turns and mask as the attention takes them."""
-        x = x + self.attention(self.attention_norm(x), turns, mask)
+    def forward(
+        self,
+        x: Tensor,
+        turns: Tensor,
+        mask: Tensor | None,
+        memory: Memory,
+        cached: tuple[Cache, Tensor] | tuple[()] = (),
+    ) -> Tensor:
+        """[B, T, D] → [B, T, D]; turns and mask as the attention takes them.
+
+        Args:
+            cached: a cache, and its columns of the inputs, int64 [B, T]; nothing for inputs that are all there are.
+        """
+        x = x + self.attention(self.attention_norm(x), turns, mask, *cached)
         x = x + self.cross(self.cross_norm(x), memory)
         return x + self.feed_forward(self.feed_forward_norm(x))
 

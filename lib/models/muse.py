@@ -5,7 +5,9 @@ others and from the features of a frozen text encoder. PyTorch.
 those of the small one (section 2.4). Both have learned positions in two dimensions, cross-attention to the caption's
 features, linearly projected, and logits of codes alone: the mask can be read, but never predicted.
 
-What the paper leaves open, and what is done here:
+What the paper leaves open or has otherwise, and what is done here:
+
+- Between the frozen features and their projection may be blocks of the model's own (lib/models/caption_context.py).
 
 - A dropped caption is one learned vector in the place of all features. It differs from the empty caption's.
 - Besides the learned positions, self-attention turns queries and keys by row and column, as all transformers here do.
@@ -26,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import EaselError
-from lib.models.caption_context import CaptionContext
+from lib.models.caption_context import CaptionContext, Refiner, refiner_weights
 from lib.models.cross_attention import (
     CrossBlock,
     Memory,
@@ -52,12 +54,14 @@ class MuseConfig:
         codes: image tokens are 0 … codes − 1; the mask, which is never predicted, is `codes`.
         rows, columns: of the grid of image tokens.
         text_width: of the caption's features.
+        text_layers: blocks that refine them; the paper has 0.
     """
 
     codes: int
     rows: int
     columns: int
     text_width: int
+    text_layers: int
     width: int
     layers: int
     heads: int
@@ -80,7 +84,8 @@ class MuseConfig:
         """Weights of the network."""
         tables = self.codes + 1 + self.rows + self.columns + 1  # tokens and mask, positions, the dropped caption
         ends = tables + self.text_width + 1 + self.codes  # and projection, last norm, output layer
-        return ends * self.width + self.layers * block_weights(self.width, self.heads, self.feed_forward, crossed=True)
+        blocks = self.layers * block_weights(self.width, self.heads, self.feed_forward, crossed=True)
+        return ends * self.width + blocks + refiner_weights(self.text_width, self.text_layers)
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,7 @@ class Muse(nn.Module):
         width = config.width
         self.image_tokens = nn.Embedding(config.codes + 1, width)
         self.places = Places(config.rows, config.columns, width, generator)
+        self.refiner = Refiner(config.text_width, config.text_layers, generator)
         self.captions = CaptionContext(config.text_width, width, generator)
         self.blocks = nn.ModuleList(
             CrossBlock(width, config.heads, config.feed_forward, self.attention()) for _ in range(config.layers)
@@ -180,7 +186,7 @@ class Muse(nn.Module):
         Raises:
             EaselError: features of another width, or a caption that has no token and is not dropped.
         """
-        context, seen = self.captions(text, dropped)
+        context, seen = self.captions(self.refiner(text), dropped)
         return [block.cross.read(context, seen) for block in self.blocks]
 
     def features(self, tokens: Tensor, memory: list[Memory]) -> Tensor:
@@ -248,7 +254,7 @@ class MuseSuperResolution(Muse):
             EaselError: as there, or small pictures of the wrong shape.
         """
         check_shape(small, self.config.small_length)
-        words, seen = self.captions(text, dropped)
+        words, seen = self.captions(self.refiner(text), dropped)
         x = self.small_tokens(small) + self.small_places()
         for block in self.small_blocks:
             x = block(x, self.small_turns, self.small_everything)

@@ -1,55 +1,69 @@
-"""An autoregressive model that reads captions through a frozen text network, as Parti does (Yu et al. 2022,
-arXiv:2206.10789) and as masked and diffusion models do: the network of lib/models/autoregressive.py, with projected
-features of the caption where that one has an embedding of its own for every word.
+"""An autoregressive model that reads captions through a frozen text network and cross-attention, as Parti's decoder
+does (Yu et al. 2022, arXiv:2206.10789, section 2.2). PyTorch.
+
+It is Muse's network but for three things: a token sees only those before it; the inputs are the tokens before, the
+first of them the id that Muse has for a mask; rotary positions turn a query by the cell that is predicted and a key by
+the cell whose token it holds (`GridRotary` of lib/models/transformer.py). So the two ways of drawing are compared on
+one network, weight for weight.
 """
 
-import math
-from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
-from lib.models.autoregressive import Autoregressive, AutoregressiveConfig
-from lib.models.text_encoder import TextFeatures
+from lib.models.cross_attention import Memory
+from lib.models.muse import Muse, MuseConfig
+from lib.models.text_encoder import causal_mask
+from lib.models.transformer import Cache, GridRotary
+from lib.weights import checkpoint
+from lib.weights.torch_state import load_module
 
 
-class FrozenText(nn.Module):
-    """Captions int64 [B, S], padded, → inputs of the first block [B, S, D].
+class Parti(Muse):
+    """Image tokens and captions → logits of every token given the caption and the tokens before it.
 
     Args:
-        encode: captions → what the frozen network makes of them; no weights of this one.
-        text_width: of its vectors.
         generator: source of the first weights.
     """
 
-    def __init__(
-        self, encode: Callable[[Tensor], TextFeatures], text_width: int, width: int, generator: torch.Generator
-    ):
-        super().__init__()
-        self.encode = encode
-        self.project = nn.Linear(text_width, width, bias=False)
-        nn.init.normal_(self.project.weight, std=1 / math.sqrt(text_width), generator=generator)
-
-    def forward(self, text_ids: Tensor) -> Tensor:
-        text = self.encode(text_ids)
-        # What padding looks like must not matter, and be a number: nothing sees it, but its own row is computed.
-        return self.project(text.vectors.masked_fill(~text.present[:, :, None], 0.0))
-
-
-class Parti(Autoregressive):
-    """`Autoregressive`, decoded and trained like it, with a frozen text network before it.
-
-    Args:
-        encode, text_width: see `FrozenText`.
-        generator: source of the first weights.
-    """
-
-    def __init__(
-        self,
-        config: AutoregressiveConfig,
-        encode: Callable[[Tensor], TextFeatures],
-        text_width: int,
-        generator: torch.Generator,
-    ):
+    def __init__(self, config: MuseConfig, generator: torch.Generator):
         super().__init__(config, generator)
-        self.text_tokens = FrozenText(encode, text_width, config.width, generator)
+        # No captions are among its inputs: places are slots, and one more for what lies past the end.
+        self.rotary = GridRotary(config.width // config.heads, 0, config.rows, config.columns)
+        self.turns = self.rotary(torch.arange(config.length))
+        self.everything = causal_mask(config.length, self.turns.device)
+
+    def features(self, tokens: Tensor, memory: list[Memory]) -> Tensor:
+        """What the output layer reads, [B, N, D]; tokens int64 [B, N], codes in reading order, not shifted."""
+        return super().features(F.pad(tokens, (1, -1), value=self.config.codes), memory)
+
+    def window(
+        self, inputs: Tensor, slots: Tensor, memory: list[Memory], caches: list[Cache], visible: Tensor
+    ) -> Tensor:
+        """What the output layer reads of a window of slots, [B, W, D]; fills the caches.
+
+        Args:
+            inputs: int64 [B, W], the tokens at slots − 1.
+            slots: that are predicted, int64 [B, W], `length` for those past the end.
+            caches: of every layer, a column a slot and one for those past the end.
+            visible: which columns each input sees, bool [B, 1, W, length + 1].
+        """
+        x = self.image_tokens(inputs) + self.places()[slots.clamp(max=self.config.length - 1)]
+        turns = self.rotary(slots)
+        for block, layer, cache in zip(self.blocks, memory, caches, strict=True):
+            x = block(x, turns, visible, layer, (cache, slots))
+        return self.norm(x)
+
+
+def load(folder: Path) -> Parti:
+    """The network whose weights and sizes lie in a folder, in evaluation mode and without gradients of its own.
+
+    Raises:
+        EaselError: the file is missing or damaged.
+    """
+    arrays, meta = checkpoint.load_network(folder)
+    model = Parti(MuseConfig(**meta["config"]), torch.Generator())
+    load_module(model, arrays)
+    return model.eval().requires_grad_(False)

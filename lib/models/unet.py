@@ -13,10 +13,10 @@ What differs from Stable Diffusion's:
 - An untrained network says 0, whatever it is shown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from lib.errors import EaselError
 from lib.models import cross_attention
-from lib.models.caption_context import CaptionContext
+from lib.models.caption_context import CaptionContext, Refiner, refiner_weights
 from lib.models.cross_attention import CrossBlock, Memory, block_weights, grid, turns_of
 from lib.models.residual import initialise
 from lib.models.text_encoder import TextFeatures
@@ -44,6 +44,7 @@ class UNetConfig:
     Attributes:
         channels, rows, columns: of the grid.
         text_width: of the caption's features.
+        text_layers: blocks that refine them (lib/models/caption_context.py).
         widths: channels of each level, from the finest.
         blocks: residual blocks of a level on the way down; there is one more on the way up.
         attention: levels with transformer blocks, from 0, the finest; the middle always has one.
@@ -56,6 +57,7 @@ class UNetConfig:
     rows: int
     columns: int
     text_width: int
+    text_layers: int
     widths: tuple[int, ...]
     blocks: int
     attention: tuple[int, ...]
@@ -121,6 +123,7 @@ class UNetConfig:
         ends = conv(self.channels + self.small_channels, first) + 2 * first + conv(first, self.channels)
         told = ((first + 1) * time + (time + 1) * time) * (2 if self.small_channels else 1)
         captions = sum((self.text_width + 1) * widths[level] for level in self.attending)
+        captions += refiner_weights(self.text_width, self.text_layers)
         samplings = sum(conv(width, width) for width in (*widths[:-1], *widths[1:]))  # down and up
         total = ends + told + captions + samplings + 2 * residual(widths[-1], widths[-1]) + transformer(widths[-1])
         for level, width in enumerate(widths):
@@ -240,6 +243,7 @@ class UNet(nn.Module):
         self.norm = nn.GroupNorm(GROUPS, widths[0])
         self.head = nn.Conv2d(widths[0], config.channels, 3, padding=1)
         initialise(self, generator)
+        self.refiner = Refiner(config.text_width, config.text_layers, generator)
         self.captions = nn.ModuleDict(
             {str(level): CaptionContext(config.text_width, widths[level], generator) for level in config.attending}
         )
@@ -274,6 +278,7 @@ class UNet(nn.Module):
         order = [(level, stage) for level in levels for stage in self.down[level]]
         order += [(levels[-1], stage) for stage in self.middle]
         order += [(level, stage) for level in reversed(levels) for stage in self.up[level]]
+        text = self.refiner(text)
         contexts = {level: self.captions[str(level)](text, dropped) for level in self.config.attending}
         return [stage.transformer.cross.read(*contexts[level]) for level, stage in order if stage.transformer]
 
@@ -329,6 +334,11 @@ def save(model: UNet, folder: Path) -> None:
     checkpoint.save(Path(folder) / "model.safetensors", module_arrays(model), {"config": asdict(model.config)})
 
 
+def config_of(saved: Mapping[str, Any]) -> UNetConfig:
+    """Sizes as JSON gives them back, tuples as lists."""
+    return UNetConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()})
+
+
 def load(folder: Path) -> UNet:
     """The network that `save` wrote, in evaluation mode and without gradients of its own.
 
@@ -336,7 +346,6 @@ def load(folder: Path) -> UNet:
         EaselError: the file is missing or damaged.
     """
     arrays, meta = checkpoint.load_network(folder)
-    sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in meta["config"].items()}
-    model = UNet(UNetConfig(**sizes), torch.Generator())
+    model = UNet(config_of(meta["config"]), torch.Generator())
     load_module(model, arrays)
     return model.eval().requires_grad_(False)

@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lib.data.captions import Captions
+from lib.models.cross_attention import blocks_of
 from lib.models.text_encoder import TextFeatures
+from lib.training.average import AveragedTrainee
+from lib.training.averaged_settings import AveragedTrainingParams
 
 # Captions int64 [B, S], padded → what the frozen text network makes of them.
 Encode = Callable[[Tensor], TextFeatures]
@@ -41,3 +44,16 @@ class CaptionedBatches:
     def there(self, array: np.ndarray) -> Tensor:
         """On the device."""
         return torch.from_numpy(array).to(self.device)
+
+
+class CaptionedTrainee(AveragedTrainee):
+    """A trainee whose updates see captioned batches; all matrices of its blocks are for Muon, the rest for AdamW.
+
+    Args:
+        model: trained in place, where it lies. `average` has the weights to draw with.
+        batches: what the pictures `indices` show in update `step`, called with both.
+    """
+
+    def __init__(self, model: nn.Module, batches: CaptionedBatches, params: AveragedTrainingParams):
+        super().__init__(model, params.training, blocks_of(model), params.average)
+        self.batches = batches

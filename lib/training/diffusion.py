@@ -19,12 +19,10 @@ from torch import Tensor
 from lib.data.captions import Captions
 from lib.decoding.diffusion_schedules import noise_schedule, prediction_of
 from lib.errors import EaselError
-from lib.models.cross_attention import blocks_of
 from lib.models.latents import as_grids
 from lib.models.text_encoder import TextFeatures
 from lib.models.unet import SmallPictures, UNet
-from lib.training.average import AveragedTrainee
-from lib.training.captioned import CaptionedBatches, Encode
+from lib.training.captioned import CaptionedBatches, CaptionedTrainee, Encode
 from lib.training.descent import autocast
 from lib.training.diffusion_settings import DiffusionTrainingParams, EnlargingTrainingParams
 
@@ -126,27 +124,8 @@ def draw_numbers(law: str, most: int, count: int, random: np.random.Generator) -
     return np.ceil(shares * most).astype(np.int64).clip(1, most)
 
 
-class DiffusionTrainee(AveragedTrainee):
-    """What `lib.training.loop.fit` trains: a U-Net, which says what `params.target` names.
-
-    Args:
-        model: trained in place, where it lies. `average` has the weights to draw with.
-        captions, pictures, small, seed: see `NoisyBatches`.
-        encode: of a network that is not trained here.
-    """
-
-    def __init__(
-        self,
-        model: UNet,
-        captions: Captions,
-        pictures: np.ndarray,
-        encode: Encode,
-        params: DiffusionTrainingParams,
-        seed: int,
-        small: np.ndarray | None = None,
-    ):
-        self.batches = NoisyBatches(model, captions, pictures, encode, params, seed, small)
-        super().__init__(model, params.training, blocks_of(model), params.average)
+class DiffusionTrainee(CaptionedTrainee):
+    """What `lib.training.loop.fit` trains, on `NoisyBatches`: a U-Net, which says what `params.target` names."""
 
     def loss(self, step: int, indices: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
         """What is descended."""

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from lib.config_tree import Amount, Count, Depth, PartialShare, Rate, Section, Several, Share, Width, require
-from lib.training.settings import AboveZero, DescentParams
+from lib.config_tree import Amount, Count, Depth, Rate, Section, Several, Share, Width, require
+from lib.training.averaged_settings import AveragedTrainingParams
+from lib.training.settings import AboveZero
 
 
 class UNetParams(Section):
@@ -19,6 +20,8 @@ class UNetParams(Section):
     """of attention, a multiple of 4"""
     feed_forward: Width
     """inner width of transformer blocks, in widths of their level"""
+    text_layers: Amount
+    """blocks that refine the frozen text network's features"""
 
     def check(self) -> None:
         require(self.widths, "widths", "must be at least one number")
@@ -48,7 +51,7 @@ class NoiseParams(Section):
         )
 
 
-class DiffusionTrainingParams(Section):
+class DiffusionTrainingParams(AveragedTrainingParams):
     """One training on noisy grids."""
 
     noise: NoiseParams
@@ -56,9 +59,6 @@ class DiffusionTrainingParams(Section):
     """what is predicted: the noise ε, v = α ε − σ x₀, or ε − x₀"""
     times: Literal["uniform", "logit_normal"]
     """law of the noise level's number; logit-normal as in Stable Diffusion 3, most often in the middle"""
-    average: PartialShare
-    """decay of the moving average of the weights, an update"""
-    training: DescentParams
 
     def check(self) -> None:
         flows = (self.target == "flow") == (self.noise.kind == "flow")

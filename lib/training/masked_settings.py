@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lib.config_tree import Count, Depth, PartialShare, Section, Width, require
+from lib.config_tree import Amount, Count, Depth, PartialShare, Section, Width, require
+from lib.training.averaged_settings import AveragedTrainingParams
 from lib.training.settings import AboveZero, DescentParams
 
 
@@ -25,7 +26,14 @@ class TransformerParams(Section):
         require(divides, "heads", f"is {self.heads}; four times as many must divide width = {self.width}")
 
 
-class SuperResolutionParams(TransformerParams):
+class CaptionedTransformerParams(TransformerParams):
+    """Sizes of a transformer that reads captions through a frozen text network."""
+
+    text_layers: Amount
+    """blocks that refine the frozen features; Muse: 0"""
+
+
+class SuperResolutionParams(CaptionedTransformerParams):
     """Sizes of Muse's super-resolution model; `layers` are those of the large picture."""
 
     small_layers: Depth
@@ -38,16 +46,13 @@ class SuperResolutionParams(TransformerParams):
         require(self.heads % 2 == 0, "heads", f"is {self.heads}; multi-axis attention halves them")
 
 
-class MaskedTrainingParams(Section):
+class MaskedTrainingParams(AveragedTrainingParams):
     """One training on masked image tokens."""
 
     rate: Literal["arccos", "uniform"]
     """law of the share of masked tokens: cos(πu/2), as in Muse, or u, for u uniform in 0 … 1"""
     least_rate: PartialShare
     """to which smaller rates are raised; Muse has 0, MaskGIT's configuration 0.5"""
-    average: PartialShare
-    """decay of the moving average of the weights, an update"""
-    training: DescentParams
 
 
 class TextTrainingParams(Section):

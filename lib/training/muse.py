@@ -23,11 +23,9 @@ from torch import Tensor
 
 from lib.data.captions import Captions, check_tokens
 from lib.errors import EaselError
-from lib.models.cross_attention import blocks_of
 from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.text_encoder import TextFeatures
-from lib.training.average import AveragedTrainee
-from lib.training.captioned import CaptionedBatches, Encode
+from lib.training.captioned import CaptionedBatches, CaptionedTrainee, Encode
 from lib.training.descent import autocast
 from lib.training.masked_settings import MaskedTrainingParams
 
@@ -95,30 +93,12 @@ class MaskedBatches(CaptionedBatches):
         return text, dropped, self.there(self.tokens[indices].astype(np.int64)), self.there(masked), given
 
 
-class MuseTrainee(AveragedTrainee):
-    """What `lib.training.loop.fit` trains: the base model or the super-resolution model.
+class MuseTrainee(CaptionedTrainee):
+    """What `lib.training.loop.fit` trains, on `MaskedBatches`: the base model or the super-resolution model.
 
     Logs the loss and, for each quarter of the masking rate, how many tokens were masked and of how many the most likely
     code was the right one (`accuracy_by_rate` turns entries of the history into shares).
-
-    Args:
-        model: trained in place, where it lies. `average` has the weights to draw with.
-        captions, tokens, small, seed: see `MaskedBatches`.
-        encode: of a network that is not trained here.
     """
-
-    def __init__(
-        self,
-        model: Muse,
-        captions: Captions,
-        tokens: np.ndarray,
-        encode: Encode,
-        params: MaskedTrainingParams,
-        seed: int,
-        small: np.ndarray | None = None,
-    ):
-        self.batches = MaskedBatches(model, captions, tokens, encode, params, seed, small)
-        super().__init__(model, params.training, blocks_of(model), params.average)
 
     def loss(self, step: int, indices: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
         """What is descended, and the health of every bin."""

@@ -51,7 +51,7 @@ def test_guidance_leads_away_from_the_dropped_caption(case):
 
 def test_a_negative_caption_takes_the_place_of_the_dropped_one(case):
     network, given = case
-    negative = TextFeatures(torch.randn(3, 7, 6, generator=generator(4)), torch.ones(3, 7, dtype=torch.bool))
+    negative = TextFeatures(torch.randn(3, 7, 8, generator=generator(4)), torch.ones(3, 7, dtype=torch.bool))
     found = asked(DiffusionPredictor(network, text(), "v", 2.5, negative, given))
     close(found, 2.5 * said(network, given) - 1.5 * said(network, given, negative))
     close(asked(DiffusionPredictor(network, text(), "v", 2.5, text(), given)), said(network, given))

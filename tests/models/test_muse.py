@@ -87,7 +87,7 @@ def test_text_matters_and_padding_does_not(case):
         moved = (logits(model, small, features=TextFeatures(changed, words.present)) - before).abs().amax((1, 2)) > 1e-6
         assert torch.equal(moved, words.present[:, place])
     wider = TextFeatures(
-        torch.cat([words.vectors, torch.randn(3, 4, 6)], 1), torch.nn.functional.pad(words.present, (0, 4))
+        torch.cat([words.vectors, torch.randn(3, 4, 8)], 1), torch.nn.functional.pad(words.present, (0, 4))
     )
     torch.testing.assert_close(logits(model, small, features=wider), before)
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_read_is_refused(case):
     words = text()
     with pytest.raises(EaselError, match=r"a caption without a token \(padding alone\)"):
         model.read(TextFeatures(words.vectors, words.present & torch.tensor([[True], [False], [True]])), None, *small)
-    with pytest.raises(EaselError, match="text features of width 6, got 5"):
+    with pytest.raises(EaselError, match="text features of width 8, got 5"):
         model.read(TextFeatures(words.vectors[:, :, :5], words.present), None, *small)
     with pytest.raises(EaselError, match=r"have the shape \[3, 5\], must be \[pictures, "):
         model.features(torch.zeros(3, 5, dtype=torch.int64), model.read(words, None, *small))
@@ -211,7 +211,7 @@ def test_each_picture_is_guided_at_its_own_progress_and_only_then_costs_a_row_mo
 
 def test_a_negative_caption_takes_the_place_of_the_dropped_one(case):
     model, small = case
-    negative = TextFeatures(torch.randn(3, 7, 6, generator=generator(4)), torch.ones(3, 7, dtype=torch.bool))
+    negative = TextFeatures(torch.randn(3, 7, 8, generator=generator(4)), torch.ones(3, 7, dtype=torch.bool))
     found = predictor(model, small, Guidance(2.5), negative).predict(tokens(model.config), at(0.5))
     away = logits(model, small, features=negative)
     expected = (2.5 * logits(model, small) - 1.5 * away).log_softmax(-1)

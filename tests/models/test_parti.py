@@ -2,65 +2,87 @@ import pytest
 import torch
 
 from lib.decoding import autoregressive as decoder
+from lib.decoding import filling
 from lib.decoding.noise import RowRandom
-from lib.models.autoregressive_predictor import AutoregressivePredictor, Sampling
+from lib.errors import EaselError
+from lib.models.autoregressive_predictor import Sampling
 from lib.models.parti import Parti
-from lib.models.text_encoder import TextConfig, TextEncoder
+from lib.models.parti_predictor import PartiPredictor
+from lib.models.text_encoder import TextFeatures
 from lib.weights.torch_state import generator
-from tests.models.tiny_autoregressive import NETWORK, shaken
-
-WIDTH = 8
+from tests.models.tiny_autoregressive import shaken
+from tests.models.tiny_muse import BASE, text
 
 
 @pytest.fixture(scope="module")
 def model():
-    sizes = TextConfig(NETWORK.text_vocabulary, NETWORK.text_length, NETWORK.text_padding, WIDTH, 1, 1, 8)
-    encoder = shaken(TextEncoder(sizes, generator(1))).eval()
-    return shaken(Parti(NETWORK, encoder.features, WIDTH, generator(0))).eval()
+    return shaken(Parti(BASE, generator(0))).eval().requires_grad_(False)
 
 
-def captions(model, *rows):
-    padding = model.config.text_padding
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows])
+def pictures(rows=3):
+    return torch.randint(BASE.codes, (rows, BASE.length), generator=generator(5))
 
 
-def pictures(model, rows):
-    return torch.randint(model.config.codes, (rows, model.config.length), generator=generator(5))
+def test_it_has_the_masked_models_weights(model):
+    assert sum(p.numel() for p in model.parameters()) == BASE.parameters
 
 
-def test_the_frozen_network_is_none_of_its_weights(model):
-    names = [name for name, _ in model.named_parameters()]
-    assert "text_tokens.project.weight" in names
-    assert not any("encode" in name or "text_tokens.tokens" in name for name in names)
+def test_a_token_is_predicted_from_all_before_it_and_none_after(model):
+    before = model(pictures(), text())
+    for place in range(BASE.length):
+        changed = pictures()
+        changed[:, place] = (changed[:, place] + 1) % BASE.codes
+        moved = (model(changed, text()) - before).abs().amax((0, 2)) > 1e-6  # [N]
+        assert torch.equal(moved, torch.arange(BASE.length) > place)
 
 
-def test_every_word_reaches_every_image_token_through_the_features(model):
-    tokens = pictures(model, 2)
-    logits = model(captions(model, (1, 2, 3), (1, 2, 4)), tokens[:1].expand(2, -1))
-    assert (logits[0] != logits[1]).any(dim=1).all()
+def test_every_word_reaches_every_token_and_a_dropped_caption_none(model):
+    words = text()
+    other = TextFeatures(words.vectors + 1, words.present)
+    assert ((model(pictures(), other) - model(pictures(), words)).abs().amax(2) > 1e-6).all()
+    dropped = torch.ones(3, dtype=torch.bool)
+    assert torch.equal(model(pictures(), other, dropped), model(pictures(), words, dropped))
 
 
-def test_padding_does_not_matter(model):
-    tokens = pictures(model, 1)
-    short = captions(model, (1, 2, 3))
-    long = torch.nn.functional.pad(short, (0, 2), value=model.config.text_padding)
-    torch.testing.assert_close(model(short, tokens), model(long, tokens))
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_windows_are_predicted_as_whole_pictures_are(model, guidance):
+    """Also after the window was rolled back, and where rows are at different slots."""
+    tokens, words = pictures(), text()
+    logits = model(tokens, words)
+    if guidance != 1:
+        without = model(tokens, words, torch.ones(3, dtype=torch.bool))
+        logits = without + guidance * (logits - without)
+    wanted = logits.log_softmax(2)
+    predictor = PartiPredictor(model, words, Sampling(guidance))
+    inputs = torch.nn.functional.pad(tokens, (1, 0), value=BASE.codes)  # of slots 0 … N
+    predictor.predict(inputs[:, :5], torch.zeros(3, dtype=torch.int64))
+    predictor.predict((inputs[:, 5:8] + 1) % BASE.codes, torch.full((3,), 5))  # a draft that is given up
+    start = torch.tensor([5, 4, 2])
+    slots = start[:, None] + torch.arange(4)
+    found = predictor.predict(inputs.gather(1, slots), start)
+    expected = wanted.gather(1, slots[:, :, None].expand(-1, -1, BASE.codes))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_what_reads_captions_learns_through_the_projection_alone(model):
-    weight = model.text_tokens.project.weight.requires_grad_(True)
-    model(captions(model, (1, 2, 3)), pictures(model, 1)).square().mean().backward()
-    assert weight.grad.abs().sum() > 0
-    weight.requires_grad_(False)
+def test_slots_past_the_end_are_finite_and_harm_nothing(model):
+    predictor = PartiPredictor(model, text())
+    last = torch.tensor([BASE.length - 1, BASE.length, BASE.length + 3])
+    assert predictor.predict(torch.zeros(3, 4, dtype=torch.int64), last).isfinite().all()
 
 
-def test_a_cached_decoding_draws_from_the_same_predictions(model):
-    text, empty = captions(model, (1, 2, 3), (1, 4)), captions(model, (1,))[0]
-    predictor = AutoregressivePredictor(model, text, empty, Sampling())
-    drawn = decoder.decode(predictor, RowRandom([3, 4], torch.device("cpu"))).tokens
-    log_p = model(text, drawn).log_softmax(dim=2)
-    again = AutoregressivePredictor(model, text, empty, Sampling())
-    inputs = model.shift(drawn)
-    found = again.predict(inputs, torch.zeros(2, dtype=torch.int64))
-    torch.testing.assert_close(found, log_p, atol=1e-5, rtol=1e-4)
+@pytest.mark.parametrize("decode", [decoder.decode, lambda *given: filling.decode(*given, -torch.ones(3, 12).long())])
+def test_the_same_pictures_as_without_a_cache(model, decode):
+    seeds = [3, 4, 5]
+    drawn = decode(PartiPredictor(model, text()), RowRandom(seeds)).tokens
+    noise, tokens = RowRandom(seeds).gumbel(BASE.length, BASE.codes), torch.zeros_like(drawn)
+    for place in range(BASE.length):
+        log_p = model(tokens, text())[:, place].log_softmax(1)
+        tokens[:, place] = (log_p + noise[:, place]).argmax(1)
+    assert torch.equal(drawn, tokens)
+
+
+def test_a_caption_without_a_token_is_refused(model):
+    words = text()
+    nothing = TextFeatures(words.vectors, words.present & torch.tensor([[True], [False], [True]]))
+    with pytest.raises(EaselError, match="caption without a token"):
+        PartiPredictor(model, nothing)

@@ -171,7 +171,7 @@ def test_what_cannot_be_read_is_refused(case):
     words = text()
     with pytest.raises(EaselError, match=r"have the shape \[3, 3, 8, 4\], must be \[pictures, 3, 4, 8\]"):
         said(network, given, grids()[0].transpose(2, 3))
-    with pytest.raises(EaselError, match="text features of width 6, got 5"):
+    with pytest.raises(EaselError, match="text features of width 8, got 5"):
         network.read(TextFeatures(words.vectors[:, :, :5], words.present))
     with pytest.raises(EaselError, match="small pictures are for a network that enlarges"):
         said(network, small() if given is None else None)

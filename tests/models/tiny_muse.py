@@ -7,12 +7,13 @@ from lib.models.text_encoder import TextFeatures
 from lib.weights.torch_state import generator
 from tests.models.tiny_autoregressive import shaken
 
-BASE = MuseConfig(codes=7, rows=3, columns=4, text_width=6, width=16, layers=2, heads=2, feed_forward=24)
+BASE = MuseConfig(codes=7, rows=3, columns=4, text_width=8, text_layers=1, width=16, layers=2, heads=2, feed_forward=24)
 LARGE = SuperResolutionConfig(
     codes=7,
     rows=4,
     columns=8,
-    text_width=6,
+    text_width=8,
+    text_layers=1,
     width=16,
     layers=2,
     heads=2,
@@ -28,7 +29,7 @@ SMALL = torch.randint(7, (3, 8), generator=generator(8))
 def text():
     """Features of three captions of 3, 5 and 2 tokens."""
     present = torch.arange(5) < torch.tensor([[3], [5], [2]])
-    return TextFeatures(torch.randn(3, 5, 6, generator=generator(2)), present)
+    return TextFeatures(torch.randn(3, 5, 8, generator=generator(2)), present)
 
 
 def tokens(config, seed=5):

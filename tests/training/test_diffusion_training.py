@@ -33,6 +33,7 @@ CONFIG = UNetConfig(
     rows=4,
     columns=4,
     text_width=16,
+    text_layers=0,
     widths=(16, 16),
     blocks=1,
     attention=(1,),
@@ -72,15 +73,18 @@ def params(steps=60, *, schedule=None, target="v", times="uniform", augmentation
 
 
 def trainee(**changes):
-    return DiffusionTrainee(
-        UNet(CONFIG, generator(0)), captions(), LATENTS, reader().features, params(**changes), seed=3
-    )
+    return made(UNet(CONFIG, generator(0)), LATENTS, params(**changes))
 
 
 def enlarging(**changes):
     model = UNet(ENLARGING, generator(0))
     given = params(**{"augmentation": 0.5} | changes)
-    return DiffusionTrainee(model, captions(), LATENTS, reader().features, given, 3, small=SMALL)
+    return made(model, LATENTS, given, SMALL)
+
+
+def made(model, pictures, given, small=None):
+    batches = NoisyBatches(model, captions(), pictures, reader().features, given, 3, small)
+    return DiffusionTrainee(model, batches, given)
 
 
 # What the network is shown.
@@ -168,7 +172,7 @@ def test_it_learns_to_draw_its_pictures(kind, target):
 def test_one_picture_is_learned_whatever_its_caption():
     model = UNet(CONFIG, generator(0))
     pictures = np.repeat(LATENTS[:1], 8, axis=0)
-    who = DiffusionTrainee(model, captions(), pictures, reader().features, params(40, target="epsilon"), seed=3)
+    who = made(model, pictures, params(40, target="epsilon"))
     losses = [who.step(step, EVERYONE)["loss"] for step in range(40)]
     assert losses[0] == pytest.approx(1, abs=0.2)  # says 0 of standard normal numbers
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
@@ -181,7 +185,7 @@ def test_a_network_that_enlarges_reads_the_small_picture():
         np.where(SMALL[:, None, :, :, 0] > 127, np.float32(1), np.float32(-1)).repeat(2, axis=2).repeat(2, axis=3)
     )
     given = params(60, augmentation=0.3, caption_dropout=0.999)
-    who = DiffusionTrainee(model, captions(), pictures, reader().features, given, 3, small=SMALL)
+    who = made(model, pictures, given, SMALL)
     for step in range(60):
         who.step(step, EVERYONE)
     text = reader().features(torch.from_numpy(captions().first().astype(np.int64)))
@@ -260,7 +264,7 @@ def test_settings_that_contradict_each_other_are_refused():
             params(target=target, schedule=noise(kind))
     with pytest.raises(EaselError, match="nothing at a level of noise alone"):
         params(target="epsilon", schedule=noise(zero_terminal_snr=True))
-    sizes = dict(widths=(16, 24), blocks=1, head_width=8, feed_forward=2)
+    sizes = dict(widths=(16, 24), blocks=1, head_width=8, feed_forward=2, text_layers=0)
     assert UNetParams(attention=(1,), **sizes).widths == (16, 24)
     with pytest.raises(EaselError, match="attention must be levels 0 … 1"):
         UNetParams(attention=(2,), **sizes)

@@ -29,7 +29,9 @@ from tests.models.tiny_muse import BASE, LARGE, SMALL, base, large, text
 from tests.training.test_autoregressive_training import encode as encode_letters
 
 WIDTH = 16
-CONFIG = MuseConfig(codes=8, rows=2, columns=4, text_width=16, width=WIDTH, layers=2, heads=2, feed_forward=24)
+CONFIG = MuseConfig(
+    codes=8, rows=2, columns=4, text_width=16, text_layers=0, width=WIDTH, layers=2, heads=2, feed_forward=24
+)
 SUPER = SuperResolutionConfig(
     **CONFIG.__dict__ | {"rows": 4, "columns": 8}, small_rows=2, small_columns=4, small_layers=1, block=2
 )
@@ -58,9 +60,13 @@ def params(steps=60, *, rate="arccos", least=0.0, average=0.9, **changes):
 
 def trainee(kind="base", **changes):
     if kind == "base":
-        return MuseTrainee(Muse(CONFIG, generator(0)), captions(), TOKENS, reader().features, params(**changes), seed=3)
-    model = MuseSuperResolution(SUPER, generator(0))
-    return MuseTrainee(model, captions(), LARGE_TOKENS, reader().features, params(**changes), 3, small=TOKENS)
+        return made(Muse(CONFIG, generator(0)), TOKENS, params(**changes))
+    return made(MuseSuperResolution(SUPER, generator(0)), LARGE_TOKENS, params(**changes), TOKENS)
+
+
+def made(model, tokens, given, small=None):
+    batches = MaskedBatches(model, captions(), tokens, reader().features, given, 3, small)
+    return MuseTrainee(model, batches, given)
 
 
 # The law of the masking rate (claim C32).
@@ -239,14 +245,14 @@ def test_tokens_are_counted_by_the_rate_of_their_picture():
 def test_what_does_not_fit_is_refused():
     model = Muse(CONFIG, generator(0))
     with pytest.raises(EaselError, match=r"\[8, 7\], must be \[8 pictures, 8\]"):
-        MuseTrainee(model, captions(), TOKENS[:, :7], reader().features, params(), seed=0)
+        made(model, TOKENS[:, :7], params())
     with pytest.raises(EaselError, match="reads no tokens of small pictures"):
-        MuseTrainee(model, captions(), TOKENS, reader().features, params(), 0, small=TOKENS)
+        made(model, TOKENS, params(), TOKENS)
     with pytest.raises(EaselError, match="needs the tokens of small pictures"):
-        MuseTrainee(MuseSuperResolution(SUPER, generator(0)), captions(), LARGE_TOKENS, reader().features, params(), 0)
+        made(MuseSuperResolution(SUPER, generator(0)), LARGE_TOKENS, params())
     with pytest.raises(EaselError, match="must be one of arccos, uniform"):
         params(rate="cosine")
     with pytest.raises(EaselError, match=r"average is 1\.0, must be below 1"):
         params(average=1.0)
     with pytest.raises(EaselError, match="multi-axis attention halves them"):
-        SuperResolutionParams(width=4, layers=1, heads=1, feed_forward=8, small_layers=1, block=2)
+        SuperResolutionParams(width=4, layers=1, heads=1, feed_forward=8, text_layers=0, small_layers=1, block=2)
