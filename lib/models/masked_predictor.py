@@ -4,6 +4,7 @@ Captions, guidance, negative prompts, temperature and top-k are in here. What th
 small picture is computed once for all passes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -43,6 +44,21 @@ class Guidance:
         """g of pictures whose progress is float [B], in 0 … 1: float [B]."""
         rising = 1 + (self.scale - 1) * progress if self.ramp else torch.full_like(progress, self.scale)
         return torch.where(progress > self.start, rising, 1.0)
+
+
+def guided(scale: Tensor, logits_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """Logits [B, N, codes] of B pictures with guidance, in one call of a network: pictures whose guidance is 1 have one
+    row of it, the others two.
+
+    Args:
+        scale: of each picture, float [B].
+        logits_of: of rows int64 [R]: 0 … B − 1 with captions, B … 2B − 1 what guidance leads away from.
+    """
+    pictures, stronger = torch.arange(len(scale), device=scale.device), (scale != 1).nonzero().squeeze(1)  # [B], [G]
+    both = logits_of(torch.cat([pictures, len(scale) + stronger]))
+    logits, away = both.split([len(scale), len(stronger)])
+    moved = away + scale[stronger, None, None] * (logits[stronger] - away)  # [G, N, codes]
+    return logits.index_copy(0, stronger, moved)
 
 
 class MusePredictor:
@@ -102,12 +118,9 @@ class MusePredictor:
             progress: float [B], share of a picture's passes that are done with this one: 1/T, …, 1. Only guidance reads
                 it.
         """
-        scale = self.guidance.at(progress.to(tokens.device))  # [B]
-        guided = (scale != 1).nonzero().squeeze(1)  # [G]
-        pictures = torch.arange(self.rows, device=tokens.device)
-        rows = torch.cat([pictures, self.rows + guided])  # of the memory, [B + G]
-        memory = [layer.of(rows) for layer in self.memory]
-        features = self.model.features(tokens[rows % self.rows], memory)
-        logits, uncond = self.model.head(features).float().split([self.rows, len(guided)])
-        stronger = uncond + scale[guided, None, None] * (logits[guided] - uncond)  # [G, N, codes]
-        return self.sampling(logits.index_copy(0, guided, stronger))
+
+        def logits_of(rows: Tensor) -> Tensor:
+            memory = [layer.of(rows) for layer in self.memory]
+            return self.model.head(self.model.features(tokens[rows % self.rows], memory)).float()
+
+        return self.sampling(guided(self.guidance.at(progress.to(tokens.device)), logits_of))

@@ -7,8 +7,6 @@ the cell whose token it holds (`GridRotary` of lib/models/transformer.py). So th
 one network, weight for weight.
 """
 
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,8 +15,6 @@ from lib.models.cross_attention import Memory
 from lib.models.muse import Muse, MuseConfig
 from lib.models.text_encoder import causal_mask
 from lib.models.transformer import Cache, GridRotary
-from lib.weights import checkpoint
-from lib.weights.torch_state import load_module
 
 
 class Parti(Muse):
@@ -55,15 +51,3 @@ class Parti(Muse):
         for block, layer, cache in zip(self.blocks, memory, caches, strict=True):
             x = block(x, turns, visible, layer, (cache, slots))
         return self.norm(x)
-
-
-def load(folder: Path) -> Parti:
-    """The network whose weights and sizes lie in a folder, in evaluation mode and without gradients of its own.
-
-    Raises:
-        EaselError: the file is missing or damaged.
-    """
-    arrays, meta = checkpoint.load_network(folder)
-    model = Parti(MuseConfig(**meta["config"]), torch.Generator())
-    load_module(model, arrays)
-    return model.eval().requires_grad_(False)

@@ -30,7 +30,7 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from lib.errors import EaselError
 from lib.models.autoregressive_predictor import Sampling
-from lib.models.masked_predictor import Guidance
+from lib.models.masked_predictor import Guidance, guided
 
 AESTHETIC_SCORE = 6.0  # of the pictures that are asked for: the pipeline's default
 
@@ -219,19 +219,13 @@ class AmusedPredictor:
     def predict(self, tokens: Tensor, progress: Tensor) -> Tensor:
         """Log-probabilities float32 [B, N, codes] of every token, those that are known too, each given all that are.
 
-        One call of the transformer: pictures whose guidance is 1 have one row of it, the others two.
-
         Args:
             tokens: int64 [B, N], `codes` where one is not known.
             progress: float [B], share of a picture's passes that are done with this one: 1/T, …, 1. Only guidance reads
                 it.
         """
-        scale = self.guidance.at(progress.to(tokens.device))  # [B]
-        guided = (scale != 1).nonzero().squeeze(1)  # [G]
-        rows = torch.cat(
-            [torch.arange(self.rows, device=tokens.device), self.rows + guided]
-        )  # of the captions, [B + G]
-        both = self.model.logits(tokens[rows % self.rows], self.captions.of(rows), self.conditions)
-        logits, uncond = both.split([self.rows, len(guided)])
-        stronger = uncond + scale[guided, None, None] * (logits[guided] - uncond)  # [G, N, codes]
-        return self.sampling(logits.index_copy(0, guided, stronger))
+
+        def logits_of(rows: Tensor) -> Tensor:
+            return self.model.logits(tokens[rows % self.rows], self.captions.of(rows), self.conditions)
+
+        return self.sampling(guided(self.guidance.at(progress.to(tokens.device)), logits_of))
