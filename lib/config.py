@@ -36,6 +36,7 @@ from lib.config_tree import (
 )
 from lib.errors import EaselError
 from lib.ownership import check_is_no_output
+from lib.places import FIGURES, RESULTS
 from lib.scenes.vocabulary import BACKGROUNDS, GRID, LANGUAGES, TEXTURES
 
 BelowHalf = Annotated[float, Field(gt=0, lt=0.5)]
@@ -309,12 +310,12 @@ class Params(Section):
     @property
     def results(self) -> Path:
         """Where this profile's tables and numbers go."""
-        return Path("results") / self.profile
+        return RESULTS / self.profile
 
     @property
     def figures(self) -> Path:
         """Where this profile's figures go."""
-        return Path("paper_figs") / self.profile
+        return FIGURES / self.profile
 
 
 STUDIES = Path("studies")

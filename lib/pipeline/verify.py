@@ -5,8 +5,7 @@ from pathlib import Path
 from lib.config import Params
 from lib.evidence import drift, ledger, verdict_tables, verdicts
 from lib.ownership import fresh
-
-REFERENCE = Path("results/reference")
+from lib.places import REFERENCE
 
 
 def run(params: Params) -> None:
