@@ -36,7 +36,6 @@ from lib.config_tree import (
 )
 from lib.errors import EaselError
 from lib.ownership import check_is_no_output
-from lib.places import FIGURES, RESULTS
 from lib.scenes.vocabulary import BACKGROUNDS, GRID, LANGUAGES, TEXTURES
 
 BelowHalf = Annotated[float, Field(gt=0, lt=0.5)]
@@ -310,12 +309,12 @@ class Params(Section):
     @property
     def results(self) -> Path:
         """Where this profile's tables and numbers go."""
-        return RESULTS / self.profile
+        return Path("results") / self.profile
 
     @property
     def figures(self) -> Path:
         """Where this profile's figures go."""
-        return FIGURES / self.profile
+        return Path("paper_figs") / self.profile
 
 
 STUDIES = Path("studies")

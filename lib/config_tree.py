@@ -25,8 +25,6 @@ from ruamel.yaml import YAML
 
 from lib.errors import EaselError, naming
 
-ONLY = "only"  # in an overlay: which entries are kept
-
 
 class Table(Mapping):
     """A mapping that cannot be changed, but can be sent to another process (unlike types.MappingProxyType)."""
@@ -75,12 +73,8 @@ def parse_yaml(text: str, as_json: bool = False) -> Any:
 def overlay(base: dict, over: dict, where: str, prefix: str = "") -> dict:
     """`base` with the values of `over`: mappings merge, all else replaces, a key unknown to `base` is an error.
 
-    A null takes an entry out of `base`, and `only: [names]` all entries but these, which suits lists of named things;
-    `build` complains where one is needed.
+    A null takes an entry out of `base`, which suits lists of named things; `build` complains where it is needed.
     """
-    if ONLY in over and ONLY not in base:
-        over = dict(over)
-        base = _kept(base, over.pop(ONLY), where, prefix)
     merged = dict(base)
     for key, value in over.items():
         if key not in base:
@@ -92,15 +86,6 @@ def overlay(base: dict, over: dict, where: str, prefix: str = "") -> dict:
         else:
             merged[key] = value
     return merged
-
-
-def _kept(base: dict, names: Any, where: str, prefix: str) -> dict:
-    if not isinstance(names, list):
-        raise EaselError(f"{where}: {prefix}{ONLY} must be a list of the names that are kept.")
-    for name in names:
-        if name not in base:
-            raise EaselError(f"{where}: {_unknown(f'{prefix}{name}', name, base)}")
-    return {key: value for key, value in base.items() if key in names}
 
 
 def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:

@@ -9,10 +9,9 @@ from pathlib import Path
 from lib import environment
 from lib.errors import EaselError, command_line, naming
 from lib.hardware import machine, switches
-from lib.places import RESULTS
 
 NAMED = 4  # variables; more would not fit the line
-RUNTIMES = RESULTS / "runtimes.csv"
+RUNTIMES = Path("results/runtimes.csv")
 SMOKE_MINUTES = 8  # the limit on two fast, idle cores; no test measures it, and others take up to twice as long
 # GB of disk: README.md names their sum.
 ENVIRONMENT_GB, PROFILE_GB = 2, 4

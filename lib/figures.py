@@ -15,10 +15,10 @@ from pathlib import Path
 
 from lib import config_tree
 from lib.errors import EaselError, command_line
-from lib.ownership import TRACKED
 from lib.pipeline.stage import specs
 
 AT_ONCE = 2  # stages; each takes a core most of the time
+DRAWN = ("results", "paper_figs")
 TAIL = 12  # lines of a failed stage's output that are shown
 
 
@@ -93,7 +93,7 @@ def _run(name: str, command: str) -> float:
 
 def changed() -> list[str] | None:
     """Files of results and figures that are not as Git has them, None where there is no Git to ask."""
-    command = ["git", "status", "--porcelain", "--untracked-files=all", "--", *TRACKED]
+    command = ["git", "status", "--porcelain", "--untracked-files=all", "--", *DRAWN]
     try:
         answer = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:

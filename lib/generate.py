@@ -21,7 +21,6 @@ import numpy as np
 from lib.errors import EaselError, command_line, naming
 from lib.painter.painting import Painting, Paintings, check_path
 from lib.painter.worker import MODEL, TEXT, Worker, check_prompts
-from lib.places import BUILD
 from lib.text import TextTokenizer
 
 # As in the study (params.yaml, sampling), where both were chosen on prompts of another seed. A picture has few tokens
@@ -46,7 +45,7 @@ class Painter:
         EaselError: a network is missing; the message names the command that makes it.
     """
 
-    def __init__(self, folder: Path | str = BUILD, batch_size: int = 8, cores: int | None = None):
+    def __init__(self, folder: Path | str = "build", batch_size: int = 8, cores: int | None = None):
         folder = Path(folder)
         for name in NEEDED:
             if not (folder / name).is_file():
@@ -141,7 +140,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--temperature", type=float, default=1.0, help="0 takes the most likely tokens")
     parser.add_argument("--top-k", type=int, default=0, help="tokens that may be drawn; 0 is all")
     parser.add_argument("--top-p", type=float, default=TOP_P, help="probability of the tokens drawn from; 1 is all")
-    parser.add_argument("--folder", type=Path, default=BUILD, help="of the trained networks")
+    parser.add_argument("--folder", type=Path, default=Path("build"), help="of the trained networks")
     given = vars(parser.parse_args(arguments))
     out, folder = given.pop("out"), given.pop("folder")
     check_path(out, "--out")

@@ -19,13 +19,11 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from lib import places
 from lib.errors import EaselError
 
-DATA = (places.DATA, places.MADE)
-# Outputs that Git tracks: <tracked>/<profile>/<folder of one stage>.
-TRACKED = (str(places.RESULTS), str(places.FIGURES))
-OUTPUTS = (str(places.DATA), str(places.BUILD), "runs", *TRACKED)
+DATA = (Path("data"), Path("build/data"))
+TRACKED = ("results", "paper_figs")  # outputs that Git tracks: <tracked>/<profile>/<folder of one stage>
+OUTPUTS = ("data", "build", "runs", *TRACKED)
 RECORDS = Path("build/records")
 MANIFEST = "MANIFEST.sha256"
 _SHOWN = 3  # files named in a message

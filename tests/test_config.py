@@ -17,7 +17,7 @@ from tests import house
 
 REPOSITORY = Path(__file__).parent.parent
 PROFILES = {path.stem for path in REPOSITORY.glob("**/profiles/*.yaml") if "runs" not in path.parts}
-STUDIES = ("", "dalle_mini", "glu", "muse", "sjd2")
+STUDIES = ("", "dalle_mini", "glu", "sjd2")
 
 
 @pytest.fixture(autouse=True)
@@ -209,8 +209,6 @@ def test_all_faults_are_said_at_once(trees):
         ("decoding.groups.decoders.runs.zipar.each.ahead", [17], r"runs\.zipar_17\.options\.ahead must be at most 16"),
         ("decoding.groups.decoders.runs.eagle.network", "model:wide", r"runs\.eagle\.network must be model:small"),
         ("decoding.groups.large.network", "larg", r"runs\.autoregressive\.network is 'larg', but sjd2\.variants has"),
-        ("decoding.groups.untuned.network", "model:smal", r"is 'model:smal', but autoregressive\.models has small"),
-        ("decoding.groups.drafted.network", "drafts:x", r"is 'drafts:x', but draft_tuning\.variants has small"),
         (
             "decoding.groups.quality.runs.sjd_64.network",
             "wide",
@@ -268,30 +266,11 @@ def test_a_fine_tuning_is_the_recipe_but_for_its_changes(trees):
     assert sjd2.variants["small"] == sjd2.recipe
 
 
-def test_an_overlay_names_the_entries_that_are_kept():
-    base = {"a": {"small": {"b": 1}, "large": {"b": 2}, "wide": {"b": 3}}}
-    found = config_tree.overlay(base, {"a": {"wide": {"b": 4}, "only": ["wide", "small"]}}, "x")["a"]
-    assert list(found.items()) == [("small", {"b": 1}), ("wide", {"b": 4})]
-    with pytest.raises(EaselError, match=r"^x: unknown key 'a\.wode'; did you mean 'wide'\?"):
-        config_tree.overlay(base, {"a": {"only": ["wode"]}}, "x")
-    with pytest.raises(EaselError, match=r"^x: unknown key 'a\.large'; known here: small"):
-        config_tree.overlay(base, {"a": {"only": ["small"], "large": {"b": 5}}}, "x")
-    with pytest.raises(EaselError, match=r"^x: a\.only must be a list of the names that are kept"):
-        config_tree.overlay(base, {"a": {"only": "small"}}, "x")
-    assert config_tree.overlay({"only": 1, "b": 2}, {"only": 3}, "x") == {"only": 3, "b": 2}
-
-
-@pytest.mark.parametrize(
-    ("section", "entries"), [("sjd2", "changes"), ("draft_tuning", "variants"), ("decoding", "groups")]
-)
-def test_there_is_at_least_one_entry_and_its_name_names_a_folder(trees, section, entries):
-    known = trees["sjd2"][section][entries]
-    known["a/b"] = next(iter(known.values()))
-    with pytest.raises(EaselError, match=rf"{section}\.{entries}\.a/b names a folder: letters, digits and _ only"):
-        build(trees, section)
-    trees["sjd2"][section][entries] = {}
-    with pytest.raises(EaselError, match=rf"{section}\.{entries} must be at least one"):
-        build(trees, section)
+@pytest.mark.parametrize("names", [["quality", "quality"], ["quality", "unheard_of"]])
+def test_groups_that_are_decoded_are_described(trees, names):
+    place(trees, "decoding.names", names)
+    with pytest.raises(EaselError, match=r"decoding\.names must name some of decoding\.groups, each once: quality"):
+        build(trees, "decoding")
 
 
 def test_groups_that_claims_pair_draw_the_same_rows(trees):
@@ -300,10 +279,11 @@ def test_groups_that_claims_pair_draw_the_same_rows(trees):
         build(trees, "decoding")
 
 
-def test_names_of_the_models_are_those_that_are_described(trees):
-    trees["sjd2"]["autoregressive"]["names"] = ["large", "wide"]
-    with pytest.raises(EaselError, match=r"autoregressive\.names must name each of autoregressive\.models once"):
-        build(trees, "autoregressive")
+@pytest.mark.parametrize("section", ["autoregressive", "sjd2", "draft_tuning"])
+def test_names_of_what_runs_are_those_that_are_described(trees, section):
+    trees["sjd2"][section]["names"] = trees["sjd2"][section]["names"][1:]
+    with pytest.raises(EaselError, match=rf"{section}\.names must name each of {section}\.\w+ once"):
+        build(trees, section)
 
 
 def test_what_is_built_in_code_is_checked_alike():

@@ -54,12 +54,6 @@ def test_another_profile_gets_a_shadow_with_resolved_parameters():
     assert (shadow / "lib" / "a.py").read_text() == "a = 1\n"
 
 
-def address_of(name):
-    """What `dvc repro` calls a stage: studies/dalle_mini/dvc.yaml:train@english."""
-    study, _, stage_of_it = name.rpartition("/")
-    return f"studies/{study}/dvc.yaml:{stage_of_it}" if study else name
-
-
 def test_dvc_reads_a_shadow_as_it_is_meant(monkeypatch):
     settings = ["clip.steps=7", "glu_variants.seeds=3"]
     (profile.prepare("smoke", settings) / "params.yaml").write_text("profile: smoke\n")  # as in an older shadow
@@ -70,7 +64,7 @@ def test_dvc_reads_a_shadow_as_it_is_meant(monkeypatch):
         stages = {stage.addressing: stage for stage in repository.index.stages}
     variants, models = "studies/glu/dvc.yaml:train_variants", "studies/sjd2/dvc.yaml:train"
     assert set(stages) >= {"train_clip", variants, f"{models}@small"} and f"{models}@large" not in stages
-    assert set(stages) == {*map(address_of, stage.all_names()), "data.dvc"}
+    assert set(stages) == {*(stage.address(*name.split("@")) for name in stage.all_names()), "data.dvc"}
     tracked = [dep for dep in stages["train_clip"].deps if isinstance(dep, ParamsDependency)]
     assert [str(dep) for dep in tracked] == ["params.json"] and tracked[0].read_params()["clip"]["steps"] == 7
     tracked = [dep for dep in stages[variants].deps if isinstance(dep, ParamsDependency)]

@@ -140,7 +140,7 @@ def picture_grid(
 
     Args:
         images: uint8 [N, S, S, 3].
-        titles: N texts in a script that the installed fonts can draw; matplotlib's own have no Chinese.
+        titles: N texts in a script that the installed fonts can draw (see `drawable`).
 
     Raises:
         EaselError: images of another shape or type, a wrong number of titles, letters that no font here has.
@@ -225,6 +225,15 @@ def _check_inside(figure: Figure, name: str) -> None:
     beyond = max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height)
     if beyond > 0.02:  # inches; less is the white margin of a letter's box
         raise EaselError(f"Figure {name}: something sticks out of the page by {beyond:.2f} in; shorten the labels.")
+
+
+def drawable(text: str) -> bool:
+    """Whether the fonts of this machine can draw `text`; matplotlib's own have no Chinese."""
+    try:
+        _families(text)
+    except EaselError:
+        return False
+    return True
 
 
 def _families(text: str) -> list[str]:

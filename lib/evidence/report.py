@@ -5,7 +5,6 @@ for default and stay out of the file where they were not given, so that a file s
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lib.data.store import write_json
 from lib.errors import EaselError
-from lib.evidence import inference, results, statistics
+from lib.evidence import results, statistics
 
 Number = int | float
 
@@ -79,19 +78,14 @@ class Accuracy(Estimate):
 
 
 class Difference(Interval):
-    """Mean of treatment − baseline over paired seeds, with the p of a test that it is 0, uncorrected."""
+    """Mean of treatment − baseline over paired seeds, with the p of a one-sided sign-flip test."""
 
     p: float
 
     @classmethod
     def of(cls, baseline: Sequence[float], treatment: Sequence[float], name: str) -> Self:
-        """Of one pair of values a seed, with the p of a one-sided sign-flip test; `name` seeds the resampling."""
+        """Of one pair of values a seed; `name` seeds the resampling."""
         return cls(**statistics.paired(baseline, treatment, name))
-
-    @classmethod
-    def by_t(cls, differences: Sequence[float]) -> Self:
-        """Of one difference a seed, with Student's interval and the two-sided p of the t test, as verdicts have."""
-        return cls(**asdict(inference.t_interval(differences)), p=float(inference.t_p(differences)))
 
 
 class Pairs(Report):

@@ -32,6 +32,25 @@ def feature_diversity(features: np.ndarray) -> np.ndarray:
     return np.array(means)
 
 
+def pixel_diversity(pictures: np.ndarray) -> np.ndarray:
+    """Mean root-mean-square difference of pixels, in units of the range from black to white.
+
+    0 for equal pictures, 1 for a black and a white one. It sees position and colour, not content: the same star a few
+    pixels further on is another picture.
+
+    Args:
+        pictures: uint8 [P, n, S, S, 3].
+
+    Returns:
+        float64 [P], in 0 … 1.
+
+    Raises:
+        EaselError: as `feature_diversity`.
+    """
+    pixels = pictures.reshape(*pictures.shape[:2], -1)  # [P, n, 3·S²]
+    return feature_diversity(pixels) / (255 * np.sqrt(pixels.shape[-1]))
+
+
 def _distances(vectors: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Distances [pairs] between vectors [n, d]; differences are taken as such, since |a|² + |b|² − 2ab cancels."""
     return np.array([np.linalg.norm(vectors[i] - vectors[j]) for i, j in zip(first, second, strict=True)])

@@ -19,9 +19,10 @@ from lib.metrics import clip_score, image_distance, scene_accuracy
 from lib.metrics.diversity import feature_diversity
 from lib.metrics.exact_scene import exactly
 from lib.models import clip, reader
-from lib.places import CLIP, DATA, READER, TEXT
 from lib.text import TextTokenizer
 
+DATA = Path("data")
+CLIP, READER, TEXT = Path("build/clip"), Path("build/reader"), Path("build/text/tokenizer.json")
 FEWEST = 16  # real pictures; fewer make no distance
 
 
@@ -46,7 +47,6 @@ class Panel:
 
     Args:
         seed: of all resampling; a measurement's random numbers follow from it and the measurement's name alone.
-        data: whose prompts and test pictures count.
 
     Attributes:
         prompts: of the data, by id.
@@ -54,12 +54,12 @@ class Panel:
         reader: the scene reader, None for data whose content nobody knows.
     """
 
-    def __init__(self, evaluation: EvaluationParams, seed: int, data: Path = DATA):
+    def __init__(self, evaluation: EvaluationParams, seed: int):
         self.seed, self.resamples = seed, evaluation.bootstrap
-        self.prompts = {prompt["id"]: prompt for prompt in read_prompts(data)}
-        languages = read_meta(data)["languages"]
+        self.prompts = {prompt["id"]: prompt for prompt in read_prompts(DATA)}
+        languages = read_meta(DATA)["languages"]
         self.language = "en" if "en" in languages else languages[0]
-        self.test = Split.open(data, "test")
+        self.test = Split.open(DATA, "test")
         self.clips, self.extractors = clip_judges(evaluation), feature_extractors(evaluation)
         self.reader = reader.load(READER) if (READER / "model.safetensors").is_file() else None
 

@@ -9,8 +9,9 @@ from dataclasses import asdict
 
 import numpy as np
 
+from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap, bootstrap_mean
-from lib.models.reader import ATTRIBUTES
+from lib.models.reader import ATTRIBUTES, Reader, read
 from lib.scenes.scene import RELATION_MARGIN, relation_holds
 from lib.scenes.vocabulary import RELATIONS
 
@@ -62,13 +63,36 @@ def _assign(detections: list, candidates: list, slots: list[int], relation: list
     )
 
 
-def summary(right: np.ndarray, categories: list[str], generator: np.random.Generator, resamples: int) -> dict:
-    """How many of N pictures are right (bool, or a share of several pictures), per category and overall.
+def accuracy(
+    reader: Reader, images: np.ndarray, prompts: list[dict], generator: np.random.Generator, resamples: int
+) -> tuple[dict, np.ndarray]:
+    """Share of pictures that show what their prompts ask for, per category and overall.
+
+    Args:
+        images: uint8 [N, S, S, 3]; picture i was made for prompt i (repeat the prompts for several pictures each).
+        prompts: N dicts with "category" and "require".
 
     Returns:
-        {category: {"value", "low", "high", "n"}, …, "overall": …}. "overall" is the mean over the categories, as in
-        GenEval; its interval resamples within each category.
+        {category: {"value", "low", "high", "n"}, …, "overall": …} and, for paired comparisons, bool [N]. "overall" is
+        the mean over the categories, as in GenEval; its interval resamples within each category.
+
+    Raises:
+        EaselError: numbers of pictures and prompts differ, or a prompt requires nothing.
     """
+    if len(images) != len(prompts) or not prompts:
+        raise EaselError(f"scene accuracy: {len(images)} pictures for {len(prompts)} prompts; each needs the other.")
+    for prompt in prompts:
+        if not prompt["require"]:
+            raise EaselError(f"scene accuracy: prompt {prompt['id']} does not say what its picture must show.")
+    readings = read(reader, images)
+    right = np.array(
+        [satisfies(r["objects"], p["require"], p["category"]) for r, p in zip(readings, prompts, strict=True)]
+    )
+    return summary(right, [p["category"] for p in prompts], generator, resamples), right
+
+
+def summary(right: np.ndarray, categories: list[str], generator: np.random.Generator, resamples: int) -> dict:
+    """Means and intervals of bool [N] per category and overall; see `accuracy`."""
     names = list(dict.fromkeys(categories))
     groups = {name: right[[category == name for category in categories]].astype(float) for name in names}
     report = {}

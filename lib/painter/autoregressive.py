@@ -69,10 +69,10 @@ class Sampler:
         sampling: Sampling,
         decoder: str,
         options: Mapping[str, Any],
-        steps: int,
-        spacing: noise_levels.Spacing,
-        trained: Path,
-        tokenizer: Path,
+        steps: int = 0,
+        spacing: noise_levels.Spacing = "karras",
+        trained: Path = Path("build/drafters"),
+        tokenizer: Path = Path("build/tokenizer/fine"),
     ):
         config, self.device = model.config, model.head.weight.device
         decoders.check(decoder, options, config.length, config.columns, steps)

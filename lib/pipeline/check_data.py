@@ -16,9 +16,10 @@ from lib.data.needs import Languages, Need
 from lib.data.store import Split, read_meta
 from lib.errors import EaselError
 from lib.imports import imports, module_path
-from lib.places import DATA, NEEDS, REFERENCE
 
-PINNED = REFERENCE / "data.json"
+DATA = Path("data")
+PINNED = Path("results/reference/data.json")
+NEEDS = Path("build/needs.json")
 OUT = Path("build/data_check.json")
 _SHOWN = 5  # needs named in a message
 

@@ -3,11 +3,13 @@
 What is collected is listed here; nothing is globbed, so a leftover of an older run can never slip in.
 """
 
+from pathlib import Path
+
 from lib.config import Params
 from lib.data.store import Split, read_meta, write_json
 from lib.evidence.results import read
-from lib.places import DATA
 
+DATA = Path("data")
 REPORTS = {
     "text": "build/text/report.json",
     "clip": "build/clip/metrics.json",

@@ -1,5 +1,7 @@
 """Stage encode: turns every picture of every split into the tokens of each tokenizer, once → build/tokens/<name>/."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -8,9 +10,9 @@ from lib.data.store import Split, read_meta, write_json
 from lib.models import vqgan
 from lib.models.quantizer import usage
 from lib.ownership import fresh
-from lib.places import DATA, TOKENIZERS
-from lib.places import TOKENS as OUT
 from lib.progress import Progress
+
+DATA, TOKENIZER, OUT = Path("data"), Path("build/tokenizer"), Path("build/tokens")
 
 
 def run(params: Params) -> None:
@@ -24,7 +26,7 @@ def _encode(most: int, name: str) -> None:
     out = OUT / name
     meta = read_meta(DATA)
     splits = [Split.open(DATA, name) for name in meta["splits"]]
-    model = vqgan.load(TOKENIZERS / name).to("cuda" if torch.cuda.is_available() else "cpu")
+    model = vqgan.load(TOKENIZER / name).to("cuda" if torch.cuda.is_available() else "cpu")
     codes = model.config["codes"]
     progress = Progress(f"encode {name}", sum(min(most, count) for split in splits for count in split.lengths.values()))
     fresh(out)

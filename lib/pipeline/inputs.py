@@ -14,9 +14,8 @@ from lib.config import Params
 from lib.data.files import entries_below, printable
 from lib.data.needs import Languages, Need
 from lib.ownership import check_outputs_are_ours
-from lib.places import NEEDS
 
-OUT = Path("build/inputs.txt")
+OUT, NEEDS = Path("build/inputs.txt"), Path("build/needs.json")
 
 
 def run(params: Params) -> None:

@@ -1,11 +1,13 @@
 """Stage make_data: draws Scenes, or brings somebody's pictures into the same form → build/data/."""
 
+from pathlib import Path
+
 from lib.config import Params
 from lib.data.ingest import ingest
 from lib.ownership import check_is_ours, fresh
-from lib.places import DATA as IMPORTED
-from lib.places import MADE as OUT
 from lib.scenes.make import make
+
+OUT, IMPORTED = Path("build/data"), Path("data")  # DVC brings the one to the other
 
 
 def run(params: Params) -> None:

@@ -5,6 +5,7 @@ every run.
 """
 
 import sys
+from pathlib import Path
 
 from lib import config
 from lib.data.manifest import check_manifest
@@ -16,7 +17,6 @@ from lib.evidence.tables import Number
 from lib.pipeline.check_data import DATA, PINNED, identity
 from lib.pipeline.stage import RECORDS, all_names
 from lib.pipeline.verify import REFERENCE, judged
-from lib.places import RESULTS
 
 
 @command_line
@@ -65,7 +65,7 @@ def write_runtimes(profile: str) -> None:
     here = entry["machine"]
     machine = f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB of memory, GPU: {here['gpu'] or 'none'}."
     tables.write(
-        RESULTS / "runtimes",
+        Path("results/runtimes"),
         [*rows, *sums],
         caption=f"What each stage costs, profile {profile}.",
         source=machine,

@@ -62,6 +62,12 @@ def full_name(name: str, item: str = "") -> str:
     return f"{name}@{item}" if item else name
 
 
+def address(name: str, item: str = "") -> str:
+    """What `dvc repro` calls it: studies/dalle_mini/dvc.yaml:train@english."""
+    study, _, stage = name.rpartition("/")
+    return full_name(f"{config.folder(study) / 'dvc.yaml'}:{stage}" if study else stage, item)
+
+
 def specs() -> dict[str, dict]:
     """Every stage: those of the dvc.yaml at the top under their names, those of a study as <study>/<name>."""
     return {

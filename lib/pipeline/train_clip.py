@@ -1,5 +1,7 @@
 """Stage train_clip: trains the small CLIP on any captioned data folder → build/clip/."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -10,14 +12,13 @@ from lib.models import clip as clips
 from lib.models.clip import Clip, ClipConfig
 from lib.ownership import fresh
 from lib.pipeline import stage
-from lib.places import CLIP as OUT
-from lib.places import DATA, TEXT
 from lib.text import TextTokenizer
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.supervised import Supervised
 from lib.weights.torch_state import generator
 
+DATA, TOKENIZER, OUT = Path("data"), Path("build/text/tokenizer.json"), Path("build/clip")
 CANDIDATES = 256  # pictures that retrieval chooses among
 SHIFT = 2  # pixels that a training picture moves, at most, in each direction
 
@@ -130,7 +131,7 @@ def measure(model: Clip, images: np.ndarray, captions: Captions, resamples: int,
 def run(params: Params) -> None:
     """Trains on the train split, measures retrieval on the test split, writes model.safetensors and metrics.json."""
     languages = read_meta(DATA)["languages"]
-    text, length = TextTokenizer.load(TEXT), params.text.length
+    text, length = TextTokenizer.load(TOKENIZER), params.text.length
     train, test = Split.open(DATA, "train"), Split.open(DATA, "test")
 
     def encode(captions: list[str]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Stage train_reader: trains the scene reader and measures it on real held-out pictures → build/reader/."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,8 +13,6 @@ from lib.models import reader as readers
 from lib.models.reader import Reader, ReaderConfig
 from lib.ownership import fresh
 from lib.pipeline import stage
-from lib.places import DATA
-from lib.places import READER as OUT
 from lib.scenes.draw import draw
 from lib.scenes.scene import Scene
 from lib.scenes.vocabulary import COLOURS, GRID
@@ -22,6 +21,8 @@ from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.supervised import Supervised
 from lib.weights.torch_state import generator
+
+DATA, OUT = Path("data"), Path("build/reader")
 
 
 def trainee(params: ReaderParams, seed: int, scenes: list[dict]) -> Supervised:

@@ -1,13 +1,14 @@
 """Stage train_text: the subword tokenizer, from the training captions of all languages → build/text/."""
 
 import json
+from pathlib import Path
 
 from lib.config import Params
 from lib.data.store import Split
-from lib.places import DATA, TEXT
 from lib.text import TextTokenizer
 
-OUT = TEXT.parent
+DATA = Path("data")
+OUT = Path("build/text")
 
 
 def run(params: Params) -> None:

@@ -1,5 +1,7 @@
 """Stage train_tokenizer: trains the image tokenizer on any data folder and measures it → build/tokenizer/<name>/."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -13,11 +15,11 @@ from lib.models.quantizer import usage
 from lib.models.vqgan import VQGAN
 from lib.ownership import fresh
 from lib.pipeline import stage
-from lib.places import CLIP, DATA
-from lib.places import TOKENIZERS as OUT
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.tokenizer import TokenizerTrainee
+
+DATA, CLIP, OUT = Path("data"), Path("build/clip"), Path("build/tokenizer")
 
 
 def measure(

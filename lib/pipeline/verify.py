@@ -5,7 +5,8 @@ from pathlib import Path
 from lib.config import Params
 from lib.evidence import drift, ledger, verdict_tables, verdicts
 from lib.ownership import fresh
-from lib.places import REFERENCE
+
+REFERENCE = Path("results/reference")
 
 
 def run(params: Params) -> None:

@@ -1,9 +1,6 @@
-"""How networks are trained by Muon and AdamW: transformers with Muon for the matrices inside blocks, AdamW for the rest
-and linear decay."""
+"""How the study's transformers are trained: Muon for the matrices inside blocks, AdamW for the rest, linear decay."""
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Self
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -20,53 +17,39 @@ CLIP = 1.0  # global norm of the gradients
 
 
 class Descent:
-    """Descends a loss by several optimizers.
+    """Descends a loss as `DescentParams` says.
 
     Args:
-        optimizers: by name, each group with the `peak` of its learning rate.
-        share: of the peaks, at a step.
-        parameters: of all optimizers, in the order in which their gradients' norms are summed.
+        matrices: for Muon, which reads each as one linear map.
+        others: for AdamW, without weight decay.
+        scaled: parameters for AdamW with a factor on its learning rate: where a table is kept at another scale, the
+            same factor keeps its updates as large beside it.
     """
 
     def __init__(
         self,
-        optimizers: Mapping[str, torch.optim.Optimizer],
-        share: Callable[[int], float],
-        parameters: Iterable[Parameter],
-    ):
-        self.optimizers, self.share, self.parameters = optimizers, share, list(parameters)
-
-    @classmethod
-    def of(
-        cls,
         params: DescentParams,
         matrices: Iterable[Parameter],
         others: Iterable[Parameter],
         scaled: Iterable[tuple[Parameter, float]] = (),
-    ) -> Self:
-        """As `DescentParams` says.
-
-        Args:
-            matrices: for Muon, which reads each as one linear map.
-            others: for AdamW, without weight decay.
-            scaled: parameters for AdamW with a factor on its learning rate: where a table is kept at another scale, the
-                same factor keeps its updates as large beside it.
-        """
-        matrices, others, scaled = list(matrices), list(others), list(scaled)
-        factors = [(others, 1.0), *(([parameter], factor) for parameter, factor in scaled)]
-        optimizers = {"adam": adam(params.adam_learning_rate, *factors)}
+    ):
+        self.params = params
+        rate = params.adam_learning_rate
+        groups = [{"params": list(others), "peak": rate}]
+        groups += [{"params": [parameter], "peak": rate * factor} for parameter, factor in scaled]
+        matrices = list(matrices)
+        self.optimizers = {"adam": torch.optim.AdamW(groups, rate, betas=BETAS, weight_decay=0.0)}
         if matrices:
-            optimizers["muon"] = muon(params.learning_rate, matrices)
-        now = partial(share, steps=params.steps, warmup=params.warmup, decay=params.decay)
-        return cls(optimizers, now, [*others, *(parameter for parameter, _ in scaled), *matrices])
+            self.optimizers["muon"] = Muon([{"params": matrices, "peak": params.learning_rate}], params.learning_rate)
+        self.parameters = [p for one in self.optimizers.values() for group in one.param_groups for p in group["params"]]
 
     def step(self, loss: Tensor, step: int) -> None:
-        """Update `step`, from 0, against the gradients of `loss`, and of nothing but the parameters."""
+        """Update `step`, from 0, against the gradients of `loss`."""
         gradients = torch.autograd.grad(loss, self.parameters)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         nn.utils.clip_grad_norm_(self.parameters, CLIP)
-        now = self.share(step)
+        now = share(step, self.params.steps, self.params.warmup, self.params.decay)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * now
@@ -83,17 +66,6 @@ class Descent:
         """Takes back what `state` gave."""
         for name, optimizer in self.optimizers.items():
             load_optimizer(optimizer, arrays, f"{prefix}{name}.")
-
-
-def adam(peak: float, *groups: tuple[list[Parameter], float]) -> torch.optim.AdamW:
-    """AdamW without weight decay, of groups with factors on the peak of the learning rate."""
-    scaled = [{"params": parameters, "peak": peak * factor} for parameters, factor in groups]
-    return torch.optim.AdamW(scaled, peak, betas=BETAS, weight_decay=0.0)
-
-
-def muon(peak: float, matrices: list[Parameter]) -> Muon:
-    """Muon with that peak of the learning rate."""
-    return Muon([{"params": matrices, "peak": peak}], peak)
 
 
 def products(module: nn.Module) -> list[Parameter]:

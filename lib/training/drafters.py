@@ -41,7 +41,7 @@ class DrafterTrainee:
         self.batches = Batches(model, captions, tokens, params.training.caption_dropout, seed)
         matrices = products(network.layers if isinstance(network, Medusa) else network)
         taken = set(matrices)
-        self.descent = Descent.of(params.training, matrices, [p for p in network.parameters() if p not in taken])
+        self.descent = Descent(params.training, matrices, [p for p in network.parameters() if p not in taken])
 
     def step(self, step: int, indices: np.ndarray) -> dict[str, float]:
         """One update on the pictures `indices`, int64 [B]."""

@@ -1,7 +1,6 @@
 """Training of the image tokenizer: losses, codebook, optimizers."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
@@ -9,11 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.config import TokenizerParams
+from lib.hardware import has_fast_bf16
 from lib.models.discriminator import PatchDiscriminator, fooling_loss, hinge_loss
 from lib.models.vqgan import VQGAN, pixels_to_tensor
-from lib.training.descent import Descent, adam, autocast, muon
+from lib.training.muon import Muon
 from lib.training.supervised import schedule
-from lib.weights.torch_state import generator, load_module, module_arrays
+from lib.weights.torch_state import generator, load_module, load_optimizer, module_arrays, optimizer_arrays
 
 Extractor = Callable[[Tensor], list[Tensor]]  # pictures [B, 3, S, S] in [0, 1] → maps [B, C, h, w], shallow ones first
 
@@ -49,15 +49,16 @@ class TokenizerTrainee:
         random = generator(seed, 0)
         sizes = params.width, params.codes, params.code_width, params.ema_decay, params.stride
         self.model = VQGAN(*sizes, random).to(device)
-        self.descent = descent_of(self.model, params)
+        self.descent = Descent(self.model, params)
         self.discriminator = None
         if params.discriminator_weight > 0:
             self.discriminator = PatchDiscriminator(params.width // 2, generator(seed, 1)).to(device)
-            self.judge_descent = descent_of(self.discriminator, params)
+            self.judge_descent = Descent(self.discriminator, params)
 
     def step(self, step: int, indices: np.ndarray) -> dict[str, float]:
         """One update of the tokenizer, its codebook and the discriminator on the pictures `indices`."""
         params, model = self.params, self.model
+        rate = schedule(step, params.steps)
         real = pixels_to_tensor(self.images[indices], model.device)  # [B, 3, S, S]
         with autocast(model.device):
             vectors = model.embed(real)  # [B, h, w, d]
@@ -76,12 +77,12 @@ class TokenizerTrainee:
             with autocast(model.device):
                 terms["fooling"] = fooling_loss(self.discriminator(fake))
             loss = loss + params.discriminator_weight * terms["fooling"]
-        self.descent.step(loss, step)
+        self.descent.step(loss, rate)
         model.quantizer.update(flat, tokens.flatten())
         if self.discriminator is not None:
             with autocast(model.device):
                 terms["discriminator"] = hinge_loss(self.discriminator(real), self.discriminator(fake.detach()))
-            self.judge_descent.step(terms["discriminator"], step)
+            self.judge_descent.step(terms["discriminator"], rate)
         return {name: term.item() for name, term in terms.items()} | {"revived": float(revived)}
 
     def state(self) -> dict[str, np.ndarray]:
@@ -115,11 +116,45 @@ def perceptual_loss(extractor: Extractor, real: Tensor, fake: Tensor) -> Tensor:
     return torch.stack(distances).mean()
 
 
-def descent_of(module: nn.Module, params: TokenizerParams) -> Descent:
-    """Muon moves the convolution kernels of a module, AdamW its biases and norms."""
-    parameters = list(module.parameters())
-    optimizers = {
-        "muon": muon(params.kernel_learning_rate, [p for p in parameters if p.ndim == 4]),
-        "adam": adam(params.learning_rate, ([p for p in parameters if p.ndim < 4], 1.0)),
-    }
-    return Descent(optimizers, partial(schedule, steps=params.steps), parameters)
+class Descent:
+    """Descends a module's losses: Muon moves its convolution kernels, AdamW biases and norms."""
+
+    def __init__(self, module: nn.Module, params: TokenizerParams):
+        self.parameters = list(module.parameters())
+        kernels = [p for p in self.parameters if p.ndim == 4]
+        others = [p for p in self.parameters if p.ndim < 4]
+        # Each optimizer with the peak of its learning rate.
+        self.optimizers = {
+            "muon": (Muon(kernels, params.kernel_learning_rate), params.kernel_learning_rate),
+            "adam": (
+                torch.optim.AdamW(others, params.learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
+                params.learning_rate,
+            ),
+        }
+
+    def step(self, loss: Tensor, share: float) -> None:
+        """One update of the module's parameters, and of nothing else, at `share` of the peak learning rates."""
+        gradients = torch.autograd.grad(loss, self.parameters)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for optimizer, peak in self.optimizers.values():
+            optimizer.param_groups[0]["lr"] = peak * share
+            optimizer.step()
+
+    def state(self, prefix: str) -> dict[str, np.ndarray]:
+        """The optimizers' moments."""
+        arrays = {}
+        for name, (optimizer, _) in self.optimizers.items():
+            arrays |= optimizer_arrays(optimizer, f"{prefix}{name}.")
+        return arrays
+
+    def load_state(self, arrays: dict[str, np.ndarray], prefix: str) -> None:
+        """Takes back what `state` gave."""
+        for name, (optimizer, _) in self.optimizers.items():
+            load_optimizer(optimizer, arrays, f"{prefix}{name}.")
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bf16 inside convolutions where the machine is fast at it; otherwise nothing changes."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or has_fast_bf16())

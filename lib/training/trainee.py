@@ -32,7 +32,7 @@ class DescentTrainee(ABC):
         matrices = products(nn.ModuleList(blocks))
         taken = {*scaled, *matrices}
         others = [p for p in model.parameters() if p not in taken]
-        self.descent, self.device = Descent.of(params, matrices, others, scaled.items()), others[0].device
+        self.descent, self.device = Descent(params, matrices, others, scaled.items()), others[0].device
 
     @abstractmethod
     def loss(self, step: int, indices: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:

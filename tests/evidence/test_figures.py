@@ -256,6 +256,6 @@ def test_picture_grid_refuses_other_arrays_and_letters_without_a_font(monkeypatc
     with pytest.raises(EaselError, match="2 titles for 1 pictures"):
         figures.picture_grid(pictures, 1, ["a", "b"])
     monkeypatch.setattr(matplotlib.font_manager.fontManager, "ttflist", [])
-    figures.picture_grid(pictures, 1, ["a red circle, $5"])
+    assert figures.drawable("a red circle, $5") and not figures.drawable("红色的圆")
     with pytest.raises(EaselError, match="No font here has the letters"):
         figures.picture_grid(pictures, 1, ["红色的圆"])

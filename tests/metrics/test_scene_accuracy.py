@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+import torch
 
-from lib.metrics.scene_accuracy import match, reader_quality, satisfies, summary
+from lib.errors import EaselError
+from lib.metrics import scene_accuracy
+from lib.metrics.scene_accuracy import accuracy, match, reader_quality, satisfies, summary
+from lib.models.reader import Reader, ReaderConfig
 
 
 def seen(shape, colour="red", x=32.0, y=32.0, **more):
@@ -108,6 +112,30 @@ def test_interval_of_overall_holds_the_value_and_narrows_with_more_pictures():
         assert overall["low"] < overall["value"] < overall["high"]
         widths.append(overall["high"] - overall["low"])
     assert widths[1] < widths[0] / 3
+
+
+def test_accuracy_reads_pictures_and_returns_each_verdict(monkeypatch):
+    readings = [{"objects": [seen("circle")], "background": "plain"}, {"objects": [], "background": "plain"}]
+    monkeypatch.setattr(scene_accuracy, "read", lambda reader, images: readings)
+    prompts = [{"id": str(i), "category": "single_object", "require": need(ANY_CIRCLE)} for i in range(2)]
+    report, right = accuracy(None, np.zeros((2, 64, 64, 3), np.uint8), prompts, np.random.default_rng(0), 100)
+    assert right.tolist() == [True, False]
+    assert report["single_object"]["value"] == report["overall"]["value"] == 0.5
+
+
+def test_accuracy_of_an_untrained_reader_runs():
+    reader = Reader(ReaderConfig(4), torch.Generator().manual_seed(0)).eval()
+    prompts = [{"id": "a", "category": "counting", "require": need(("circle", None, 2))}]
+    report, right = accuracy(reader, np.zeros((1, 64, 64, 3), np.uint8), prompts, np.random.default_rng(0), 10)
+    assert right.shape == (1,) and report["counting"]["n"] == 1
+
+
+def test_pictures_without_prompts_and_prompts_without_requirement_are_errors():
+    image = np.zeros((1, 64, 64, 3), np.uint8)
+    with pytest.raises(EaselError, match="1 pictures for 0 prompts"):
+        accuracy(None, image, [], np.random.default_rng(0), 10)
+    with pytest.raises(EaselError, match="prompt real-1 does not say"):
+        accuracy(None, image, [{"id": "real-1", "category": "x", "require": None}], np.random.default_rng(0), 10)
 
 
 def test_matching_takes_the_nearest_and_each_once():

@@ -26,15 +26,14 @@ from lib.metering.flops import training_flops
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig
 from lib.painter.dalle_mini import Sampler
-from lib.places import RESULTS, TEXT
 from lib.text import TextTokenizer
 from lib.training.dalle_mini import Captions, DalleMiniTrainee
 from lib.training.mesh import copied, make_mesh, rows
 from lib.training.optimizers import optimizer
 from studies.dalle_mini.code.settings import Params
-from studies.dalle_mini.code.train import model_config
+from studies.dalle_mini.code.train import TEXT, model_config
 
-OUT = RESULTS / "benchmarks/dalle_mini"
+OUT = Path("results/benchmarks/dalle_mini")
 PICTURE = 64  # pixels a side
 WIDE_LENGTH = 256  # tokens, as many as the original's
 GEMM = 1024  # rows per device, inner and outer size of the product that sets the machine's rate

@@ -1,6 +1,7 @@
 """Stage dalle_mini/evaluate: sampled tokens → pictures → the study's numbers → build/evaluation/."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,10 @@ from lib.metrics.reranking import best_of
 from lib.metrics.scene_accuracy import reader_quality
 from lib.models import vqgan
 from lib.ownership import fresh
-from lib.places import TOKENIZERS
-from studies.dalle_mini.code.places import EVALUATION as OUT
-from studies.dalle_mini.code.places import SAMPLES
 from studies.dalle_mini.code.reports import Candidates, Claims, Conditioning, Evaluation, Measured, Ranking, SampleSet
 from studies.dalle_mini.code.settings import Params
 
+TOKENIZER, SAMPLES, OUT = Path("build/tokenizer"), Path("build/samples"), Path("build/evaluation")
 SHOWN = 24  # pictures of each kind that are kept for figures
 SHOWN_LARGE = 8
 SHOWN_RANKED = 6  # prompts whose ranked candidates are kept
@@ -34,7 +33,7 @@ def run(params: Params) -> None:
     fresh(OUT)
     (OUT / "pictures").mkdir(parents=True)
     sets = {entry["name"]: SampleSet(**entry) for entry in read(SAMPLES / "sets.json")}
-    tokenizer = vqgan.load(TOKENIZERS / params.dalle_mini.tokens)
+    tokenizer = vqgan.load(TOKENIZER / params.dalle_mini.tokens)
     panel = Panel(params.evaluation, params.seed)
 
     def pictures(name: str) -> np.ndarray:
@@ -98,7 +97,7 @@ def run(params: Params) -> None:
             params.evaluation.pictures,
         ),
     ).write(OUT / "metrics.json")
-    keep_reconstructions(vqgan.load(TOKENIZERS / "fine"), panel.test)
+    keep_reconstructions(vqgan.load(TOKENIZER / "fine"), panel.test)
     write_json(OUT / "pictures" / "texts.json", texts)
 
 

@@ -6,6 +6,7 @@ What is compared differs in one thing only, and draws with the same random keys.
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -17,13 +18,16 @@ from lib.hardware import devices_that_divide, use_jax_devices
 from lib.models import dalle_mini
 from lib.ownership import fresh
 from lib.painter.dalle_mini import Sampler
-from lib.places import DATA, TEXT
 from lib.progress import Progress
 from lib.text import TextTokenizer
-from studies.dalle_mini.code.places import MODELS
-from studies.dalle_mini.code.places import SAMPLES as OUT
 from studies.dalle_mini.code.settings import Params, SamplingParams
 
+DATA, TEXT, MODELS, OUT = (
+    Path("data"),
+    Path("build/text/tokenizer.json"),
+    Path("build/dalle_mini"),
+    Path("build/samples"),
+)
 UNGUIDED = 1.0
 
 

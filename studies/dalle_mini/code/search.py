@@ -1,6 +1,7 @@
 """Stage dalle_mini/search: short trainings at several peak learning rates → build/dalle_mini_search/metrics.json."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import optax
@@ -9,16 +10,16 @@ from lib.data.captions import Captions, check_tokens
 from lib.data.store import write_json
 from lib.models import dalle_mini
 from lib.pipeline.stage import training
-from lib.places import TEXT
 from lib.text import TextTokenizer
 from lib.training.dalle_mini import DalleMiniTrainee, evaluate
 from lib.training.loop import fit
 from lib.training.mesh import agree, is_first, make_mesh
 from lib.training.optimizers import optimizer
 from lib.training.order import BatchOrder
-from studies.dalle_mini.code.places import SEARCH as OUT
 from studies.dalle_mini.code.settings import Params
-from studies.dalle_mini.code.train import interval, load_pictures, model_config, use_devices
+from studies.dalle_mini.code.train import TEXT, interval, load_pictures, model_config, use_devices
+
+OUT = Path("build/dalle_mini_search")
 
 
 def run(params: Params) -> None:

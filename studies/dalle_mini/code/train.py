@@ -1,6 +1,7 @@
 """Stage dalle_mini/train: captions and image tokens → build/dalle_mini/<name>/ (model.safetensors, metrics.json)."""
 
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,16 +16,20 @@ from lib.hardware import devices_that_divide, use_jax_devices
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig
 from lib.pipeline.stage import training
-from lib.places import DATA, TEXT, TOKENS
 from lib.text import TextTokenizer
 from lib.training.dalle_mini import DalleMiniTrainee, evaluate
 from lib.training.loop import fit
 from lib.training.mesh import agree, gather, is_first, join_processes, make_mesh
 from lib.training.optimizers import optimizer
 from lib.training.order import BatchOrder
-from studies.dalle_mini.code.places import MODELS as OUT
 from studies.dalle_mini.code.settings import Params
 
+DATA, TOKENS, TEXT, OUT = (
+    Path("data"),
+    Path("build/tokens"),
+    Path("build/text/tokenizer.json"),
+    Path("build/dalle_mini"),
+)
 COMPARED = 500  # test pictures whose likelihood is also measured with other pictures' captions
 
 

@@ -1,4 +1,4 @@
-"""The feed-forward comparison as arithmetic: the paper's table, ranks, steps saved, gains in speed.
+"""The feed-forward comparison as arithmetic: the paper's table, paired differences, ranks, steps saved, cost ratios.
 
 Losses are held-out log-perplexities (nats a token); lists have one value per seed, in the same order for every block.
 """
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lib.errors import EaselError
-from lib.evidence.statistics import differences, spearman
+from lib.evidence.statistics import differences, paired, spearman
 
 BASELINE, FAVOURITE = "relu", "geglu"
 PAIRS = {"relu": "reglu", "gelu": "geglu", "swish": "swiglu"}  # the same activation without and with a gate
@@ -37,6 +37,30 @@ PAPER = {
 }
 PAPER_STEPS = {"short": 65_536, "long": 524_288}
 PAPER_PARAMETERS = 220_000_000  # T5-base, rounded (arXiv:1910.10683, section 3.1.2)
+
+
+def compared(nats: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Any]]:
+    """Every block's mean and spread, and its difference to the ReLU block seed by seed.
+
+    Args:
+        nats: block → one loss per seed.
+
+    Returns:
+        block → mean, sd (over seeds; None for one seed), and, but for ReLU, difference {value, low, high, p}: the
+        paired 95 % interval and the one-sided sign-flip p on the side of its mean.
+    """
+    found = {}
+    for block, values in nats.items():
+        sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        found[block] = {"mean": float(np.mean(values)), "sd": sd}
+        if block != BASELINE:
+            found[block]["difference"] = paired(nats[BASELINE], values, block)
+    return found
+
+
+def certain(difference: Mapping[str, float]) -> bool:
+    """Whether a difference of `paired` is told from 0 by its interval and by the sign-flip test."""
+    return (difference["low"] > 0 or difference["high"] < 0) and difference["p"] <= 0.05
 
 
 def rank_correlation(nats: Mapping[str, Sequence[float]], length: str) -> dict[str, Any]:
@@ -78,6 +102,39 @@ def paper_steps_saved() -> float:
     return steps_saved(PAPER[BASELINE].long, row.short, row.long, PAPER_STEPS["long"] / PAPER_STEPS["short"])
 
 
+def saved_by_seed(variants: Mapping[str, Any], block: str = FAVOURITE) -> list[float]:
+    """`steps_saved` of a block for every seed, from reports of stage glu/train_variants."""
+    short, long = variants[block]["short"], variants[block]["long"]
+    factor = long["steps"] / short["steps"]
+    ends = zip(variants[BASELINE]["long"]["nats"], short["nats"], long["nats"], strict=True)
+    return [steps_saved(*end, factor) for end in ends]
+
+
 def speed_gain(baseline: Sequence[float], treatment: Sequence[float]) -> list[float]:
     """How many percent faster the treatment is, per repetition: 100 (baseline seconds / treatment seconds − 1)."""
     return [100 * (slow / fast - 1) for slow, fast in zip(baseline, treatment, strict=True)]
+
+
+def memory_rises(blocks: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Working memory of a gated block over that of the ungated one with its activation, parameters matched."""
+    return {
+        f"{gated} / {plain}": blocks[gated]["working_bytes"] / blocks[plain]["working_bytes"]
+        for plain, gated in PAIRS.items()
+        if plain in blocks and gated in blocks
+    }
+
+
+def trouble(placements: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[float]:
+    """Per seed: loss spikes plus lost runs, averaged over the placements `names` and all learning rates."""
+    counts = [
+        np.add(run["spikes"], np.asarray(run["lost"], int)) for name in names for run in placements[name].values()
+    ]
+    return np.mean(counts, axis=0).tolist()
+
+
+def agreement(difference: Mapping[str, float], expected: str) -> str:
+    """What a difference says of a finding by which the treatment's loss is `higher`, `lower` or `equal`."""
+    if not certain(difference):
+        return "consistent: no difference found" if expected == "equal" else "inconclusive"
+    points = "higher" if difference["value"] > 0 else "lower"
+    return "agrees" if points == expected else f"contradicts: {points} loss"

@@ -1,21 +1,22 @@
 """Stage glu/evaluate: what the trainings and measurements of the GLU study say → results/<profile>/glu.json."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
 
 from lib.evidence import inference
 from lib.evidence.ledger import MINIMUM_SEEDS
-from lib.evidence.report import Difference, Pairs, Values
+from lib.evidence.report import Pairs, Values
 from lib.evidence.statistics import differences
 from lib.models.glu import FFN, GLU
 from lib.models.layout import BLOCKS, Layout, matched_width
 from studies.glu.code import comparison, reports
 from studies.glu.code.comparison import BASELINE, FAVOURITE, MARGIN, PAIRS
-from studies.glu.code.places import CAPTIONS, COST, SEARCH, SWITCHES, VARIANTS
 from studies.glu.code.settings import Params, changed
 
+BUILD = Path("build/glu")
 PAPER_WIDTH, PAPER_INNER = 768, 3072  # T5-base
 NATS, SEEDS, ROUNDS = "nats a token", "training seeds", "repetitions, timed in turn"
 VERDICTS = {1: "agrees", -1: "contradicts", 0: "inconclusive"}  # on a finding, by the side of what is tested
@@ -24,11 +25,11 @@ VERDICTS = {1: "agrees", -1: "contradicts", 0: "inconclusive"}  # on a finding, 
 def run(params: Params) -> None:
     """Reads all reports of the study, compares, writes the numbers."""
     found = evaluated(
-        {block: reports.Variant.read(VARIANTS / f"{block}.json") for block in params.glu_variants.variants},
-        reports.EvaluatedSearch(**reports.Search.read(SEARCH).plain(), chosen=chosen(params)),
-        reports.Text.read(CAPTIONS),
-        reports.Cost.read(COST),
-        reports.Switches.read(SWITCHES),
+        {block: reports.Variant.read(BUILD / "variants" / f"{block}.json") for block in params.glu_variants.variants},
+        reports.EvaluatedSearch(**reports.Search.read(BUILD / "search.json").plain(), chosen=chosen(params)),
+        reports.Text.read(BUILD / "text.json"),
+        reports.Cost.read(BUILD / "cost.json"),
+        reports.Switches.read(BUILD / "switches.json"),
     )
     found.write(params.results / "glu.json")
 
@@ -80,7 +81,7 @@ def against_baseline(nats: Mapping[str, Sequence[float]]) -> dict[str, reports.B
     """Every block's losses [seeds] as mean and spread, and its difference to the ReLU block seed by seed."""
     found = {}
     for block, values in nats.items():
-        given = {} if block == BASELINE else {"difference": Difference.by_t(differences(nats[BASELINE], values))}
+        given = {} if block == BASELINE else {"difference": reports.Difference.of(differences(nats[BASELINE], values))}
         found[block] = reports.Block(mean=float(np.mean(values)), sd=float(np.std(values, ddof=1)), **given)
     return found
 
@@ -179,7 +180,7 @@ def judged(switches: reports.Switches) -> dict[str, reports.EvaluatedSwitch]:
             tests[name] = (found if switch.expected == "higher" else -found) - MARGIN
     return {
         name: reports.EvaluatedSwitch(
-            **switches.switches[name].plain(), difference=Difference.by_t(values[name]), verdict=VERDICTS[side]
+            **switches.switches[name].plain(), difference=reports.Difference.of(values[name]), verdict=VERDICTS[side]
         )
         for name, side in sides(tests).items()
     }

@@ -10,6 +10,7 @@ Times are no function of the configuration; they hold for the machine that the r
 import dataclasses
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -22,14 +23,14 @@ from lib.metering.flops import forward_flops, training_flops
 from lib.models import dalle_mini
 from lib.models.layout import DalleMiniConfig
 from lib.painter.dalle_mini import Sampler
-from lib.places import TEXT
 from lib.progress import Progress
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
 from studies.glu.code.comparison import FAVOURITE
-from studies.glu.code.places import COST as OUT
 from studies.glu.code.settings import GluSetting, Params, changed
-from studies.glu.code.training import PICTURE, network_of
+from studies.glu.code.training import PICTURE, TEXT, network_of
+
+OUT = Path("build/glu/cost.json")
 
 
 def run(params: Params) -> None:

@@ -4,9 +4,12 @@ Losses are held-out log-perplexities (nats a token). Lists over seeds have one v
 a report; blocks are known by the names of `lib.models.layout.BLOCKS`, layouts by how they differ from the default one.
 """
 
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Generic, Literal, Self, TypeVar
 
-from lib.evidence.report import Difference, Number, Pairs, Report, Values
+from lib.evidence import inference
+from lib.evidence.report import Interval, Number, Pairs, Report, Values
 from studies.glu.code.settings import GluSetting
 
 Part = TypeVar("Part")
@@ -226,6 +229,18 @@ class Switches(Report):
 
 
 # ------------------------------------------------------------------------------------------------- evaluate
+class Difference(Interval):
+    """Mean of treatment − baseline over paired seeds with Student's 95 % interval, as of a verdict."""
+
+    p: float
+    """two-sided, of the t test, uncorrected"""
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """Of the differences [seeds]."""
+        return cls(**asdict(inference.t_interval(values)), p=float(inference.t_p(values)))
+
+
 class Block(Report):
     """A block's losses over the seeds."""
 

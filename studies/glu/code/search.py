@@ -5,16 +5,18 @@ noise of that difference over seeds and the processor time, on the validation sp
 on the test split, which this stage does not read.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from lib.data.store import write_json
 from lib.pipeline import parts
 from lib.weights import checkpoint
 from studies.glu.code.comparison import BASELINE, FAVOURITE
-from studies.glu.code.places import SEARCH as OUT
 from studies.glu.code.settings import Params
 from studies.glu.code.train_variants import part, seed_numbers
 
+OUT = Path("build/glu/search.json")
 COMPARED = (BASELINE, FAVOURITE)
 
 

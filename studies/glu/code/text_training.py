@@ -11,10 +11,9 @@ from lib.data.store import Split, read_meta
 from lib.hardware import use_jax_devices
 from lib.models.layout import DalleMiniConfig
 from lib.pipeline.stage import Training
-from lib.places import DATA, TEXT
 from lib.text import TextTokenizer
 from studies.glu.code.tasks import SpanTask, stretches
-from studies.glu.code.training import network_of, recipe_of, results, train
+from studies.glu.code.training import DATA, TEXT, network_of, recipe_of, results, train
 
 
 def trained(

@@ -1,14 +1,16 @@
 """Stage glu/train_switches: the DALL·E Mini report's other findings, at small scale → build/glu/switches.json.
 
-Two questions, on the network of glu_search.base with the original's layout but for what is tested. How low is the loss
-after an ordinary training, with and without a switch? And how does a placement of norms take a learning rate that is
-too high: how many spikes does the loss have, and how many seeds are lost?
+Two questions, on the coarse network of glu_search.base, which trains faster than the one of the comparison, with the
+original's layout but for what is tested. How low is the loss after an ordinary training, with and without a switch?
+And how does a placement of norms take a learning rate that is too high: how many spikes does the loss have, and how
+many seeds are lost?
 """
 
 import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,17 +20,16 @@ from lib.data.store import write_json
 from lib.hardware import keep_freed_memory
 from lib.models.layout import DalleMiniConfig
 from lib.pipeline import parts
-from lib.places import TEXT
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
 from lib.weights import checkpoint
-from studies.glu.code.places import SWITCHES as OUT
 from studies.glu.code.settings import Params, layout_of
 from studies.glu.code.stability import lost, spikes
 from studies.glu.code.tasks import ImageTask
 from studies.glu.code.train_variants import part, seed_numbers, thinned
-from studies.glu.code.training import load_task, network_of, recipe_of
+from studies.glu.code.training import TEXT, load_task, network_of, recipe_of
 
+OUT = Path("build/glu/switches.json")
 BLOCK = "geglu"  # whose inner width all layouts have
 REPETITIONS = 9  # of timed steps, in turn
 STEP_SECONDS = 0.5  # of training in one of them, about

@@ -1,19 +1,22 @@
 """Stage glu/train_text: every block on the paper's own task, gaps in a text (the captions) → build/glu/text.json."""
 
+from pathlib import Path
+
 import numpy as np
 
 from lib import config_tree
 from lib.data.store import write_json
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
-from lib.places import DATA, TEXT
 from lib.text import TextTokenizer
 from lib.weights import checkpoint
-from studies.glu.code.places import CAPTIONS as OUT
 from studies.glu.code.settings import Params
 from studies.glu.code.tasks import SpanTask, compressed_nats, unigram_entropy
 from studies.glu.code.text_training import captions_of, span_task, trained
 from studies.glu.code.train_variants import seed_numbers, thinned
+from studies.glu.code.training import DATA, TEXT
+
+OUT = Path("build/glu/text.json")
 
 
 def run(params: Params) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,11 @@ from lib.data.store import write_json
 from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
-from lib.places import DATA, TEXT, TOKENS
 from lib.weights import checkpoint
-from studies.glu.code.places import VARIANTS as OUT
 from studies.glu.code.settings import GluSetting, Params
-from studies.glu.code.training import PICTURE, trained
+from studies.glu.code.training import DATA, PICTURE, TEXT, TOKENS, trained
 
+OUT = Path("build/glu/variants")
 LOSSES = 60  # points of a training curve
 
 

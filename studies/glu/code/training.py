@@ -6,6 +6,7 @@ training is given its own, a `GluSetting`, and the others may change without it.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,12 @@ from lib.hardware import use_jax_devices
 from lib.models import dalle_mini
 from lib.models.layout import BLOCKS, DalleMiniConfig, Layout, matched_width
 from lib.pipeline.stage import Training
-from lib.places import DATA, TEXT, TOKENS
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
 from lib.training.loop import fit
 from studies.glu.code.tasks import ImageTask
 
+DATA, TOKENS, TEXT = Path("data"), Path("build/tokens"), Path("build/text/tokenizer.json")
 PICTURE = 64  # pixels a side
 
 

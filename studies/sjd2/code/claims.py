@@ -11,14 +11,13 @@ from lib.evidence.report import Pairs, Values
 from lib.evidence.statistics import spearman
 from studies.sjd2.code import measures
 from studies.sjd2.code.measures import ROLES, Role
-from studies.sjd2.code.network import Network
 from studies.sjd2.code.reports import (
     Claim,
     Exactness,
     Group,
     Lossless,
     Lossy,
-    NoiseTuned,
+    Network,
     Results,
     Rise,
     Run,
@@ -26,13 +25,14 @@ from studies.sjd2.code.reports import (
     SingleToken,
     Tuned,
 )
+from studies.sjd2.code.settings import DRAFT_TUNED as ON_DRAFTS
 
 SEEDS = "sampling seeds of one trained model"
 NETWORKS = ("small", "large", "wide")
 SMALL = "small"
-UNTUNED = str(Network("model", SMALL))  # the same network before it was tuned
+UNTUNED = f"model:{SMALL}"  # the same network before it was tuned
 CLEAN = "clean"  # and tuned for as long without noise
-DRAFT_TUNED = {name: str(Network("drafts", name)) for name in NETWORKS}  # tuned on drafts instead, for as long
+DRAFT_TUNED = {name: ON_DRAFTS + name for name in NETWORKS}  # tuned on drafts instead, for as long
 OTHERWISE_TUNED = (UNTUNED, CLEAN, *DRAFT_TUNED.values())  # not for SJD2: the control alone runs on them
 BASE = "short"  # what the ablations of the fine-tuning are compared with
 # Share of the pretraining's updates; tunings up to it are short.
@@ -258,7 +258,7 @@ def largest_rise(networks: Mapping[str, Tuned]) -> Rise:
     return Rise(**networks[most].rise.plain(), unit=f"nats a token (network {most})", over=over)
 
 
-def training(groups: Groups, networks: Mapping[str, NoiseTuned]) -> Claims:
+def training(groups: Groups, networks: Mapping[str, Network]) -> Claims:
     """C11, C13: the fine-tuning of every model by the paper's recipe."""
     own = {name: networks[name] for name in NETWORKS if name in networks}
     if not own:

@@ -7,18 +7,17 @@ while slows all of them.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lib.data.encoded import chosen_languages
 from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
 from lib.data.selection import kept
-from lib.data.store import Split, read_meta, read_prompts
+from lib.data.store import Split, read_meta, read_prompts, write_json
 from lib.decoding import decoders
 from lib.decoding.history import added
 from lib.errors import EaselError
@@ -28,15 +27,18 @@ from lib.models.autoregressive import AutoregressiveConfig
 from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
-from lib.places import DATA, TEXT
 from lib.weights import checkpoint
-from studies.sjd2.code import reports
-from studies.sjd2.code.drawing import TIMES, draw
-from studies.sjd2.code.network import Network
-from studies.sjd2.code.places import DECODED as OUT
-from studies.sjd2.code.places import DRAFTERS, MODELS, ON_DRAFTS, TOKENIZER, TUNED
-from studies.sjd2.code.reports import Decoded, DecodedGroup, Trace
-from studies.sjd2.code.settings import DecodingGroupParams, DecodingRunParams, Params, model_of
+from studies.sjd2.code.drawing import DRAFTERS, TIMES, TOKENIZER, draw
+from studies.sjd2.code.settings import DRAFT_TUNED, UNTUNED, DecodingGroupParams, DecodingRunParams, Params
+
+DATA, TEXT, MODELS, TUNED, ON_DRAFTS, OUT = (
+    Path("data"),
+    Path("build/text/tokenizer.json"),
+    Path("build/autoregressive"),
+    Path("build/sjd2"),
+    Path("build/draft_tuned"),
+    Path("build/decoded"),
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def run(params: Params) -> None:
         EaselError: a network that there is not, or that does not fit its decoder; an option that its decoder refuses;
             fewer captions than asked for. All before anything is decoded.
     """
-    groups = {name: plan(params, name) for name in params.decoding.groups}
+    groups = {name: plan(params, name) for name in params.decoding.names}
     every = [part for group in groups.values() for part in group.parts.values()]
     paths = parts.run("sjd2/decode", every)
     fresh(OUT)
@@ -88,16 +90,17 @@ def plan(params: Params, name: str) -> Group:
     configs = {}
     for key, one in settings.single.items():
         with blamed_on(f"decoding.groups.{name}.runs.{key}"):
-            configs[one.network] = config = autoregressive.load(folder_of(one.network)).config
+            folder = folder_of(params, one.network)
+            configs[one.network] = config = autoregressive.load(folder).config
             decoders.check(one.decoder, one.options, config.length, config.columns, one.steps)
-            if one.decoder in decoders.DRAFTERS and model_of(params, one.network) != params.drafters.model:
+            if one.decoder in decoders.DRAFTERS and base(params, one.network) != params.drafters.model:
                 raise EaselError(
                     f"decoder {one.decoder} has a drafter for {params.drafters.model} alone (drafters.model)."
                 )
     with blamed_on(f"decoding.groups.{name}"):
         if len({(config.rows, config.columns) for config in configs.values()}) > 1:
             raise EaselError("the networks' pictures differ in size; make it two groups.")
-        size = params.autoregressive.models[model_of(params, next(iter(configs)))].pictures
+        size = params.autoregressive.models[base(params, next(iter(configs)))].pictures
         language = chosen_languages(params.autoregressive.languages, read_meta(DATA)["languages"])[0]
         rows = rows_of(settings, size, params.tokenizer.fine.leave_out, language)
     found = {
@@ -112,13 +115,13 @@ def part_of(
     params: Params, name: str, one: DecodingRunParams, rows: list[Row], seed: int, settings: DecodingGroupParams
 ) -> Part:
     """A run from one seed."""
-    folder = folder_of(one.network)
+    folder = folder_of(params, one.network)
     inputs = [TEXT, folder]
     if kind := decoders.DRAFTERS.get(one.decoder):
         inputs.append(DRAFTERS / kind)
     if one.decoder == "lantern":
         inputs.append(TOKENIZER)
-    model = params.autoregressive.models[model_of(params, one.network)]
+    model = params.autoregressive.models[base(params, one.network)]
     passes = 1.0 if one.decoder in ("autoregressive", "zipar") else one.options.get("window", 16) / 6
     arguments = {
         "text": str(TEXT),
@@ -155,10 +158,31 @@ def blamed_on(key: str) -> Iterator[None]:
         raise EaselError(f"params.yaml: {key}: {error}") from error
 
 
-def folder_of(network: str) -> Path:
+def folder_of(params: Params, network: str) -> Path:
     """Where a network lies, by the name that runs give it."""
-    found = Network.parse(network)
-    return {"": TUNED, "model": MODELS, "drafts": ON_DRAFTS}[found.kind] / found.name
+    kind, name = split_name(network)
+    section, known, folder = {
+        "": ("sjd2.variants", params.sjd2.variants, TUNED),
+        UNTUNED: ("autoregressive.models", params.autoregressive.models, MODELS),
+        DRAFT_TUNED: ("draft_tuning.variants", params.draft_tuning.variants, ON_DRAFTS),
+    }[kind]
+    if name not in known:
+        raise EaselError(f"network is {network!r}, but {section} has {', '.join(known)}.")
+    return folder / name
+
+
+def split_name(network: str) -> tuple[str, str]:
+    """What stands before the name of a network, if anything, and the name."""
+    kind = next((one for one in (UNTUNED, DRAFT_TUNED) if network.startswith(one)), "")
+    return kind, network.removeprefix(kind)
+
+
+def base(params: Params, network: str) -> str:
+    """Which of autoregressive.models a network is, or was tuned from."""
+    kind, name = split_name(network)
+    if kind == UNTUNED:
+        return name
+    return (params.draft_tuning if kind else params.sjd2).variants[name].model
 
 
 def sampling_of(params: Params, one: DecodingRunParams) -> dict[str, float]:
@@ -190,7 +214,7 @@ def rows_of(settings: DecodingGroupParams, size: int, leave_out: tuple[str, ...]
 
 def write(params: Params, name: str, group: Group, paths: Mapping[tuple[int, str], Path]) -> None:
     """Puts the parts of all runs of a group together."""
-    settings, config, out = params.decoding.groups[name], group.config, OUT / name
+    settings, config, rows, out = params.decoding.groups[name], group.config, group.rows, OUT / name
     out.mkdir()
     runs, timed_on = {}, machine()
     for key, one in settings.single.items():
@@ -198,44 +222,41 @@ def write(params: Params, name: str, group: Group, paths: Mapping[tuple[int, str
         arrays, numbers = zip(*loaded, strict=True)
         tokens = np.stack([part["tokens"] for part in arrays])  # [S, R, length]
         np.save(out / f"{key}.npy", tokens.reshape(*tokens.shape[:2], config.rows, config.columns))
-        measured: dict[str, Any] = {}
+        runs[key] = {
+            "network": one.network,
+            "decoder": one.decoder,
+            # JSON has no infinity.
+            "options": {option: "inf" if value == math.inf else value for option, value in one.options.items()},
+            "steps": one.steps,
+            "sampling": sampling_of(params, one),
+            "passes": [part["passes"].tolist() for part in arrays],
+            "accepted": added([part["accepted"] for part in arrays]).tolist(),
+            "flops_per_token": float(np.mean([part["operations"] for part in arrays])) / config.length,
+            "cache_bytes": numbers[0]["cache_bytes"],
+            "nats": [part["nats"].tolist() for part in arrays],
+        }
         if settings.timed:
-            measured |= {kind: [part[kind] for part in numbers] for kind in TIMES}
+            runs[key] |= {kind: [part[kind] for part in numbers] for kind in TIMES}
             timed_on = numbers[-1]["machine"]
         if "changes" in arrays[0]:
-            measured["trace"] = trace_of(arrays, tokens[0].size)
-        runs[key] = Decoded(
-            network=one.network,
-            decoder=one.decoder,
-            # JSON has no infinity.
-            options={option: "inf" if value == math.inf else value for option, value in one.options.items()},
-            steps=one.steps,
-            sampling=sampling_of(params, one),
-            passes=[part["passes"].tolist() for part in arrays],
-            accepted=added([part["accepted"] for part in arrays]).tolist(),
-            flops_per_token=float(np.mean([part["operations"] for part in arrays])) / config.length,
-            cache_bytes=numbers[0]["cache_bytes"],
-            nats=[part["nats"].tolist() for part in arrays],
-            **measured,
-        )
-    DecodedGroup(
-        rows=[reports.Row(id=row.id, kind=row.kind, picture=row.picture, text=row.text) for row in group.rows],
-        seeds=params.decoding.seeds,
-        length=config.length,
-        rows_of_tokens=config.rows,
-        columns=config.columns,
-        batch_size=settings.batch_size,
-        machine=timed_on,
-        threads=next(iter(group.parts.values())).threads,
-        runs=runs,
-    ).write(out / "runs.json")
-
-
-def trace_of(arrays: Sequence[Mapping[str, np.ndarray]], tokens: int) -> Trace:
-    """How drafts changed in the runs from all seeds, each of so many tokens."""
-    counts, pairs = ([part[kind].tolist() for part in arrays] for kind in ("changes", "looked_at"))  # [S][slots]
-    means = [
-        [count / often if often else None for count, often in zip(*seed, strict=True)]
-        for seed in zip(counts, pairs, strict=True)
-    ]
-    return Trace(changes=means, looked_at=pairs, a_token=[sum(seed) / tokens for seed in counts])
+            counts, pairs = (
+                [part[kind].tolist() for part in arrays] for kind in ("changes", "looked_at")
+            )  # [S][slots]
+            means = [
+                [count / often if often else None for count, often in zip(*seed, strict=True)]
+                for seed in zip(counts, pairs, strict=True)
+            ]
+            a_token = [sum(seed) / (len(rows) * config.length) for seed in counts]  # by all slots that are traced
+            runs[key]["trace"] = {"changes": means, "looked_at": pairs, "a_token": a_token}
+    about = {
+        "rows": [{"id": row.id, "kind": row.kind, "picture": row.picture, "text": row.text} for row in rows],
+        "seeds": params.decoding.seeds,
+        "length": config.length,
+        "rows_of_tokens": config.rows,
+        "columns": config.columns,
+        "batch_size": settings.batch_size,
+        "machine": timed_on,
+        "threads": next(iter(group.parts.values())).threads,
+        "runs": runs,
+    }
+    write_json(out / "runs.json", about)

@@ -15,8 +15,8 @@ from lib.painter.autoregressive import Sampler, row_seeds
 from lib.pipeline.stage import Training
 from lib.progress import Progress
 from lib.text import TextTokenizer
-from studies.sjd2.code.places import DRAFTERS, TOKENIZER
 
+DRAFTERS, TOKENIZER = Path("build/drafters"), Path("build/tokenizer/fine")
 COSTS = ("operations", "passes", "accepted", "changes", "looked_at")  # arrays of `Drawn` beside the tokens
 TIMES = ("seconds", "network_seconds")
 
@@ -61,8 +61,7 @@ def draw(
         Sampling(**sampling),
         decoder,
         options,
-        steps,
-        spacing,
+        **({"steps": steps, "spacing": spacing} if steps else {}),
         trained=DRAFTERS,
         tokenizer=TOKENIZER,
     )

@@ -24,8 +24,6 @@ from lib.models.vqgan import VQGAN
 from lib.ownership import fresh
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.claims import Groups
-from studies.sjd2.code.network import Network
-from studies.sjd2.code.places import DECODED, DRAFTERS, EXACTNESS, MODELS, ON_DRAFTS, TOKENIZER, TUNED
 from studies.sjd2.code.reports import (
     Accuracy,
     Against,
@@ -43,7 +41,7 @@ from studies.sjd2.code.reports import (
     Margins,
     Metrics,
     Model,
-    NoiseTuned,
+    Network,
     NoiseTuningMetrics,
     Overhead,
     Results,
@@ -54,6 +52,9 @@ from studies.sjd2.code.reports import (
 )
 from studies.sjd2.code.settings import Params
 
+TOKENIZER, DECODED, EXACTNESS = Path("build/tokenizer/fine"), Path("build/decoded"), Path("build/exactness.json")
+MODELS, TUNED, DRAFTERS = Path("build/autoregressive"), Path("build/sjd2"), Path("build/drafters")
+ON_DRAFTS = Path("build/draft_tuned")
 # Groups whose pictures get CLIP score, FID and KID as well; of the others' only exact accuracy is measured.
 WHOLE = claims.FIRST
 PLACES = 5  # of the window, whose changes are shown; as in the paper's Figure 8
@@ -61,7 +62,7 @@ SHOWN = 6  # pictures of a run that are kept
 # Runs whose pictures are kept: of which group, on which network, in which role.
 KEPT = [
     *(("decoders", "small", role) for role in ("autoregressive", "shared", "sjd", "sjd2", "sjd2_any", "denoised")),
-    ("decoders", claims.DRAFT_TUNED["small"], "shared"),
+    ("decoders", "drafts:small", "shared"),
     *((name, name, role) for name in ("large", "wide") for role in ("autoregressive", "sjd2")),
     *(("embeddings", name, "denoised") for name in ("short", "plain", "standard_002", "plain_002")),
 ]
@@ -75,7 +76,7 @@ def run(params: Params) -> None:
     image_distance.check_pretrained(params.evaluation)
     decoded = {
         name: DecodedGroup.read(DECODED / name / "runs.json")
-        for name in params.decoding.groups
+        for name in params.decoding.names
         if (DECODED / name / "runs.json").is_file()
     }
     panel, painter = Panel(params.evaluation, params.seed), vqgan.load(TOKENIZER)
@@ -228,12 +229,12 @@ def quality(panel: Panel, painter: VQGAN, tokens: np.ndarray, rows: Sequence[Row
     return found
 
 
-def networks(params: Params) -> dict[str, NoiseTuned]:
+def networks(params: Params) -> dict[str, Network]:
     """What every fine-tuning did to the loss, and how long it was beside the pretraining."""
     found, variants = {}, params.sjd2.variants
     for name, report in trained(NoiseTuningMetrics, TUNED, variants).items():
         variant = variants[name]
-        found[name] = NoiseTuned(
+        found[name] = Network(
             **tuning(params, variant.model, variant.training.steps, report),
             levels=variant.levels,
             standardize=variant.standardize,
@@ -380,7 +381,7 @@ def keep_pictures(groups: Groups, decoded: Mapping[str, DecodedGroup], painter: 
             continue
         rows = decoded[group].rows
         few = np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).round().astype(int)  # spread over the categories
-        key = f"{group}_{Network.parse(network).as_file}_{role}"
+        key = f"{group}_{network}_{role}".replace(":", "_")  # names a file
         write_strip(out / f"{key}.png", pictures(painter, np.load(DECODED / group / f"{name}.npy")[:1, few])[:, 0])
         texts[key] = {"run": name, "texts": [rows[index].text for index in few]}
     write_json(out / "texts.json", texts)

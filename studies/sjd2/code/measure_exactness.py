@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -19,9 +20,9 @@ from lib.decoding.noise_levels import levels
 from lib.decoding.predictor import Decoded
 from lib.decoding.toy_chain import ToyDrafter, ToyHeads, ToyNetwork, p_value, total_variation, total_variation_by_chance
 from lib.progress import Progress
-from studies.sjd2.code.places import EXACTNESS as OUT
 from studies.sjd2.code.settings import Params
 
+OUT = Path("build/exactness.json")
 CODES, LENGTH, WINDOW = 3, 5, 4  # 243 pictures; a window smaller than the picture, so that it moves
 BATCHES = (1, 4)
 

@@ -1,7 +1,7 @@
 """What this study needs of the data; where a stage takes as many pictures as there are, nothing is listed."""
 
 from lib.data.needs import Languages, Need
-from studies.sjd2.code.settings import Params, model_of
+from studies.sjd2.code.settings import DRAFT_TUNED, UNTUNED, Params
 
 
 def needs(params: Params) -> list[Need | Languages]:
@@ -19,8 +19,17 @@ def needs(params: Params) -> list[Need | Languages]:
     batches.append(("drafters.training", params.drafters.training.batch_size, models.get(params.drafters.model, 64)))
     found = [Need(f"{key}.batch_size", "train", count, size) for key, count, size in dict.fromkeys(batches)]
     found += [Need(f"autoregressive.models.{name}.pictures", "val", 1, size) for name, size in models.items()]
-    for name, group in params.decoding.groups.items():
-        network = next(iter(group.single.values())).network
-        size = models[model_of(params, network)]
+    for name in params.decoding.names:
+        group = params.decoding.groups[name]
+        size = next(models.get(model_of(params, one.network), 64) for one in group.single.values())
         found.append(Need(f"decoding.groups.{name}.captions", "test", group.captions, size))
     return [Languages("autoregressive.languages", params.autoregressive.languages), *found]
+
+
+def model_of(params: Params, network: str) -> str:
+    """Which of autoregressive.models a network of the decoding is, or was tuned from; "" for an unknown one."""
+    if network.startswith(UNTUNED):
+        return network.removeprefix(UNTUNED)
+    variants = params.draft_tuning.variants if network.startswith(DRAFT_TUNED) else params.sjd2.variants
+    variant = variants.get(network.removeprefix(DRAFT_TUNED))
+    return variant.model if variant else ""

@@ -49,7 +49,7 @@ class Decoded(Report):
     """What one run did with R rows from each of S seeds; its tokens [S, R, h, w] lie beside."""
 
     network: str
-    """see `studies.sjd2.code.network`"""
+    """one of sjd2.variants, or `model:` or `drafts:` and a name"""
     decoder: str
     options: dict[str, Any]
     """those that params.yaml gives"""
@@ -102,7 +102,7 @@ class Metrics(Report):
 
 
 class ModelLosses(Report):
-    """Of pictures that it never saw, nats a token."""
+    """Of test pictures, nats a token."""
 
     nats_per_token: Interval
     caption_gain: Interval
@@ -116,14 +116,6 @@ class Model(Metrics):
     pictures: int
     """of the train split"""
     test: ModelLosses
-
-
-class TrainedModel(Model):
-    """The whole of its metrics.json."""
-
-    val: ModelLosses
-    history: list[dict[str, Number]]
-    """losses on the way"""
 
 
 class Drafter(Metrics):
@@ -281,7 +273,7 @@ class Tuned(Report):
     """the same on val"""
 
 
-class NoiseTuned(Tuned):
+class Network(Tuned):
     """One tuned for SJD2."""
 
     levels: str
@@ -466,7 +458,7 @@ class Results(Report):
     margins: Margins
     groups: dict[str, Group]
     models: dict[str, Model]
-    networks: dict[str, NoiseTuned]
+    networks: dict[str, Network]
     draft_tuned: dict[str, DraftTuned]
     drafters: dict[str, Drafter]
     surface: Surface

@@ -8,8 +8,8 @@ from lib.evidence.report import Estimate
 from lib.evidence.tables import Number, interval
 from studies.sjd2.code import measures
 from studies.sjd2.code.claims import CONTROL, FIRST, NETWORKS, OTHERWISE_TUNED, runs_in, together
-from studies.sjd2.code.network import Network
 from studies.sjd2.code.reports import DraftTuned, Results, Run
+from studies.sjd2.code.settings import DRAFT_TUNED
 
 Rows = list[dict[str, Any]]
 
@@ -236,7 +236,7 @@ def draft_tuning_rows(report: Results) -> Rows:
     rows = []
     for model in NETWORKS:
         tuned = {model: report.networks[model]} if model in report.networks else {}
-        tuned |= {str(Network("drafts", name)): one for name, one in report.draft_tuned.items() if one.model == model}
+        tuned |= {DRAFT_TUNED + name: one for name, one in report.draft_tuned.items() if one.model == model}
         for network, entry in sorted(tuned.items(), key=lambda item: item[1].updates):
             compression = report.control[network].compression if network in report.control else {}
             rows.append(

@@ -30,7 +30,6 @@ from lib.config_tree import (
 )
 from lib.decoding.options import OPTIONS
 from lib.training.settings import DescentParams, DraftersParams, DraftTuningParams, Sjd2Params
-from studies.sjd2.code.network import Network
 
 
 class AutoregressiveModelParams(Section):
@@ -74,13 +73,17 @@ class AutoregressiveParams(Section):
 class Sjd2SectionParams(Section):
     """All fine-tunings."""
 
+    names: Several[Name]
+    """of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping"""
     recipe: Sjd2Params
     """what the paper describes"""
     changes: Entries[Entries[Any]]
     """name → values in which a fine-tuning differs from the recipe, of its training among them"""
 
     def check(self) -> None:
-        check_names(self.changes, "changes", "fine-tuning")
+        named = sorted(self.names) == sorted(self.changes)
+        require(named, "names", f"must name each of sjd2.changes once: {', '.join(self.changes)}")
+        require(self.names, "names", "must be at least one fine-tuning")
         for name, changes in self.changes.items():
             with within(f"changes.{name}"):
                 changed(self.recipe, changes)
@@ -89,11 +92,6 @@ class Sjd2SectionParams(Section):
     def variants(self) -> dict[str, Sjd2Params]:
         """Name → the whole fine-tuning."""
         return {name: changed(self.recipe, changes) for name, changes in self.changes.items()}
-
-    @property
-    def models(self) -> dict[str, str]:
-        """Name → which of autoregressive.models is tuned."""
-        return {name: changes.get("model", self.recipe.model) for name, changes in self.changes.items()}
 
 
 def changed(recipe: Sjd2Params, changes: Mapping[str, Any]) -> Sjd2Params:
@@ -114,18 +112,15 @@ def changed(recipe: Sjd2Params, changes: Mapping[str, Any]) -> Sjd2Params:
 class DraftTuningSectionParams(Section):
     """All fine-tunings on drafts."""
 
+    names: Several[Name]
+    """of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping"""
     variants: Entries[DraftTuningParams]
     """by name"""
 
     def check(self) -> None:
-        check_names(self.variants, "variants", "fine-tuning")
-
-
-def check_names(entries: Mapping[str, Any], key: str, what: str) -> None:
-    """Refuses `key` unless there are entries, all of whose names can be names of folders."""
-    require(entries, key, f"must be at least one {what}")
-    for name in entries:
-        require(re.fullmatch(r"\w+", name), f"{key}.{name}", "names a folder: letters, digits and _ only")
+        named = sorted(self.names) == sorted(self.variants)
+        require(named, "names", f"must name each of draft_tuning.variants once: {', '.join(self.variants)}")
+        require(self.names, "names", "must be at least one fine-tuning")
 
 
 class ExactnessParams(Section):
@@ -142,6 +137,8 @@ class ExactnessParams(Section):
 
 DecoderName = Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa"]
 
+UNTUNED = "model:"  # what stands before the name of a network that is not tuned
+DRAFT_TUNED = "drafts:"  # and of one that is tuned on drafts
 PAIRED = ("quality", "untuned", "drafted")  # groups that claims compare with each other, row by row
 NEED_DRAFTER = ("lantern", "eagle", "medusa")
 
@@ -227,7 +224,8 @@ class DecodingGroupParams(Section):
         require(run.network, "network", "must be named, here or for the whole group")
         if run.decoder == "sjd2":
             require(run.steps > 0, "steps", "must be above 0")
-            require(not Network.parse(run.network).kind, "network", "must be tuned for SJD2: one of sjd2.variants")
+            foreign = run.network.startswith((UNTUNED, DRAFT_TUNED))
+            require(not foreign, "network", "must be tuned for SJD2: one of sjd2.variants")
         else:
             require(run.steps == 0, "steps", f"must be 0: decoder {run.decoder} denoises nothing")
         with within("options"):
@@ -244,6 +242,8 @@ def whole(value: float) -> float | int:
 class DecodingParams(Section):
     """All decoding."""
 
+    names: Several[Name]
+    """of the groups that are decoded, in that order; dvc.yaml cannot list the keys of a mapping"""
     seeds: Annotated[int, Field(ge=1, le=1000)]
     """paired over everything that is compared"""
     guidance: Guidance
@@ -256,7 +256,14 @@ class DecodingParams(Section):
     """by name"""
 
     def check(self) -> None:
-        check_names(self.groups, "groups", "group")
+        require(
+            len(set(self.names)) == len(self.names) and set(self.names) <= set(self.groups),
+            "names",
+            f"must name some of decoding.groups, each once: {', '.join(self.groups)}",
+        )
+        require(self.names, "names", "must be at least one group")
+        for name in self.groups:
+            require(re.fullmatch(r"\w+", name), f"groups.{name}", "names a folder: letters, digits and _ only")
         paired = [(name, self.groups[name]) for name in PAIRED if name in self.groups]
         for (first, one), (name, other) in itertools.pairwise(paired):
             same = (one.prompts, one.captions) == (other.prompts, other.captions)
@@ -305,6 +312,28 @@ class Params(config.Params):
             "text_length": self.text.length,
         }
 
+    def base(self, network: str) -> str:
+        """Which of autoregressive.models a network is, or was tuned from.
+
+        Raises:
+            EaselError: there is no such network.
+        """
+        recipe = self.sjd2.recipe
+        for prefix, known, section in (
+            (UNTUNED, {name: name for name in self.autoregressive.models}, "autoregressive.models"),
+            (
+                DRAFT_TUNED,
+                {name: one.model for name, one in self.draft_tuning.variants.items()},
+                "draft_tuning.variants",
+            ),
+            ("", {name: one.get("model", recipe.model) for name, one in self.sjd2.changes.items()}, "sjd2.variants"),
+        ):
+            if network.startswith(prefix):
+                name = network.removeprefix(prefix)
+                require(name in known, "network", f"is {network!r}, but {section} has {', '.join(known)}")
+                return known[name]
+        raise AssertionError(network)
+
     def _check_training(self, training: DescentParams, key: str, size: int) -> None:
         self.require_pictures(training.batch_size, f"{key}.batch_size", "train", "fine", size)
 
@@ -312,12 +341,11 @@ class Params(config.Params):
         sizes = set()
         for name, run in group.single.items():
             with within(f"runs.{name}"):
-                base = model_of(self, run.network)
+                base = self.base(run.network)
                 size = self.autoregressive.models[base].pictures
                 sizes.add(size)
                 own = run.decoder not in NEED_DRAFTER or base == self.drafters.model
-                drafted = Network("model", self.drafters.model)
-                require(own, "network", f"must be {drafted}: drafters.model has the drafter alone")
+                require(own, "network", f"must be {UNTUNED}{self.drafters.model}: drafters.model has the drafter alone")
                 columns, codes = size // self.tokenizer.fine.stride, self.tokenizer.fine.codes
                 require(run.options.get("ahead", 1) <= columns, "options.ahead", f"must be at most {columns} columns")
                 require(
@@ -333,19 +361,3 @@ class Params(config.Params):
             "pixels that may be used; ask for fewer",
         )
         self.require_prompts(group.prompts, "prompts")
-
-
-def model_of(params: Params, network: str) -> str:
-    """Which of autoregressive.models a network is, or was tuned from.
-
-    Raises:
-        EaselError: there is no such network.
-    """
-    found = Network.parse(network)
-    where, known = {
-        "": ("sjd2.variants", params.sjd2.models),
-        "drafts": ("draft_tuning.variants", {name: one.model for name, one in params.draft_tuning.variants.items()}),
-        "model": ("autoregressive.models", {name: name for name in params.autoregressive.models}),
-    }[found.kind]
-    require(found.name in known, "network", f"is {network!r}, but {where} has {', '.join(known)}")
-    return known[found.name]

@@ -3,27 +3,31 @@ metrics.json)."""
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from lib.data.encoded import Encoded, encoded_splits
-from lib.evidence.report import Interval
+from lib.data.store import write_json
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
 from lib.ownership import fresh
 from lib.pipeline.stage import training
-from lib.places import DATA, TEXT
 from lib.text import TextTokenizer
 from lib.training.autoregressive import AutoregressiveTrainee
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.weights.torch_state import generator
-from studies.sjd2.code.places import MODELS as OUT
-from studies.sjd2.code.places import TOKENS
-from studies.sjd2.code.reports import ModelLosses, TrainedModel
 from studies.sjd2.code.settings import Params
+
+DATA, TOKENS, TEXT, OUT = (
+    Path("data"),
+    Path("build/tokens/fine"),
+    Path("build/text/tokenizer.json"),
+    Path("build/autoregressive"),
+)
 
 
 def run(params: Params, name: str) -> None:
@@ -49,21 +53,21 @@ def run(params: Params, name: str) -> None:
     )
 
     model.eval()
-    losses, random = {}, np.random.Generator(np.random.PCG64(params.seed))
-    mean = partial(bootstrap_mean, generator=random, resamples=params.evaluation.bootstrap)
+    metrics = {"parameters": count, "pictures": len(train.tokens), "history": history}
+    random = np.random.Generator(np.random.PCG64(params.seed))
     for split in ("val", "test"):
         few = pictures[split].tokens[: params.autoregressive.measured]
         own = pictures[split].captions.first(len(few))
         found = nats(model, own, few).mean(axis=1)  # [pictures]
         others = nats(model, np.roll(own, 1, axis=0), few).mean(axis=1)  # with other pictures' captions
-        losses[split] = ModelLosses(
-            nats_per_token=Interval(**vars(mean(found))), caption_gain=Interval(**vars(mean(others - found)))
-        )
+        metrics[split] = {
+            key: vars(bootstrap_mean(values, random, resamples=params.evaluation.bootstrap))
+            for key, values in (("nats_per_token", found), ("caption_gain", others - found))
+        }
     out = OUT / name
     fresh(out)
     autoregressive.save(model, out)
-    trained = TrainedModel(parameters=count, pictures=len(train.tokens), history=history, **losses)
-    trained.write(out / "metrics.json")
+    write_json(out / "metrics.json", metrics)
 
 
 def pictures_of(

@@ -1,5 +1,7 @@
 """Stage sjd2/train_drafters: drafters for an autoregressive model, weights and metrics → build/drafters/<name>/."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -16,10 +18,10 @@ from lib.training.drafters import DrafterTrainee, overlap
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.weights.torch_state import generator
-from studies.sjd2.code.places import DRAFTERS as OUT
-from studies.sjd2.code.places import MODELS
 from studies.sjd2.code.settings import Params
 from studies.sjd2.code.train import pictures_of
+
+MODELS, OUT = Path("build/autoregressive"), Path("build/drafters")
 
 
 def run(params: Params) -> None:

@@ -1,15 +1,17 @@
 """Stage sjd2/tune: autoregressive models tuned to read noisy embeddings → build/sjd2/<name>/ (model.safetensors,
 metrics.json)."""
 
+from pathlib import Path
 from typing import Any
 
 from lib.pipeline.parts import Result
 from lib.pipeline.stage import Training
 from lib.training.settings import Sjd2Params
 from lib.training.sjd2 import Sjd2Trainee, nats_per_level
-from studies.sjd2.code.places import TUNED as OUT
 from studies.sjd2.code.settings import Params
 from studies.sjd2.code.tuning import result, run_all, tune
+
+OUT = Path("build/sjd2")
 
 
 def run(params: Params) -> None:

@@ -1,14 +1,16 @@
 """Stage sjd2/tune_on_drafts: autoregressive models tuned on drafts of Jacobi decoding with shared noise →
 build/draft_tuned/<name>/ (model.safetensors, metrics.json)."""
 
+from pathlib import Path
 from typing import Any
 
 from lib.pipeline.parts import Result
 from lib.pipeline.stage import Training
 from lib.training.drafts import DraftTrainee
-from studies.sjd2.code.places import ON_DRAFTS as OUT
 from studies.sjd2.code.settings import Params
 from studies.sjd2.code.tuning import result, run_all, tune
+
+OUT = Path("build/draft_tuned")
 
 
 def run(params: Params) -> None:

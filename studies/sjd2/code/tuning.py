@@ -17,16 +17,16 @@ from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part, Result
 from lib.pipeline.stage import Training
-from lib.places import DATA, TEXT
 from lib.training.autoregressive import AutoregressiveTrainee
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
 from lib.training.settings import DraftTuningParams, Sjd2Params
 from lib.weights import checkpoint
 from lib.weights.torch_state import module_arrays
-from studies.sjd2.code.places import MODELS, TOKENS
 from studies.sjd2.code.settings import Params
-from studies.sjd2.code.train import pictures_of
+from studies.sjd2.code.train import DATA, TEXT, TOKENS, pictures_of
+
+MODELS = Path("build/autoregressive")
 
 
 def run_all(

@@ -90,7 +90,7 @@ def section(runs=FEW, seeds=2, **changes):
         for name, run in chosen.items()
     }
     group = {"prompts": 1, "captions": 2, "batch_size": 4, "runs": entries} | changes
-    tree = {"seeds": seeds, "guidance": 2.0, "temperature": 1.0, "top_k": 0, "groups": {"g": group}}
+    tree = {"names": ["g"], "seeds": seeds, "guidance": 2.0, "temperature": 1.0, "top_k": 0, "groups": {"g": group}}
     return config_tree.read(tree, DecodingParams, "params.yaml", "decoding")
 
 
@@ -100,7 +100,7 @@ def params(*arguments, **changes):
     return SimpleNamespace(
         seed=3,
         decoding=section(*arguments, **changes),
-        sjd2=SimpleNamespace(variants=variants, models=dict.fromkeys(variants, "small")),
+        sjd2=SimpleNamespace(variants=variants),
         autoregressive=SimpleNamespace(models=models, languages=("en",)),
         draft_tuning=SimpleNamespace(variants={"long": SimpleNamespace(model="small")}),
         drafters=SimpleNamespace(model="small"),
@@ -254,6 +254,12 @@ def test_what_a_change_does_not_touch_is_not_drawn_again(workplace, monkeypatch)
 @pytest.mark.parametrize(
     ("runs", "changes", "message"),
     [
+        (
+            {"a": ("smal", "sjd", {}, 0)},
+            {},
+            r"groups\.g\.runs\.a: network is 'smal', but sjd2\.variants has small",
+        ),
+        ({"a": ("model:small_", "sjd", {}, 0)}, {}, r"autoregressive\.models has small, wide"),
         ({"a": ("lost", "sjd", {}, 0)}, {}, r"runs\.a: build/sjd2/lost/model\.safetensors does not exist"),
         (
             {"a": ("small", "sjd", {"widow": 3}, 0)},

@@ -201,7 +201,7 @@ def params(path, *groups):
     return SimpleNamespace(
         seed=0,
         results=path / "results/test",
-        decoding=SimpleNamespace(groups=groups or tuple(GROUPS)),
+        decoding=SimpleNamespace(names=groups or tuple(GROUPS)),
         evaluation=SimpleNamespace(bootstrap=2, clip="", inception=""),
         tokenizer=SimpleNamespace(fine=SimpleNamespace(codes=CODES)),
         autoregressive=SimpleNamespace(models={"small": SimpleNamespace(training=training)}),

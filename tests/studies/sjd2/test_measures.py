@@ -10,7 +10,7 @@ from lib.evidence.report import Estimate, Interval, Pairs
 from lib.evidence.statistics import estimate, ratios
 from studies.sjd2.code import claims, measures
 from studies.sjd2.code.measures import ROLES, Role
-from studies.sjd2.code.reports import Case, Cell, Chance, Exactness, Gains, Group, NoiseTuned, Run, SingleToken
+from studies.sjd2.code.reports import Case, Cell, Chance, Exactness, Gains, Group, Network, Run, SingleToken
 
 ROOT = Path(__file__).parents[3]
 
@@ -232,7 +232,7 @@ def network(rise, share):
     rise = Interval(value=rise, low=rise - 0.01, high=rise + 0.01)
     tuned = {"updates": 1, "updates_share": share, "untuned": loss, "tuned": loss, "rise": rise, "rise_val": rise}
     about = {"model": "small", "levels": "token", "standardize": True, "table_deviation": 0.0, "spacing": "karras"}
-    return NoiseTuned(**tuned, **about, clean_share=0.5, nats_per_level=[1.0], deviation_after=1.0)
+    return Network(**tuned, **about, clean_share=0.5, nats_per_level=[1.0], deviation_after=1.0)
 
 
 def test_a_long_fine_tuning_says_nothing_of_a_short_one():
