@@ -162,13 +162,13 @@ def _write(
     out: Path, pictures: Sequence[Picture], decoded: Decoded, family: Family, checked: folders.Checked, seconds: float
 ) -> None:
     """The files of a batch, each picture's JSON last: what has one is complete."""
-    with torch.no_grad():
-        pixels = family.pictures(decoded.tokens, checked.layout)  # [B, H, W, 3]
     for row, picture in enumerate(pictures):
+        with torch.no_grad():  # one by one: several at once are rounded otherwise, and a picture is its seed's alone
+            pixels = family.pictures(decoded.tokens[row : row + 1], checked.layout)  # [1, H, W, 3]
         if pixels is not None:
             path = out / f"{picture.name}.png"
             with naming(path):
-                Image.fromarray(pixels[row].cpu().numpy()).save(path)
+                Image.fromarray(pixels[0].cpu().numpy()).save(path)
         passes = int(decoded.passes[row])
         record = {
             **asdict(picture),

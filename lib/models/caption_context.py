@@ -2,9 +2,8 @@
 projected, and a learned vector in the place of a caption that is dropped, which classifier-free guidance needs (Ho and
 Salimans 2022, arXiv:2207.12598). PyTorch.
 
-Muse projects T5-XXL's features and no more. A small text network trained on captions alone says little of which colour
-belongs to which object; blocks that are trained with the image model bring that together, as HunyuanVideo's token
-refiner does for a language model's features (Kong et al. 2024, arXiv:2412.03603, section 4.3).
+Muse projects T5-XXL's features and no more. Blocks that are trained with the image model may make up for a smaller text
+network, as HunyuanVideo's token refiner does for a causal one (Kong et al. 2024, arXiv:2412.03603, section 4.3).
 """
 
 import math

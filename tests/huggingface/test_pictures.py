@@ -65,8 +65,7 @@ def test_every_picture_is_that_of_its_seed(models, capsys, tmp_path):
         with torch.no_grad():
             pixels = family.pictures(expected, layout)[0].numpy()
         found = np.asarray(Image.open(tmp_path / f"out/{record['number']:04}-{record['candidate']}.png"))
-        # The picture decoder drew several at once, which may round otherwise.
-        assert np.abs(found.astype(int) - pixels).max() <= 1
+        assert np.array_equal(found, pixels)
     report = read("report.json")
     assert report["mean_passes"] == np.mean([record["passes"] for record in records])
     assert sum(report["passes_by_accepted_length"]) == sum(record["passes"] for record in records)
