@@ -104,7 +104,10 @@ def from_pretrained(folder: Path | str) -> nn.Module:
     names = tree.pop(CLASSES, None) or ["none"]
     kind = _kind(str(names[0]), str(folder / CONFIG))
     with naming(folder / CONFIG, f"configuration of {names[0]}"):
-        model = kind.network(_config(kind, tree), torch.Generator())
+        try:
+            model = kind.network(_config(kind, tree), torch.Generator())
+        except EaselError as error:
+            raise ValueError(error) from error  # so that it is said of this file
     found, wanted = shapes_of(folder), {name: list(value.shape) for name, value in model.state_dict().items()}
     if wrong := sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)):
         name = wrong[0]
