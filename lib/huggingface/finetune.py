@@ -99,6 +99,9 @@ class NoisyTrainee:
         state_folder: where checkpoints go, which all processes see.
         at_once: pictures that a process computes at once; the rest of its part is accumulated.
         checkpointing: compute activations of a layer twice, instead of keeping them.
+
+    Raises:
+        EaselError: captions cannot be dropped, since the model's folder does not say what stands for them.
     """
 
     def __init__(
@@ -112,12 +115,7 @@ class NoisyTrainee:
         at_once: int = 1,
         checkpointing: bool = False,
     ):
-        self.processes = PartialState(cpu=not torch.cuda.is_available())
-        count = self.processes.num_processes
-        if at_once < 1 or settings.batch % (count * at_once):
-            raise EaselError(
-                f"a batch of {settings.batch} cannot be divided among {count} processes, {at_once} pictures at once."
-            )
+        self.processes = processes()
         self.family, self.layout, self.tokenizer, self.shards = family, layout, tokenizer, shards
         self.settings, self.state_folder, self.at_once = settings, state_folder, at_once
         self.device, self.updates, self.written = self.processes.device, 0, -1
@@ -127,13 +125,15 @@ class NoisyTrainee:
         without_dropout(self.network)
         if checkpointing:
             family.model.gradient_checkpointing_enable({"use_reentrant": False})
-        if count > 1:
+        if self.processes.num_processes > 1:
             shard(self.network, family.backbone.layers, settings.bf16)
         else:
             self.network.to(self.device)
         family.ids = family.ids.to(self.device)
         self.tuned = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
         self.optimizer = torch.optim.AdamW(self.tuned.values(), settings.learning_rate, betas=BETAS, weight_decay=0.0)
+        if settings.caption_dropout:
+            self.prompts([""], np.array([True]))  # refused now rather than in a later update
 
     def step(self, step: int, indices: np.ndarray) -> dict[str, float]:
         """One update on the samples `indices`, int64 [batch]: the loss, and that after clean and after noisy inputs."""
@@ -203,7 +203,8 @@ class NoisyTrainee:
         folder = self.state_folder / str(self.updates)
         with naming(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            sharded.save(self._tensors(), storage_writer=sharded.HuggingFaceStorageWriter(str(folder), save_distributed=True))
+            writer = sharded.HuggingFaceStorageWriter(str(folder), save_distributed=True)
+            sharded.save(self._tensors(), storage_writer=writer, no_dist=self.processes.num_processes == 1)
         self.written = self.updates
         return {"updates": np.array([self.updates])}
 
@@ -212,7 +213,8 @@ class NoisyTrainee:
         self.updates = self.written = int(arrays["updates"][0])
         folder = self.state_folder / str(self.updates)
         with naming(folder, "checkpoint"):
-            sharded.load(self._tensors(), storage_reader=sharded.HuggingFaceStorageReader(str(folder)))
+            reader = sharded.HuggingFaceStorageReader(str(folder))
+            sharded.load(self._tensors(), storage_reader=reader, no_dist=self.processes.num_processes == 1)
         for weight in self.tuned.values():
             self.optimizer.state[weight]["step"].fill_(self.updates)
 
@@ -242,6 +244,11 @@ class NoisyTrainee:
             if self.processes.is_main_process:
                 found[name] = whole.cpu()
         return found
+
+
+def processes() -> PartialState:
+    """This process and those that were started with it."""
+    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def without_dropout(network: nn.Module) -> None:
@@ -289,6 +296,11 @@ def tune(
         if report["settings"] != own:
             raise EaselError(f"{out} has a model that was tuned with other settings; name another folder.")
         return report
+    count = processes().num_processes
+    if at_once < 1 or settings.batch % (count * at_once):
+        raise EaselError(
+            f"a batch of {settings.batch} cannot be divided among {count} processes, {at_once} pictures at once."
+        )
     checked = folders.check(settings.model, settings.size)
     tokenizer = folders.load_tokenizer(checked.folder)
     shards = Shards(settings.shards, checked.layout, len(checked.family.image_tokens(checked.config)))

@@ -68,10 +68,12 @@ class Shards:
             try:
                 with tarfile.open(fileobj=file, mode="r:") as tar:
                     for member in tar:
-                        path = PurePosixPath(member.name)
-                        if member.isreg() and path.suffix in (CODES, *CAPTIONS):
-                            place = member.offset_data, member.size
-                            found.setdefault(str(path.with_suffix("")), {})[path.suffix] = place
+                        stem, ending = _split(member.name)
+                        if member.isreg() and ending in (CODES, *CAPTIONS):
+                            files = found.setdefault(stem, {})
+                            if ending in files:
+                                raise EaselError(f"{shard} has {stem}{ending} twice; give every sample its own name.")
+                            files[ending] = member.offset_data, member.size
                     end = tar.offset
             except (tarfile.TarError, ValueError, OverflowError):
                 raise EaselError(f"{shard} is no whole tar file (compressed ones are not read); fetch it again.") from None
@@ -104,6 +106,13 @@ class Shards:
                 "own tokens of them."
             )
         return array.ravel().astype(np.int64)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A file's name at the first dot of its last part, as WebDataset has it."""
+    path = PurePosixPath(name)
+    stem, dot, ending = path.name.partition(".")
+    return str(path.with_name(stem)) if stem else name, dot + ending
 
 
 def _read(file: io.BufferedReader, place: Place) -> bytes:

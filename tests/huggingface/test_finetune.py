@@ -139,9 +139,12 @@ def test_an_interrupted_run_ends_as_if_it_were_not(made, whole, tmp_path, monkey
 
 
 def assert_almost(first, second):
-    """The same but for rounding: updates of AdamW are as large as the learning rate, whatever the gradient is."""
+    """The same but for rounding. Of a gradient that is almost nothing AdamW makes a large update, so that a few weights
+    may differ by a part of the learning rate, 0.01."""
+    found = weights(second)
     for name, expected in weights(first).items():
-        torch.testing.assert_close(weights(second)[name], expected, atol=2e-4, rtol=1e-3, msg=name)
+        away = (found[name] - expected).abs()
+        assert away.max() < 2e-3 and away.mean() < 5e-6, (name, away.max(), away.mean())
 
 
 def test_accumulation_and_checkpointing_change_rounding_alone(made, whole, tmp_path):

@@ -41,8 +41,8 @@ def test_samples_come_back_in_any_order(tmp_path):
 
 def test_files_of_other_packers(tmp_path):
     """A folder in the names, captions as JSON, other files beside, codes of a type that is not that of `write`."""
-    files = [("./train/x.1.json", b'{"caption": "two", "width": 3}'), ("./train/x.1.npy", npy(np.zeros(6, np.int32)))]
-    shards = Shards([packed(tmp_path / "a.tar", *files, ("./train/x.1.jpg", b"?"))], LAYOUT, codes=1)
+    files = [("./train/x1.json", b'{"caption": "two", "width": 3}'), ("./train/x1.npy", npy(np.zeros(6, np.int32)))]
+    shards = Shards([packed(tmp_path / "a.tar", *files, ("./train/x1.jpg", b"?"))], LAYOUT, codes=1)
     assert len(shards) == 1 and shards[0][0] == "two"
 
 
@@ -55,6 +55,7 @@ REFUSED = {
     "fractions": ([("0.npy", npy(np.zeros(6))), ("0.txt", b"a")], "whole numbers"),
     "the model's own tokens": ([("0.npy", npy(np.full(6, 9))), ("0.txt", b"a")], "codes 9 … 9, must be 0 … 8"),
     "pickles": ([("0.npy", npy(np.array([{}] * 6))), ("0.txt", b"a")], r"0\.npy is not valid array"),
+    "a name twice": ([("9.npy", GOOD)], r"has 9\.npy twice"),
     "no array": ([("0.npy", b"x"), ("0.txt", b"a")], r"0\.npy is not valid array"),
     "no text": ([("0.npy", GOOD), ("0.txt", b"\xff")], r"0\.txt is not valid caption: it is not in UTF-8"),
     "no caption in the record": ([("0.npy", GOOD), ("0.json", b"{}")], r"0\.json is not valid caption"),

@@ -132,8 +132,9 @@ class Family:
         return partial(F.linear, weight=rows(self.model.get_output_embeddings().weight, self.ids))
 
     def drawing(self) -> list[nn.Module]:
-        """All modules that draw: the backbone, and those around it. Others read pictures, or make them of codes."""
-        return [self.backbone, self.model.get_input_embeddings(), self.model.get_output_embeddings()]
+        """All modules that draw. Others read pictures, or make them of codes."""
+        tables = [self.model.get_input_embeddings(), self.model.get_output_embeddings()]
+        return [self.backbone.layers, self.backbone.norm, *tables]
 
     def offsets(self, layout: Layout) -> Tensor:
         """The position of every place, less the number of the prompt's tokens: int64 [axes, places]; usually of one

@@ -67,8 +67,8 @@ class Janus(Family):
 
     def drawing(self) -> list[nn.Module]:
         model = self.model.model
-        parts = [model.generation_embeddings, model.generation_aligner, model.generation_head]
-        return [self.backbone, *parts]
+        words = [self.backbone.layers, self.backbone.norm, self.model.get_input_embeddings()]
+        return [*words, model.generation_embeddings, model.generation_aligner, model.generation_head]
 
     def pictures(self, codes: Tensor, layout: Layout) -> Tensor:
         return as_bytes(self.model.model.vqmodel.decode(codes))
