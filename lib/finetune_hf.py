@@ -66,7 +66,9 @@ def main(arguments: list[str]) -> None:
     )
     report = tune(settings, given.out, given.at_once, given.checkpointing, 60 * given.save_every)
     last = report["history"][-1]
-    PartialState().print(f"{given.out}: {last['step']} updates on {report['pictures']} pictures, loss {last['loss']:.4f}")
+    PartialState().print(
+        f"{given.out}: {last['step']} updates on {report['pictures']} pictures, loss {last['loss']:.4f}"
+    )
 
 
 if __name__ == "__main__":

@@ -204,16 +204,16 @@ def main(arguments: list[str]) -> None:
     for path in tables.write(
         OUT,
         table(found),
-        caption="A tiny Llama-shaped model before and after 200 updates of SJD2's fine-tuning: passes until a picture is "
-        "complete.",
+        caption="A tiny Llama-shaped model before and after 200 updates of SJD2's fine-tuning: passes until a picture "
+        "is complete.",
         source=f"{here['cpu']}, one core, GPU: none.",
         units={"loss": "nats a token"},
         notes=[
             f"Pictures of {SIDE} × {SIDE} tokens, so that decoding one by one takes {SIDE**2} passes. Means over "
-            f"{DRAWN} captions of the test split with their 95 % interval over {len(SEEDS)} trainings (Student's). Both "
-            f"decoders look at all of a picture; SJD2 takes {RECIPE['denoising_steps'][0]} denoising steps. Lossless is "
-            "SJD2 without its keep rule. Before tuning no model reads noise, which SJD2 shows it. The loss is that after "
-            "clean inputs, on the pictures of these captions."
+            f"{DRAWN} captions of the test split with their 95 % interval over {len(SEEDS)} trainings (Student's). "
+            f"Both decoders look at all of a picture; SJD2 takes {RECIPE['denoising_steps'][0]} denoising steps. "
+            "Lossless is SJD2 without its keep rule. Before tuning no model reads noise, which SJD2 shows it. The loss "
+            "is that after clean inputs, on the pictures of these captions."
         ],
         stage="none: `python -m lib.huggingface.benchmark`",
         sources=["lib/huggingface/benchmark.py", "lib/huggingface/finetune.py", "lib/huggingface/noisy.py"],

@@ -16,7 +16,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or not self.learning_rate > 0 or min(self.denoising_steps, default=0) < 1:
-            raise EaselError("tuning needs at least one epoch, a learning rate above 0 and at least one denoising step.")
+            raise EaselError(
+                "tuning needs at least one epoch, a learning rate above 0 and at least one denoising step."
+            )
         if not 0 <= self.seed < 2**31:
             raise EaselError(f"the seed lies in 0 … 2³¹ − 1, which {self.seed} does not.")
 
@@ -124,7 +127,7 @@ class NoisyTrainee:
             part.requires_grad_(True)
         without_dropout(self.network)
         if checkpointing:
-            family.model.gradient_checkpointing_enable({"use_reentrant": False})
+            family.model.activation_checkpointing_enable({"use_reentrant": False})
         if self.processes.num_processes > 1:
             shard(self.network, family.backbone.layers, settings.bf16)
         else:
@@ -154,7 +157,9 @@ class NoisyTrainee:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.updates = step + 1
-        means = {name: total / many for name, (total, many) in zip(("clean", "noisy"), sums.tolist(), strict=True) if many}
+        means = {
+            name: total / many for name, (total, many) in zip(("clean", "noisy"), sums.tolist(), strict=True) if many
+        }
         return {"loss": float(sums[:, 0].sum() / sums[:, 1].sum())} | means
 
     def loss(
@@ -170,7 +175,9 @@ class NoisyTrainee:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
             losses = self.network(prompts, tokens, levels, times, noise)  # [B, length]
         parts = [losses.detach()[levels == 0], losses.detach()[levels > 0]]
-        return losses.mean(), torch.stack([torch.stack([one.sum().double(), one.new_tensor(one.numel()).double()]) for one in parts])
+        return losses.mean(), torch.stack(
+            [torch.stack([one.sum().double(), one.new_tensor(one.numel()).double()]) for one in parts]
+        )
 
     def drawn(self, step: int, row: int, steps: int) -> tuple[Tensor, Tensor]:
         """Levels int64 [length] and noise [length, D] of one row of a batch."""
@@ -188,7 +195,9 @@ class NoisyTrainee:
             return full
         if made := self.family.unconditional(full.ids, full.real):
             away = torch.from_numpy(dropped)[:, None]
-            return Prompts(*(torch.where(away, other, one) for one, other in zip((full.ids, full.real), made, strict=True)))
+            return Prompts(
+                *(torch.where(away, other, one) for one, other in zip((full.ids, full.real), made, strict=True))
+            )
         return Prompts.of([encode("" if drop else text) for text, drop in zip(texts, dropped, strict=True)])
 
     # --- checkpoints: each process writes its part, and the file that `fit` writes names the whole
@@ -204,7 +213,7 @@ class NoisyTrainee:
         with naming(folder):
             folder.mkdir(parents=True, exist_ok=True)
             writer = sharded.HuggingFaceStorageWriter(str(folder), save_distributed=True)
-            sharded.save(self._tensors(), storage_writer=writer, no_dist=self.processes.num_processes == 1)
+            self._collective(sharded.save, storage_writer=writer)
         self.written = self.updates
         return {"updates": np.array([self.updates])}
 
@@ -214,9 +223,15 @@ class NoisyTrainee:
         folder = self.state_folder / str(self.updates)
         with naming(folder, "checkpoint"):
             reader = sharded.HuggingFaceStorageReader(str(folder))
-            sharded.load(self._tensors(), storage_reader=reader, no_dist=self.processes.num_processes == 1)
+            self._collective(sharded.load, storage_reader=reader)
         for weight in self.tuned.values():
             self.optimizer.state[weight]["step"].fill_(self.updates)
+
+    def _collective(self, save_or_load: Callable[..., Any], **more: Any) -> None:
+        """With the weights and moments of all processes; of a single one PyTorch warns that it is alone."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")
+            save_or_load(self._tensors(), no_dist=self.processes.num_processes == 1, **more)
 
     def _tensors(self) -> dict[str, Tensor]:
         """Weights and moments where they lie; moments are made if no update has."""
@@ -306,9 +321,7 @@ def tune(
     shards = Shards(settings.shards, checked.layout, len(checked.family.image_tokens(checked.config)))
     order = BatchOrder(len(shards), settings.batch, settings.seed)
     family = folders.load(checked)
-    trainee = NoisyTrainee(
-        family, checked.layout, tokenizer, shards, settings, out / STATE, at_once, checkpointing
-    )
+    trainee = NoisyTrainee(family, checked.layout, tokenizer, shards, settings, out / STATE, at_once, checkpointing)
     history = fit(
         trainee,
         name="finetune_hf",

@@ -75,4 +75,5 @@ class NoisyReader(nn.Module):
         ).last_hidden_state
         # Every slot is predicted from the place before it: of the token before, or of the line end behind that.
         logits = self.family.head()(features[:, count + prompt - 2 + self.slots])  # [B, length, V]
-        return F.cross_entropy(logits.float().transpose(1, 2), codes, reduction="none")
+        # Not a view, from which FSDP2 would not hear of the backward pass.
+        return F.cross_entropy(logits.float().transpose(1, 2), codes, reduction="none").clone()

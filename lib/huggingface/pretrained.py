@@ -29,6 +29,11 @@ from lib.weights.torch_state import load_module, module_arrays
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 CLASSES = "architectures"  # the key of config.json, as transformers has it
+EXAMPLE = """```python
+from lib.huggingface.pretrained import from_pretrained
+
+model = from_pretrained("path/to/this/folder")
+```"""
 FEATURES = "Reads captions through the features of a frozen text network, which is not in this folder."
 
 
@@ -62,7 +67,7 @@ KINDS = {
         Kind(
             MuseSuperResolution,
             SuperResolutionConfig,
-            "A masked transformer that draws the tokens of a large picture from those of a small one, as Muse's second.",
+            "A masked transformer that draws the tokens of a large picture from those of a small one, as Muse does.",
             FEATURES,
         ),
         Kind(UNet, UNetConfig, "A U-Net that takes noise out of grids of numbers: diffusion or flow.", FEATURES),
@@ -112,8 +117,8 @@ def from_pretrained(folder: Path | str) -> nn.Module:
     if wrong := sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)):
         name = wrong[0]
         raise EaselError(
-            f"{folder}: {name} is {found.get(name, 'absent')} in {WEIGHTS} and {wanted.get(name, 'absent')} by {CONFIG}; "
-            "they are not of the same network."
+            f"{folder}: {name} is {found.get(name, 'absent')} in {WEIGHTS} and {wanted.get(name, 'absent')} by "
+            f"{CONFIG}; they are not of the same network."
         )
     with naming(folder / WEIGHTS, "safetensors file"):
         arrays = load_file(folder / WEIGHTS)
@@ -125,15 +130,18 @@ def from_pretrained(folder: Path | str) -> nn.Module:
 def card(kind: Kind, sizes: dict[str, Any], parameters: int, about: str = "") -> str:
     """The model card, Markdown with the head that model hubs read."""
     name = kind.network.__name__
-    rows = "\n".join(f"| {key} | {', '.join(map(str, value)) if isinstance(value, tuple | list) else value} |" for key, value in sizes.items())
+    rows = "\n".join(
+        f"| {key} | {', '.join(map(str, value)) if isinstance(value, tuple | list) else value} |"
+        for key, value in sizes.items()
+    )
     parts = [
         "---\nlibrary_name: easel\npipeline_tag: text-to-image\nlicense: apache-2.0\n---",
         f"# {name}",
         f"{kind.what} {parameters:,} parameters.",
         about.strip(),
-        f"{kind.needs} Trained small and on drawn pictures, as all networks of Easel unless it is said above, it is of no "
-        "use for pictures of people or things.",
-        f"```python\nfrom lib.huggingface.pretrained import from_pretrained\n\nmodel = from_pretrained(\"path/to/this/folder\")\n```",
+        f"{kind.needs} Trained small and on drawn pictures, as all networks of Easel unless it is said above, it is of "
+        "no use for pictures of people or things.",
+        EXAMPLE,
         f"| size | |\n|---|---|\n{rows}",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"

@@ -44,7 +44,9 @@ class Shards:
 
     def __init__(self, paths: Sequence[Path | str], layout: Layout, codes: int):
         self.layout, self.codes = layout, codes
-        shards = [shard for path in map(Path, paths) for shard in (sorted(path.glob("*.tar")) if path.is_dir() else [path])]
+        shards = [
+            shard for path in map(Path, paths) for shard in (sorted(path.glob("*.tar")) if path.is_dir() else [path])
+        ]
         if not shards:
             raise EaselError(f"there is no shard (*.tar) in {', '.join(map(str, paths)) or 'an empty list'}.")
         self.samples: list[tuple[Path, Place, Place, str]] = []
@@ -76,7 +78,9 @@ class Shards:
                             files[ending] = member.offset_data, member.size
                     end = tar.offset
             except (tarfile.TarError, ValueError, OverflowError):
-                raise EaselError(f"{shard} is no whole tar file (compressed ones are not read); fetch it again.") from None
+                raise EaselError(
+                    f"{shard} is no whole tar file (compressed ones are not read); fetch it again."
+                ) from None
             file.seek(end)
             rest = file.read(HEADERS)
             if len(rest) < tarfile.BLOCKSIZE or rest.strip(b"\0"):
@@ -86,7 +90,9 @@ class Shards:
                 ending = next((ending for ending in CAPTIONS if ending in files), None)
                 if CODES not in files or ending is None:
                     lacks = CODES if CODES not in files else " or ".join(CAPTIONS)
-                    raise EaselError(f"{shard}: the sample {stem} has no {lacks}; pack codes and caption under one name.")
+                    raise EaselError(
+                        f"{shard}: the sample {stem} has no {lacks}; pack codes and caption under one name."
+                    )
                 where = f"{shard}/{stem}"
                 self._codes(_read(file, files[CODES]), where + CODES)
                 _caption(_read(file, files[ending]), ending, where + ending)
@@ -102,8 +108,8 @@ class Shards:
             raise EaselError(f"{where} holds {array.dtype} {list(array.shape)}, must be whole numbers {wanted}.")
         if not 0 <= array.min() <= array.max() < self.codes:
             raise EaselError(
-                f"{where} has codes {array.min()} … {array.max()}, must be 0 … {self.codes - 1}: codes, not the model's "
-                "own tokens of them."
+                f"{where} has codes {array.min()} … {array.max()}, must be 0 … {self.codes - 1}: codes, not the "
+                "model's own tokens of them."
             )
         return array.ravel().astype(np.int64)
 

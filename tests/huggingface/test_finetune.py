@@ -77,12 +77,17 @@ def made(tmp_path_factory):
     tiny("llama", scale=0.2).model.save_pretrained(top / "llama")
     tokenizer().save_pretrained(top / "llama")
     random = np.random.default_rng(0)
-    write(top / "a.tar", [(f"a {'red blue star'.split()[n % 3]}", random.integers(CODES, size=12)) for n in range(PICTURES)])
+    write(
+        top / "a.tar",
+        [(f"a {('red', 'blue', 'star')[n % 3]}", random.integers(CODES, size=12)) for n in range(PICTURES)],
+    )
     return top
 
 
 def settings(made, **changes):
-    sizes = dict(epochs=2, batch=BATCH, learning_rate=1e-2, denoising_steps=(2, 3), noisy_run=(2, 6), caption_dropout=0.3)
+    sizes = dict(
+        epochs=2, batch=BATCH, learning_rate=1e-2, denoising_steps=(2, 3), noisy_run=(2, 6), caption_dropout=0.3
+    )
     return Settings(str(made / "llama"), (str(made / "a.tar"),), **sizes | changes)
 
 
@@ -101,7 +106,10 @@ def whole(made):
 def test_a_tuned_folder_is_a_model_s_folder_that_decoders_know(made, whole, tmp_path):
     before, after = weights(made / "llama"), weights(whole)
     assert before.keys() == after.keys() and all(not torch.equal(before[name], after[name]) for name in before)
-    assert json.loads((whole / "config.json").read_text())["noise_levels"] == {"spacing": "karras", "denoising_steps": [2, 3]}
+    assert json.loads((whole / "config.json").read_text())["noise_levels"] == {
+        "spacing": "karras",
+        "denoising_steps": [2, 3],
+    }
     assert not (whole / "state").exists() and (whole / "tokenizer.json").is_file()
     tuned = draw(PictureSettings(str(whole), "sjd2", {"window": 6}), ["a star"], tmp_path / "told")
     (whole.parent / "untold").mkdir()
@@ -194,7 +202,16 @@ REFUSED = {
 @pytest.mark.parametrize(("more", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_tuned_is_refused_before_an_update(more, said, made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(finetune, "fit", None)
-    common = ["--model", str(made / "llama"), "--shards", str(made / "a.tar"), "--out", str(tmp_path / "out"), "--batch", "4"]
+    common = [
+        "--model",
+        str(made / "llama"),
+        "--shards",
+        str(made / "a.tar"),
+        "--out",
+        str(tmp_path / "out"),
+        "--batch",
+        "4",
+    ]
     assert finetune_hf.main([*common, *more]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

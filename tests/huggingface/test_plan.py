@@ -48,11 +48,11 @@ def test_operations_are_those_that_pytorch_counts():
     layout = family.layout(family.config)
     network, inputs = NoisyReader(family, layout), given(family, layout, rows=2)
     network.train()
-    family.model.gradient_checkpointing_enable({"use_reentrant": False})
+    family.model.activation_checkpointing_enable({"use_reentrant": False})
     with FlopCounterMode(display=False) as counter:
         network(*inputs).mean().backward()
     found = planned(family, layout, inputs[0], inputs[3])
-    assert counter.get_total_flops() == pytest.approx(2 * found.operations, rel=0.03)
+    assert counter.get_total_flops() == pytest.approx(2 * found.operations, rel=1e-3)
 
 
 def test_activations_are_about_those_that_pytorch_keeps():
@@ -72,7 +72,7 @@ def test_activations_are_about_those_that_pytorch_keeps():
         losses = network(*inputs)
     whole = sum(size for place, size in kept.items() if place not in own)
     kept.clear()
-    family.model.gradient_checkpointing_enable({"use_reentrant": False})
+    family.model.activation_checkpointing_enable({"use_reentrant": False})
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         losses = network(*inputs)
     assert losses.isfinite().all()

@@ -62,7 +62,10 @@ def pickled(folder):
 
 REFUSED = {
     "no config": (lambda folder: (folder / CONFIG).unlink(), "has no config.json"),
-    "another's class": (lambda folder: edited(folder, architectures=["LlamaForCausalLM"]), "LlamaForCausalLM is none of"),
+    "another's class": (
+        lambda folder: edited(folder, architectures=["LlamaForCausalLM"]),
+        "LlamaForCausalLM is none of",
+    ),
     "no class": (lambda folder: edited(folder, architectures=None), "class none is none of ours"),
     "a size too many": (lambda folder: edited(folder, depth=3), "depth"),
     "a size missing": (lambda folder: edited(folder, layers=None), "layers"),
