@@ -71,7 +71,7 @@ def generate_images(
     image_sizes: Any = None,
     guidance: float | None = None,
     steps: int | None = None,
-    spacing: Spacing = "karras",
+    spacing: Spacing | None = None,
     **model_kwargs: Any,
 ) -> Tensor | ImageOutput:
     """The decoding loop that `generate(custom_generate=generate_images, …)` calls.
@@ -100,7 +100,7 @@ def generate_images(
         raise EaselError(f"these decoders have no beams; leave num_beams = {generation_config.num_beams} out.")
     said = model_kwargs | ({} if image_sizes is None else {"image_sizes": image_sizes})
     layout = family.layout(family.config, size) if size else family.layout_of(family.config, said)
-    decoding = Decoding(decoder, options, steps, spacing)
+    decoding = Decoding(decoder, options, steps, spacing, family.tuned)
     decoding.check(layout)
 
     mask = model_kwargs.get("attention_mask")

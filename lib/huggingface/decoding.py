@@ -11,6 +11,7 @@ from lib.decoding.noise_levels import Spacing
 from lib.decoding.predictor import Decoded
 from lib.errors import EaselError
 from lib.models.hf.layout import Layout
+from lib.models.hf.levels import NoiseLevels
 from lib.models.hf.predictor import HFPredictor
 
 # Name → decoder of lib/decoding/decoders.py, and what it is told. All but sjdpp and sjd2 are lossless: sjd2 is with
@@ -25,7 +26,7 @@ DECODERS: dict[str, tuple[str, dict[str, Any]]] = {
     "sjdpp": ("sjdpp", {}),
     "sjd2": ("sjd2", {}),
 }
-STEPS = 5  # of SJD2, where none are asked for: as in studies/sjd2
+UNTUNED = NoiseLevels(spacing="karras", denoising_steps=(5,))  # of SJD2, where nothing else is said
 
 
 class Decoding:
@@ -35,6 +36,7 @@ class Decoding:
         name: a key of `DECODERS`.
         options: of its `decode`, by name.
         steps, spacing: noise levels (lib/decoding/noise_levels.py); of sjd2 alone, whose models are tuned for them.
+        tuned: what the model was tuned with; its first number of steps and its spacing are taken where none is given.
 
     Attributes:
         times: of noise levels 1 … steps, float [steps]; None for other decoders.
@@ -44,7 +46,12 @@ class Decoding:
     """
 
     def __init__(
-        self, name: str, options: Mapping[str, Any] | None = None, steps: int | None = None, spacing: Spacing = "karras"
+        self,
+        name: str,
+        options: Mapping[str, Any] | None = None,
+        steps: int | None = None,
+        spacing: Spacing | None = None,
+        tuned: NoiseLevels | None = None,
     ):
         if name not in DECODERS:
             raise EaselError(f"there is no decoder {name!r}; choose one of {', '.join(DECODERS)}.")
@@ -56,7 +63,10 @@ class Decoding:
         self.name, self.options = name, settled | dict(options or {})
         self.times: Tensor | None = None
         if self.decoder == "sjd2":
-            self.times = noise_levels.levels(STEPS if steps is None else steps, spacing)[1:]
+            tuned = tuned or UNTUNED
+            self.times = noise_levels.levels(
+                tuned.denoising_steps[0] if steps is None else steps, spacing or tuned.spacing
+            )[1:]
 
     def check(self, layout: Layout) -> None:
         """Refuses what the decoder would refuse for such pictures, before any network runs. Raises EaselError."""

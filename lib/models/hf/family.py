@@ -21,6 +21,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from lib.config_tree import Amount, Count, Section, Several, read
 from lib.errors import EaselError
 from lib.models.hf.layout import Layout
+from lib.models.hf.levels import noise_levels
 
 
 class ImageVocabulary(Section):
@@ -43,6 +44,7 @@ class Family:
 
     Attributes:
         ids: the model's own tokens of codes 0 … V − 1, int64 [V].
+        tuned: the noise levels that it was tuned to read; None if it was not.
 
     Raises:
         EaselError: the configuration has no image vocabulary, or attention that cannot take a mask of our own.
@@ -57,7 +59,7 @@ class Family:
                 f"rows at their own pace need a mask a row, which attention of the kind {kind!r} does not take; load "
                 'the model with attn_implementation="sdpa".'
             )
-        self.model, self.config = model, model.config
+        self.model, self.config, self.tuned = model, model.config, noise_levels(model.config)
         self.ids = torch.tensor(self.image_tokens(model.config), device=self.table().device)
 
     # --- what the configuration says
@@ -123,11 +125,16 @@ class Family:
 
     def codes(self) -> Tensor:
         """Embeddings of all codes as inputs, [V, D]."""
-        return rows(self.table().detach(), self.ids)
+        return rows(self.table(), self.ids)
 
     def head(self) -> Callable[[Tensor], Tensor]:
         """From features [..., D] to logits [..., V] of the codes alone: the image vocabulary is cut out beforehand."""
-        return partial(F.linear, weight=rows(self.model.get_output_embeddings().weight.detach(), self.ids))
+        return partial(F.linear, weight=rows(self.model.get_output_embeddings().weight, self.ids))
+
+    def drawing(self) -> list[nn.Module]:
+        """All modules that draw. Others read pictures, or make them of codes."""
+        tables = [self.model.get_input_embeddings(), self.model.get_output_embeddings()]
+        return [self.backbone.layers, self.backbone.norm, *tables]
 
     def offsets(self, layout: Layout) -> Tensor:
         """The position of every place, less the number of the prompt's tokens: int64 [axes, places]; usually of one

@@ -13,13 +13,14 @@ from pathlib import Path
 import torch
 import transformers
 from packaging.version import InvalidVersion, Version
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from lib.errors import EaselError, naming, shortened
 from lib.models.hf.families import family_of
 from lib.models.hf.family import Family
 from lib.models.hf.files import read_json, shapes_of
 from lib.models.hf.layout import Layout
+from lib.models.hf.levels import NoiseLevels, noise_levels
 
 NEWEST = Version("5.24")  # whose files and caches this code knows
 CONFIG = "config.json"
@@ -31,6 +32,7 @@ class Checked:
 
     Attributes:
         layout: of its pictures.
+        tuned: the noise levels that it was tuned to read; None if it was not.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Checked:
     class_name: str
     family: type[Family]
     layout: Layout
+    tuned: NoiseLevels | None
 
 
 def check(folder: Path | str, size: tuple[int, int] | None = None) -> Checked:
@@ -61,9 +64,16 @@ def check(folder: Path | str, size: tuple[int, int] | None = None) -> Checked:
     with _about(folder):
         family.image_tokens(config)
         layout = family.layout(config, size)
+        tuned = noise_levels(config)
     shapes = shapes_of(folder)
     _require_same_shapes(folder, config, names[0], shapes)
-    return Checked(folder, config, names[0], family, layout)
+    return Checked(folder, config, names[0], family, layout, tuned)
+
+
+def outline(config: PreTrainedConfig, class_name: str) -> PreTrainedModel:
+    """The model on PyTorch's meta device: names and shapes, no weights."""
+    with torch.device("meta"):
+        return getattr(transformers, class_name)(config)
 
 
 def load(checked: Checked, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Family:
@@ -144,9 +154,7 @@ def _require_same_shapes(
     folder: Path, config: PreTrainedConfig, class_name: str, found: Mapping[str, list[int]]
 ) -> None:
     """Of the weights whose names the class has; other names may be those of an earlier version, which loading knows."""
-    with torch.device("meta"):
-        model = getattr(transformers, class_name)(config)
-    for name, weight in model.state_dict().items():
+    for name, weight in outline(config, class_name).state_dict().items():
         if name in found and found[name] != list(weight.shape):
             raise EaselError(
                 f"{folder}: {name} is {found[name]} in the weights and {list(weight.shape)} by {CONFIG}; they are not "

@@ -65,5 +65,10 @@ class Janus(Family):
     def head(self) -> nn.Module:
         return self.model.model.generation_head
 
+    def drawing(self) -> list[nn.Module]:
+        model = self.model.model
+        words = [self.backbone.layers, self.backbone.norm, self.model.get_input_embeddings()]
+        return [*words, model.generation_embeddings, model.generation_aligner, model.generation_head]
+
     def pictures(self, codes: Tensor, layout: Layout) -> Tensor:
         return as_bytes(self.model.model.vqmodel.decode(codes))

@@ -6,7 +6,6 @@ cache of ours. So a pass looks at as many slots as it likes, rows have their own
 """
 
 import math
-from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -18,10 +17,8 @@ from lib.models.autoregressive_predictor import Sampling, by_row
 from lib.models.hf.cache import WindowCache, cache_argument
 from lib.models.hf.family import Family
 from lib.models.hf.layout import Layout
-from lib.models.hf.prompts import Prompts
-
-# Of noisy embeddings m [P, W, D] and their noise levels int64 [P, W], what the network is to read, [P, W, D].
-Conditioning = Callable[[Tensor, Tensor], Tensor]
+from lib.models.hf.levels import level_tokens, spread
+from lib.models.hf.prompts import Prompts, seen_among
 
 
 class HFPredictor:
@@ -32,15 +29,16 @@ class HFPredictor:
     line end. What is seen follows from places alone: a query sees the prompt and all places up to its own. So what an
     earlier call left further right has no effect, and a row rolls back by calling again with a smaller start.
 
-    The cache has a column for every token of the prompt but the last, then one for every place before the last slot,
-    and one for inputs past the end, which no other input sees. Rows that are complete leave.
+    The cache has a column for every level token (lib/models/hf/levels.py) and for every token of the prompt but the
+    last, then one for every place before the last slot, and one for inputs past the end, which no other input sees.
+    Rows that are complete leave.
 
     Args:
         prompts: of the pictures; the last token of each is the decoders' BOS.
         unconditional: what guidance is away from; only guidance reads it.
         layout: of a picture.
-        times: of the noise levels 1 … T, float [T], for SJD2; None for a model that sees no noise.
-        conditioning: how a network tuned for SJD2 is told noise levels; None if embeddings alone show them.
+        times: of the noise levels 1 … T, float [T], for SJD2; None where no input is noisy. A model that was tuned to
+            read noise is told them by level tokens.
 
     Attributes:
         present: int64 [P], which of the `rows` have not left.
@@ -57,7 +55,6 @@ class HFPredictor:
         sampling: Sampling | None = None,
         unconditional: Prompts | None = None,
         times: Tensor | None = None,
-        conditioning: Conditioning | None = None,
     ):
         self.family, self.layout, self.sampling = family, layout, sampling or Sampling()
         self.rows, self.length, self.codes = len(prompts.ids), layout.length, len(family.ids)
@@ -71,7 +68,6 @@ class HFPredictor:
             prompts = prompts.above(unconditional)
         device = family.table().device
         self.times = None if times is None else times.to(device)
-        self.conditioning = conditioning
         self.present = torch.arange(self.rows, device=device)
         self._tables(device)
         self._fill(prompts.to(device))
@@ -98,16 +94,19 @@ class HFPredictor:
         vectors = F.embedding(prompts.ids, self.family.table())  # [R, P, D]
         self.bos, self.count = vectors[:, -1:], prompts.real.sum(dim=1)  # [R, 1, D], [R]
         self.real = prompts.real[:, :-1]  # [R, prompt columns]
-        self.before = self.real.shape[1]
+        told = self.times is not None and self.family.tuned is not None
+        levels = level_tokens(self.times, *self._spread).to(vectors.dtype) if told else vectors[0, :0]  # [T, D]
+        self.levels = torch.arange(1, len(levels) + 1, device=vectors.device)  # [T]
+        self.before = len(levels) + self.real.shape[1]
         self.places = torch.arange(self.past + 1, device=vectors.device)
         self.cache = WindowCache(self.before + len(self.places))
         if self.before:
             order = torch.arange(self.before, device=vectors.device)
-            # Padding sees itself, since softmax over nothing is no number.
-            seen = (order <= order[:, None]) & self.real[:, None] | torch.eye(self.before, device=vectors.device).bool()
-            seen = F.pad(seen, (0, len(self.places)))  # [R, prompt, columns]
-            positions = (self.real.cumsum(dim=1) - 1).clamp(min=0).expand(len(self.offsets), -1, -1)
-            self._forward(vectors[:, :-1], positions, seen, order.expand(len(vectors), -1))
+            rows, count = len(vectors), len(levels)
+            vectors = torch.cat([levels.expand(rows, -1, -1), vectors[:, :-1]], dim=1)  # [R, T + prompt, D]
+            seen = F.pad(seen_among(self.real, count), (0, len(self.places)))  # [R, T + prompt, columns]
+            positions = torch.cat([self.count[:, None].expand(-1, count) - 1, prompts.positions()[:, :-1]], dim=1)
+            self._forward(vectors, positions.expand(len(self.offsets), -1, -1), seen, order.expand(rows, -1))
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, start: Tensor) -> Tensor:
@@ -137,15 +136,13 @@ class HFPredictor:
         self._leave(start)
         deviation, mean = self._spread
         vectors = (inputs[self.present] * deviation + mean).to(self.table.dtype)
-        if self.conditioning is not None:
-            vectors = self.conditioning(vectors, levels[self.present])
-        return self._of_all(self.sampling(self.head(self._run(vectors, start[self.present]))), -math.log(self.codes))
+        features = self._run(vectors, start[self.present], levels[self.present])
+        return self._of_all(self.sampling(self.head(features)), -math.log(self.codes))
 
     @cached_property
     def _spread(self) -> tuple[Tensor, Tensor]:
         """Deviation and mean of the codes' embeddings, float32 [D] each."""
-        deviation, mean = torch.std_mean(self.table.float(), dim=0, correction=0)
-        return deviation.clamp(min=torch.finfo(torch.float32).tiny), mean
+        return spread(self.table)
 
     @cached_property
     def embeddings(self) -> Tensor:
@@ -166,7 +163,7 @@ class HFPredictor:
         (section 4.2): int64 [...]. BOS is not among them."""
         return (vectors @ F.normalize(self.embeddings[: self.codes], dim=1).T).argmax(dim=-1)
 
-    def _run(self, vectors: Tensor, start: Tensor) -> Tensor:
+    def _run(self, vectors: Tensor, start: Tensor, levels: Tensor | None = None) -> Tensor:
         """The network but for its head, [copies · P, W, D], all conditional rows first; fills the cache.
 
         Of the P rows that are present.
@@ -174,10 +171,12 @@ class HFPredictor:
         Args:
             vectors: embeddings m of the inputs, [P, W, D].
             start: of the slots that they predict, int64 [P].
+            levels: noise levels of the inputs, int64 [P, W]; None if all are clean.
         """
         copies, width = self.sampling.copies, vectors.shape[1]
         slots = (start[:, None] + torch.arange(width, device=start.device)).clamp(max=self.length)  # [P, W]
         places, read_at = self.input_places[slots], torch.arange(width, device=start.device).expand_as(slots)
+        levels = torch.zeros_like(slots) if levels is None else levels
         vectors = vectors.repeat(copies, 1, 1)  # [R, W, D]
         vectors = torch.where((places == 0).repeat(copies, 1)[..., None], self.bos, vectors)
         if lines := self._lines(width):
@@ -189,9 +188,11 @@ class HFPredictor:
             read_at = torch.where(self.begins_line[slots], own, read_at)
             line_end = self.family.table()[self.layout.end_of_line]
             vectors = torch.cat([vectors, line_end.expand(len(vectors), lines, -1)], dim=1)  # [R, W + E, D]
+            levels = F.pad(levels, (0, lines))  # [P, W + E]
         places, read_at = places.repeat(copies, 1), read_at.repeat(copies, 1)
+        own_level = levels.repeat(copies, 1)[..., None] == self.levels  # [R, W + E, T]
         visible = self.places <= places[..., None]  # [R, W + E, place columns]
-        seen = torch.cat([self.real[:, None].expand(-1, places.shape[1], -1), visible], dim=-1)
+        seen = torch.cat([own_level, self.real[:, None].expand(-1, places.shape[1], -1), visible], dim=-1)
         positions = self.count[:, None] + self.offsets[:, places]  # [axes, R, W + E]
         features = self._forward(vectors, positions, seen, self.before + places)
         return features.gather(1, read_at[..., None].expand(-1, -1, features.shape[-1]))  # [R, W, D]

@@ -43,6 +43,10 @@ class Prompts:
         ids, real = zip(*((one._widened(width).ids, one._widened(width).real) for one in (self, others)), strict=True)
         return Prompts(torch.cat(ids), torch.cat(real))
 
+    def positions(self) -> Tensor:
+        """Of every token among its row's own, int64 [B, P]; 0 for padding."""
+        return (self.real.cumsum(dim=1) - 1).clamp(min=0)
+
     def to(self, device: torch.device) -> "Prompts":
         """On another device."""
         return Prompts(self.ids.to(device), self.real.to(device))
@@ -50,3 +54,17 @@ class Prompts:
     def _widened(self, width: int) -> "Prompts":
         padding = (width - self.ids.shape[1], 0)
         return Prompts(F.pad(self.ids, padding), F.pad(self.real, padding))
+
+
+def seen_among(real: Tensor, levels: int = 0) -> Tensor:
+    """What tokens see of each other, bool [B, T + N, T + N]: those before them that are no padding, and themselves.
+
+    Padding sees itself, since softmax over nothing is no number. So do level tokens, which nothing here sees.
+
+    Args:
+        real: bool [B, N].
+        levels: T, of the level tokens before them.
+    """
+    order = torch.arange(real.shape[1], device=real.device)
+    seen = F.pad((order <= order[:, None]) & real[:, None], (levels, 0, levels, 0))
+    return seen | torch.eye(seen.shape[1], dtype=torch.bool, device=real.device)

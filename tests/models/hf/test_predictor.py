@@ -11,6 +11,7 @@ from lib.decoding.noise_levels import levels
 from lib.errors import EaselError
 from lib.models.autoregressive_predictor import Sampling, in_copies
 from lib.models.hf.cache import cache_argument
+from lib.models.hf.levels import NoiseLevels
 from lib.models.hf.predictor import HFPredictor
 from lib.models.hf.prompts import Prompts
 from tests.models.hf.tiny import LAYOUTS, MODELS, layout_of, own_greedy, prompts, tiny
@@ -143,21 +144,22 @@ def test_clean_embeddings_are_tokens(kind):
     torch.testing.assert_close(embeddings.std(dim=0, correction=0), torch.ones(embeddings.shape[1]))
 
 
-def test_conditioning_sees_embeddings_and_levels():
-    batch, seen = Batch("emu3", 2), []
-
-    def conditioning(vectors, at_levels):
-        seen.append(at_levels)
-        return vectors + at_levels[..., None]
-
-    predictor = batch.predictor(SAMPLED, times=TIMES, conditioning=conditioning)
-    tokens, start = torch.tensor([[16, 3, 4], [16, 5, 1]]), torch.zeros(2, dtype=torch.int64)
-    at_levels = torch.tensor([[0, 0, 1], [0, 0, 0]])
-    noisy = predictor.predict_embedded(predictor.embed(tokens), start, at_levels)
-    clean = predictor.predict_embedded(predictor.embed(tokens), start, torch.zeros_like(at_levels))
-    assert torch.equal(seen[0], at_levels)
-    same = (noisy - clean).nan_to_num().abs().amax(dim=-1) < 1e-5
-    assert same.tolist() == [[True, True, False], [True, True, True]]  # only what reads the noisy input
+@pytest.mark.parametrize("kind", MODELS)
+def test_level_tokens_are_seen_by_inputs_of_their_level_alone(kind):
+    batch = Batch(kind, 3)
+    start = torch.zeros(3, dtype=torch.int64)
+    at_levels = torch.zeros(3, batch.layout.length, dtype=torch.int64)
+    at_levels[0, 5] = 1
+    soft = Sampling(guidance=2.0, temperature=5.0)
+    untold = batch.predictor(soft, times=TIMES)
+    batch.family.tuned = NoiseLevels(spacing="karras", denoising_steps=(3,))
+    told, other = (batch.predictor(soft, times=times) for times in (TIMES, TIMES * 0.5))
+    inputs = untold.embed(torch.randint(16, at_levels.shape, generator=torch.Generator().manual_seed(1)))
+    clean, noisy, at_other = (one.predict_embedded(inputs, start, at_levels) for one in (untold, told, other))
+    differs = ((noisy - clean).abs().amax(dim=-1) > 1e-4, (noisy - at_other).abs().amax(dim=-1) > 1e-4)
+    for found in differs:
+        # The slot that the noisy input predicts, none before it, and no other row.
+        assert found[0, 5] and not found[0, :5].any() and not found[1:].any()
 
 
 def test_features_are_what_the_head_reads():
