@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 from lib.errors import EaselError, naming, shortened
 from lib.models.hf.families import family_of
 from lib.models.hf.family import Family
-from lib.models.hf.files import read_json, shapes_of
+from lib.models.hf.files import read_json, require_finite, require_same_shapes, shapes_of
 from lib.models.hf.layout import Layout
 
 NEWEST = Version("5.24")  # whose files and caches this code knows
@@ -62,7 +62,9 @@ def check(folder: Path | str, size: tuple[int, int] | None = None) -> Checked:
         family.image_tokens(config)
         layout = family.layout(config, size)
     shapes = shapes_of(folder)
-    _require_same_shapes(folder, config, names[0], shapes)
+    with torch.device("meta"):
+        model = getattr(transformers, names[0])(config)
+    require_same_shapes(folder, shapes, model)
     return Checked(folder, config, names[0], family, layout)
 
 
@@ -86,9 +88,7 @@ def load(checked: Checked, dtype: torch.dtype = torch.float32, device: str = "cp
     if missing := sorted(found["missing_keys"]):
         rest = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise EaselError(f"{checked.folder} lacks weights of {checked.class_name}: {', '.join(missing[:3])}{rest}.")
-    wrong = next((name for name, weight in model.state_dict().items() if not bool(weight.isfinite().all())), None)
-    if wrong:
-        raise EaselError(f"{checked.folder} holds weights that are NaN or infinite, in {wrong}: fetch it again.")
+    require_finite(checked.folder, model)
     return checked.family(model.eval().to(device))
 
 
@@ -138,17 +138,3 @@ def _config(folder: Path, class_name: str) -> PreTrainedConfig:
             "own."
         )
     return config
-
-
-def _require_same_shapes(
-    folder: Path, config: PreTrainedConfig, class_name: str, found: Mapping[str, list[int]]
-) -> None:
-    """Of the weights whose names the class has; other names may be those of an earlier version, which loading knows."""
-    with torch.device("meta"):
-        model = getattr(transformers, class_name)(config)
-    for name, weight in model.state_dict().items():
-        if name in found and found[name] != list(weight.shape):
-            raise EaselError(
-                f"{folder}: {name} is {found[name]} in the weights and {list(weight.shape)} by {CONFIG}; they are not "
-                "of the same model."
-            )
