@@ -62,7 +62,7 @@ def test_kolors_without_sentencepiece_is_refused(tmp_path):
     if getattr(diffusers.KolorsPipeline, "_backends", None) is None:
         pytest.skip("sentencepiece is installed")
     (tmp_path / "model_index.json").write_text('{"_class_name": "KolorsPipeline"}')
-    with pytest.raises(EaselError, match="is a KolorsPipeline, which needs the packages .*sentencepiece; install"):
+    with pytest.raises(EaselError, match=r"is a KolorsPipeline, which needs the packages .*sentencepiece; install"):
         pipeline_folder.check(tmp_path)
 
 
@@ -172,11 +172,11 @@ def test_what_is_wrong_is_said_before_a_weight_is_read(spoilt, monkeypatch, spoi
 def test_missing_and_infinite_weights_are_refused_when_they_are_read(spoilt):
     without(spoilt, "text_encoder/model.safetensors", "encoder.final_layer_norm.weight")
     checked = pipeline_folder.check(spoilt)
-    with pytest.raises(EaselError, match="lacks weights of UMT5EncoderModel, encoder.final_layer_norm.weight first"):
+    with pytest.raises(EaselError, match=r"lacks weights of UMT5EncoderModel, encoder\.final_layer_norm\.weight first"):
         pipeline_folder.load(checked)
     path = spoilt / "vae/diffusion_pytorch_model.safetensors"
     weights = load_file(path)
     weights["decoder.conv_in.bias"][0] = float("nan")
     save_file(weights, path, {"format": "pt"})
-    with pytest.raises(EaselError, match="NaN or infinite, in decoder.conv_in.bias"):
+    with pytest.raises(EaselError, match=r"NaN or infinite, in decoder\.conv_in\.bias"):
         pipeline_folder._load(spoilt / "vae", checked.networks["vae"], torch.float32)

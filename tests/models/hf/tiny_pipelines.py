@@ -46,13 +46,13 @@ class Processor:
     def eos_id(self):
         return 2
 
-    def EncodeAsPieces(self, text):  # noqa: N802
+    def EncodeAsPieces(self, text):
         return list(text)
 
-    def PieceToId(self, piece):  # noqa: N802
+    def PieceToId(self, piece):
         return self.pieces.index(piece) if piece in self.pieces else 0
 
-    def IdToPiece(self, number):  # noqa: N802
+    def IdToPiece(self, number):
         return self.pieces[number]
 
 
