@@ -12,7 +12,7 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-from lib.errors import EaselError, naming
+from lib.errors import EaselError, naming, shortened
 from lib.huggingface import gallery
 from lib.huggingface.gallery import ALL, Gallery, Picture, Share
 from lib.models.hf import pipeline_folder
@@ -50,6 +50,8 @@ class Settings:
     dtype: str = "float32"
 
     def __post_init__(self):
+        if self.pictures < 1:
+            raise EaselError(f"draw at least one picture of every prompt, not {self.pictures}.")
         if self.steps is not None and self.steps < 1:
             raise EaselError(f"denoising needs at least one step, not {self.steps}.")
         if self.guidance is not None and not 0 <= self.guidance < float("inf"):
@@ -127,18 +129,22 @@ def call(pipeline: DiffusionPipeline, settings: Settings, pictures: Sequence[Pic
     Random numbers are the CPU's, so that a picture starts from the same noise on every device.
 
     Raises:
-        EaselError: a picture has values that are NaN, as half precision makes them where a VAE was not made for it.
+        EaselError: the pipeline refuses a setting, such as the size; or a picture has values that are NaN, as half
+            precision makes them where a VAE was not made for it.
     """
     arguments = settings.arguments()
     if settings.negative:
         arguments["negative_prompt"] = [settings.negative] * len(pictures)
-    with torch.no_grad():
-        found = pipeline(
-            prompt=[picture.prompt for picture in pictures],
-            generator=[torch.Generator().manual_seed(picture.seed) for picture in pictures],
-            output_type="np",
-            **arguments,
-        ).images  # float [B, H, W, 3] in 0 … 1
+    try:
+        with torch.no_grad():
+            found = pipeline(
+                prompt=[picture.prompt for picture in pictures],
+                generator=[torch.Generator().manual_seed(picture.seed) for picture in pictures],
+                output_type="np",
+                **arguments,
+            ).images  # float [B, H, W, 3] in 0 … 1
+    except ValueError as error:  # by which pipelines refuse arguments
+        raise EaselError(f"{settings.model}: {shortened(str(error))}") from error
     if not np.isfinite(found).all():
         raise EaselError(f"{settings.model} drew NaN in {settings.dtype}; try --dtype bfloat16 or float32.")
     return (255 * found).round().astype(np.uint8)

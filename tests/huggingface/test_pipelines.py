@@ -39,7 +39,7 @@ def test_every_picture_is_that_of_its_seed(model, tmp_path):
         for network in (tiny.aura_flow().components[name] for name in ("text_encoder", "transformer", "vae"))
         for weight in network.parameters()
     )
-    assert report == json.loads((tmp_path / "out/report.json").read_text())
+    assert json.loads(json.dumps(report)) == json.loads((tmp_path / "out/report.json").read_text())
 
 
 def test_shares_and_what_is_left_are_drawn_once(model, tmp_path, monkeypatch):
@@ -74,6 +74,7 @@ def test_a_picture_that_is_nan_is_an_error(model, tmp_path, monkeypatch):
     ("settings", "message"),
     [
         ({"steps": 0}, "at least one step, not 0"),
+        ({"pictures": 0}, "at least one picture of every prompt, not 0"),
         ({"guidance": -1.0}, "a number ≥ 0"),
         ({"guidance": float("nan")}, "a number ≥ 0"),
         ({"size": (12, 16)}, "multiples of 8 up to 8192 pixels, not 12 and 16"),
@@ -83,6 +84,14 @@ def test_a_picture_that_is_nan_is_an_error(model, tmp_path, monkeypatch):
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(EaselError, match=message):
         Settings("anywhere", **settings)
+
+
+def test_what_the_pipeline_refuses_is_said_in_one_line():
+    def pipeline(**_):
+        raise ValueError("`height` has to be\n divisible by 16")
+
+    with pytest.raises(EaselError, match="^aura: `height` has to be divisible by 16$"):
+        pipelines.call(pipeline, Settings("aura", size=(8, 24)), [])
 
 
 def test_an_empty_batch_is_refused(model, tmp_path):

@@ -191,7 +191,9 @@ def _look_at(folder: Path, kind: type[nn.Module]) -> Network:
             f"it and {INDEX} from one place."
         )
     with naming(folder / "config.json", f"configuration of {kind.__name__}"), torch.device("meta"):
-        network = kind.from_config(settings) if own else kind(kind.config_class.from_dict(settings))
+        # Kolors' text encoder asks for its device, and takes the CPU without.
+        place = {"device": "meta"} if "device" in inspect.signature(kind.__init__).parameters else {}
+        network = kind.from_config(settings) if own else kind(kind.config_class.from_dict(settings), **place)
     stem = "diffusion_pytorch_model" if own else "model"
     variant = next((one for one in VARIANTS if _has(folder, stem, one)), "")
     shapes = shapes_of(folder, stem, variant)

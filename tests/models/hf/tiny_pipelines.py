@@ -19,7 +19,7 @@ from diffusers import (
 )
 from diffusers.pipelines.kolors import text_encoder, tokenizer
 from diffusers.pipelines.kolors.pipeline_kolors import KolorsPipeline
-from transformers import CLIPTextConfig, CLIPTextModel, UMT5Config, UMT5EncoderModel
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from tests.models.hf import tiny_amused, words
 
@@ -99,7 +99,13 @@ def unet(**own):
 def aura_flow():
     """A joint block and a single one."""
     return AuraFlowPipeline(
-        tokenizer=words.tokenizer(),
+        tokenizer=PreTrainedTokenizerFast(
+            tokenizer_object=words.tokenizer().backend_tokenizer,
+            pad_token="<pad>",
+            eos_token="</s>",
+            unk_token="<unk>",
+            model_input_names=["input_ids", "attention_mask"],
+        ),
         text_encoder=tiny_amused.fill(
             UMT5EncoderModel(UMT5Config(vocab_size=64, d_model=8, d_kv=4, d_ff=16, num_layers=1, num_heads=2)), 1
         ),
