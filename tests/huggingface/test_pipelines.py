@@ -90,7 +90,7 @@ def test_what_the_pipeline_refuses_is_said_in_one_line():
     def pipeline(**_):
         raise ValueError("`height` has to be\n divisible by 16")
 
-    with pytest.raises(EaselError, match="^aura: `height` has to be divisible by 16$"):
+    with pytest.raises(EaselError, match=r"^aura: `height` has to be divisible by 16$"):
         pipelines.call(pipeline, Settings("aura", size=(8, 24)), [])
 
 
