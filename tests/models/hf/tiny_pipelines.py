@@ -146,6 +146,7 @@ def kolors(place):
         seq_length=256,
         multi_query_attention=True,
         add_qkv_bias=True,
+        original_rope=True,
     )
     return KolorsPipeline(
         vae=tiny_amused.fill(vae(), 1),
