@@ -24,7 +24,8 @@ from studies.glu.code.training import network_of
 from studies.sjd2.code.train import model_config as autoregressive_config
 from tests import house
 
-CARD = 80e9  # bytes of the smallest card that the profile is for
+# Bytes of an H200. Plans are in float32 with all scores of attention kept: bf16 takes about half, an 80 GB card will do.
+CARD = 141e9
 PICTURE = 64
 
 
