@@ -24,7 +24,7 @@ from studies.glu.code.training import network_of
 from studies.sjd2.code.train import model_config as autoregressive_config
 from tests import house
 
-# Bytes of an H200. Plans are in float32 with all scores of attention kept: bf16 takes about half, an 80 GB card will do.
+# Bytes of an H200. Plans are in float32 and keep all scores of attention: bf16 takes about half, so that 80 GB will do.
 CARD = 141e9
 PICTURE = 64
 
