@@ -63,6 +63,7 @@ DECODING = 0.4
 WARM = 3  # updates, and pictures, before the clock counts
 PICTURES = 512  # to train on
 COPIED, CAPTIONS, PALETTE = 0.9, 64, 16  # of the law: share of copies, number of captions, codes that each leads to
+PRECISION = "Training computes in bf16, decoding in float32 with TF32 products. "
 GUIDANCE, STEPS = 3.0, 8  # of every decoder; denoising steps of SJD2
 FIRST = "autoregressive"  # which the others are compared with
 # Decoder and options: as in the papers where they say so.
@@ -323,17 +324,18 @@ def pictures(random: np.random.Generator, captions: np.ndarray, size: Size) -> n
     return found.reshape(count, -1)
 
 
-def row(line: Line, plain: float, gemm: float, data_sheet: float | None) -> dict[str, Any]:
+def row(line: Line, plain: float, gemm: float, data_sheet: float | None, recorded: bool) -> dict[str, Any]:
     """A line of the table.
 
     Args:
+        recorded: whether there was a device whose kernels could be.
         plain: seconds of an autoregressive picture with the same way of launching kernels; NaN if not known.
         gemm: operations a second of a large product.
     """
     rate = line.operations / float(np.median(line.seconds))
     return {
         "what": line.name if line.picture else f"training: {line.name}",
-        "CUDA graphs": line.graphs,
+        "CUDA graphs": "buffers alone" if line.graphs and not recorded else line.graphs,
         "parameters": Number(line.parameters / 1e6, digits=1),
         "batch": line.batch,
         "updates or passes": Number(line.calls, digits=1),
@@ -362,7 +364,7 @@ def write(out: Path, lines: Sequence[Line], gemm: float, device: torch.device, s
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     data_sheet = peak(gpu)
     plain = {line.graphs: float(np.median(line.picture)) for line in lines if line.picture and line.name == FIRST}
-    rows = [row(line, plain.get(line.graphs, float("nan")), gemm, data_sheet) for line in lines]
+    rows = [row(line, plain.get(line.graphs, float("nan")), gemm, data_sheet, gpu is not None) for line in lines]
     where = f"{gpu}, " if gpu else "A rehearsal on a CPU at a tiny size, whose numbers mean nothing: "
     told = {"gpu": gpu, "torch": torch.__version__, "cuda": torch.version.cuda, **here, "gemm": gemm}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -373,7 +375,7 @@ def write(out: Path, lines: Sequence[Line], gemm: float, device: torch.device, s
     return tables.write(
         out,
         rows,
-        caption="Training and latency at batch 1 of this repository's networks on one GPU.",
+        caption=f"Training and latency at batch 1 of this repository's networks on {'one GPU' if gpu else 'a CPU'}.",
         source=f"{where}{here['cpu']}, {here['cores']} cores; PyTorch {torch.__version__}.",
         units={
             "parameters": "M",
@@ -386,7 +388,7 @@ def write(out: Path, lines: Sequence[Line], gemm: float, device: torch.device, s
         notes=[
             f"Medians [least, most]. A large bf16 product reached {gemm / 1e12:.3g} TFLOP/s; MFU is of the data "
             f"sheet's dense bf16 rate, {known}. Operations are those of matrix products, attention in full; of an "
-            "update, three times the forward pass. Training computes in bf16, decoding in float32 with TF32 products. "
+            f"update, three times the forward pass. {PRECISION if gpu else ''}"
             f"Pictures of {size.side} × {size.side} tokens are of a made-up law in which {100 * COPIED:.0f} % of the "
             f"tokens copy a neighbour; passes depend on it. Guidance {GUIDANCE:g}; SJD2 with {STEPS} denoising steps.",
         ],

@@ -86,7 +86,7 @@ def test_pictures_follow_the_law():
 
 def test_without_a_gpu_it_is_a_rehearsal_that_says_so(tmp_path, monkeypatch, capsys):
     """The command itself, its lines made up: into build/, never into results/."""
-    made = benchmark.Line("autoregressive", False, 1_000_000, 1, 16.0, [2e-3, 1e-3, 3e-3], 10**9, [0.032, 0.016, 0.048])
+    made = benchmark.Line("autoregressive", True, 1_000_000, 1, 16.0, [2e-3, 1e-3, 3e-3], 10**9, [0.032, 0.016, 0.048])
     trained = benchmark.Line("Muse", None, 2_000_000, 4, 7, [0.5], 10**9, [])
     monkeypatch.setattr(benchmark.Bench, "run", lambda self: iter([trained, made]))
     monkeypatch.setattr(benchmark.torch.cuda, "is_available", lambda: False)
@@ -96,7 +96,13 @@ def test_without_a_gpu_it_is_a_rehearsal_that_says_so(tmp_path, monkeypatch, cap
     Path("lib/benchmark.py").write_text("")  # which the table's sidecar names
     assert benchmark.main([]) == 0
     text = Path("build/benchmarks/gpu.md").read_text(encoding="utf-8")
-    assert "A rehearsal on a CPU" in text and "training: Muse" in text and not Path("results").exists()
+    assert (
+        "A rehearsal on a CPU" in text
+        and "buffers alone" in text
+        and "TF32" not in text
+        and "training: Muse" in text
+        and not Path("results").exists()
+    )
     assert "2.000 [1.000, 3.000]" in text and "0.0320 [0.0160, 0.0480]" in text and text in capsys.readouterr().out
     told = json.loads(Path("build/benchmarks/gpu.json").read_text(encoding="utf-8"))
     assert told["machine"]["gpu"] is None and len(told["lines"]) == 2
@@ -110,7 +116,7 @@ def test_without_a_gpu_it_is_a_rehearsal_that_says_so(tmp_path, monkeypatch, cap
 def test_shares_are_of_the_card_s_data_sheet(gpu, rate):
     assert benchmark.peak(gpu) == rate
     line = benchmark.Line("Muse", None, 1, 4, 7, [1.0], 10**14, [])
-    assert benchmark.row(line, float("nan"), 5e14, rate)["MFU"].value == pytest.approx(100 * 1e14 / rate)
+    assert benchmark.row(line, float("nan"), 5e14, rate, True)["MFU"].value == pytest.approx(100 * 1e14 / rate)
     assert benchmark.peak("GeForce RTX 4090") is None and benchmark.peak(None) is None
 
 
