@@ -214,7 +214,7 @@ def evaluate(
     return tables.write(
         out / "row",
         [row(name, checked.parameters, *found) for found in zip(measured, drawn, strict=True)],
-        caption=f"What a {checked.kind.__name__} drew for this repository's prompts.",
+        caption=f"What {checked.kind.__name__} drew for this repository's prompts.",
         source=f"Pictures of {drawn[0]['size'][0]} × {drawn[0]['size'][1]} pixels, measured at {SIDE} × {SIDE}.",
         units={"parameters": "M", "exact": "%", "GenEval": "%", "a picture": "s"},
         notes=[

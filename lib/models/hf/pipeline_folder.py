@@ -91,7 +91,7 @@ def check(folder: Path | str) -> Checked:
         if name in optional and (name in LEFT_OUT or library is None):
             continue
         if library is None:
-            raise EaselError(f"{folder / INDEX} has no {name}, which a {kind.__name__} needs; fetch the whole folder.")
+            raise EaselError(f"{folder / INDEX} has no {name}, which {kind.__name__} needs; fetch the whole folder.")
         part = _class(folder, library, class_name)
         if not (folder / name).is_dir():
             raise EaselError(f"{folder} has no folder {name}: it is no whole pipeline, or its download broke off.")

@@ -140,7 +140,7 @@ def without(folder, name, key):
         (lambda f: index_of(f, _class_name="DDPMPipeline"), "does not draw pictures from words alone"),
         (lambda f: index_of(f, _diffusers_version="9.1.0"), r"was written by diffusers 9\.1\.0, newer than"),
         (lambda f: index_of(f, _diffusers_version="new"), "diffusers 'new', which is no version"),
-        (lambda f: index_of(f, vae="gone"), "has no vae, which a AuraFlowPipeline needs"),
+        (lambda f: index_of(f, vae="gone"), "has no vae, which AuraFlowPipeline needs"),
         (lambda f: index_of(f, vae="AutoencoderKL"), "vae must be a library and a class"),
         (lambda f: index_of(f, vae=["my_code", "Vae"]), "takes Vae from 'my_code'; only diffusers and transformers"),
         (lambda f: index_of(f, vae=["os", "system"]), "takes system from 'os'; only diffusers"),
