@@ -3,17 +3,20 @@
     python -m lib.generate_hf --model path/to/Emu3-Gen-hf --decoder shared --prompts prompts.txt --out pictures
 
 The folder is looked at before anything is loaded, weights are read from safetensors alone, and no code of the folder is
-run. The same command goes on where an interrupted one stopped. lib/huggingface/pictures.py says what it writes.
+run. The same command goes on where an interrupted one stopped, and several processes split the pictures: `--process
+0/2` beside `--process 1/2`, or torchrun. lib/huggingface/pictures.py says what it writes.
 """
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from lib.errors import EaselError, command_line, naming
+from lib.huggingface.gallery import Share
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -64,14 +67,21 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--size", help="ROWSxCOLUMNS in tokens; the model's own if left out")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--batch", type=int, default=4, help="pictures that are drawn together")
+    parser.add_argument(
+        "--process", metavar="I/N", help="draws every N-th picture from number I on; torchrun says it too"
+    )
     given = vars(parser.parse_args(arguments))
     prompts, out, batch = read_prompts(given.pop("prompts")), given.pop("out"), given.pop("batch")
+    share = Share.of(given.pop("process"), os.environ)
     given["options"] = dict(map(read_option, given.pop("option")))
     given["size"] = given["size"] and read_size(given["size"])
     # Here and not above: arguments are checked without waiting for PyTorch.
     from lib.huggingface.pictures import Settings, draw
 
-    report = draw(Settings(**given), prompts, out, batch)
+    report = draw(Settings(**given), prompts, out, batch, share)
+    if report is None:
+        print(f"share {share.index} of {share.count} is in {out}; the process that ends last writes the report.")
+        return
     print(
         f"{report['pictures']} pictures of {report['drawn_tokens']} tokens in {out}: {report['mean_passes']:.1f} "
         f"passes, {report['tokens_per_pass']:.2f} tokens a pass, {report['seconds']:.1f} s"

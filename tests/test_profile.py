@@ -75,6 +75,15 @@ def test_dvc_reads_a_shadow_as_it_is_meant(monkeypatch):
     )
 
 
+def test_the_gpu_profile_s_pipelines_resolve(monkeypatch):
+    """Every stage of every study, as `dvc repro` would find it; shapes and memory are in tests/studies."""
+    monkeypatch.chdir(profile.prepare("gpu", []))
+    with Repo.init(".", no_scm=True, force=True) as repository:
+        stages = {one.addressing for one in repository.index.stages}
+    assert stages == {*(stage.address(*name.split("@")) for name in stage.all_names()), "data.dvc"}
+    assert {f"studies/sjd2/dvc.yaml:train@{name}" for name in ("small", "large", "wide")} <= stages
+
+
 def test_a_shadow_follows_the_sources_and_keeps_its_outputs():
     shadow = profile.prepare("smoke", [])
     (shadow / "build").mkdir()

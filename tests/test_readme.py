@@ -15,6 +15,7 @@ PAGES = [
     "docs/faults.md",
     "docs/statistics.md",
     "docs/huggingface.md",
+    "docs/many_devices.md",
     *(f"studies/{study}/README.md" for study in STUDIES),
 ]
 CLAIMS = json.loads((REPOSITORY / "results/laptop/verdicts/claims.json").read_text(encoding="utf-8"))["claims"]

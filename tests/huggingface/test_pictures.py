@@ -10,6 +10,7 @@ from PIL import Image
 from lib import generate_hf
 from lib.decoding import decoders
 from lib.decoding.noise import RowRandom
+from lib.huggingface import gallery
 from lib.huggingface import pictures as module
 from lib.models.autoregressive_predictor import Sampling
 from lib.models.hf.folder import check, load
@@ -93,6 +94,48 @@ def test_the_same_command_goes_on(models, monkeypatch):
     assert run(models / "emu3") == 0
 
 
+def contents():
+    """Every file of the folder: pictures as bytes, JSON without times."""
+    found = {}
+    for path in sorted(module.Path("out").iterdir()):
+        if path.suffix == ".png":
+            found[path.name] = path.read_bytes()
+        else:
+            found[path.name] = {k: v for k, v in read(path.name).items() if k not in ("seconds", "batch")}
+    return found
+
+
+@pytest.mark.parametrize("way", ["--process", "torchrun"])
+def test_two_processes_give_the_folder_of_one(models, monkeypatch, capsys, way):
+    """Whichever ends last writes the report, over the pictures of both."""
+    settings = ["--pictures", "2", "--seed", "3"]
+    assert run(models / "emu3", *settings) == 0
+    whole = contents()
+    module.Path("out").rename("one")
+    for index in (1, 0):
+        assert not module.Path("out/report.json").exists()
+        if way == "torchrun":
+            monkeypatch.setenv("RANK", str(index))
+            monkeypatch.setenv("WORLD_SIZE", "2")
+        capsys.readouterr()
+        assert run(models / "emu3", *settings, *(["--process", f"{index}/2"] if way == "--process" else [])) == 0
+        said = capsys.readouterr().out
+        assert said.startswith("6 pictures" if index == 0 else "share 1 of 2 is in out")
+        if index == 1:
+            assert len(list(module.Path("out").glob("*.png"))) == 3
+    assert contents() == whole
+
+
+def test_processes_that_write_the_same_file_do_not_meet(tmp_path, monkeypatch):
+    """The settings, which all processes write: each has a temporary file of its own."""
+    made = []
+    monkeypatch.setattr(gallery.os, "replace", lambda part, path: made.append(part.name))
+    for number in (7, 8):
+        monkeypatch.setattr(gallery.os, "getpid", lambda number=number: number)
+        gallery.put(tmp_path / "settings.json", {})
+    assert len(set(made)) == 2
+
+
 def test_other_settings_need_another_folder(models, capsys):
     assert run(models / "llama") == 0
     assert run(models / "llama", "--temperature", "0.5") == 2
@@ -139,6 +182,8 @@ def test_janus_with_its_own_guidance(models):
         (["--seed", "4294967294"], "seeds lie in"),
         (["--pictures", "0"], "at least one picture"),
         (["--batch", "0"], "at least one picture"),
+        (["--process", "2"], "--process 2: write which process of how many"),
+        (["--process", "2/2"], "process 2 of 2 does not exist; they are numbered from 0 to 1"),
         (["--out", "prompts.txt"], "--out prompts.txt"),
         (["--out", "damaged"], "settings.json is not valid JSON"),
     ],

@@ -17,11 +17,10 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from lib.errors import EaselError, naming
 from lib.models.hf.amused import Amused
-from lib.models.hf.files import read_json, shapes_of
+from lib.models.hf.files import read_json, require_weights, shapes_of
 from lib.weights.checkpoint import require_finite
 
 VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # either will do
-SHOWN = 3  # names in a message
 
 
 def load(folder: Path | str) -> Amused:
@@ -67,9 +66,9 @@ def check(folder: Path) -> int:
     text = skeleton(folder / "text_encoder", CLIPTextModelWithProjection)
     if not any(all((folder / "tokenizer" / name).is_file() for name in names) for names in VOCABULARIES):
         raise EaselError(f"{folder / 'tokenizer'} has no tokenizer.json, nor vocab.json and merges.txt; fetch them.")
-    check_weights(folder / "transformer", "diffusion_pytorch_model", transformer)
-    check_weights(folder / "vqvae", "diffusion_pytorch_model", vqvae)
-    check_weights(folder / "text_encoder", "model", text)
+    require_weights(folder / "transformer", shapes_of(folder / "transformer", "diffusion_pytorch_model"), transformer)
+    require_weights(folder / "vqvae", shapes_of(folder / "vqvae", "diffusion_pytorch_model"), vqvae)
+    require_weights(folder / "text_encoder", shapes_of(folder / "text_encoder", "model"), text)
     mask_id = read_json(folder / "scheduler" / "scheduler_config.json").get("mask_token_id")
     check_together(folder, transformer.config, vqvae.config, text.config, mask_id)
     return mask_id
@@ -90,34 +89,6 @@ def skeleton(folder: Path, kind: type[nn.Module]) -> nn.Module:
         if kind is CLIPTextModelWithProjection:
             return kind(CLIPTextConfig(**settings))
         return kind.from_config(settings)
-
-
-def check_weights(folder: Path, stem: str, network: nn.Module) -> None:
-    """Refuses weights that are not there, are no safetensors, or are others than a network's.
-
-    Raises:
-        EaselError: as above.
-    """
-    given = {name: tuple(shape) for name, shape in shapes_of(folder, stem).items()}
-    wanted = {name: tuple(array.shape) for name, array in network.state_dict().items()}
-    # Positions 0, 1, 2, … that older releases of transformers saved.
-    extra = {name for name in given.keys() - wanted.keys() if not name.endswith("position_ids")}
-    faults = {
-        "missing": wanted.keys() - given.keys(),
-        "unknown": extra,
-        "of another shape": {name for name in wanted.keys() & given.keys() if wanted[name] != given[name]},
-    }
-    if any(faults.values()):
-        lists = [f"{len(names)} {what} ({listed(names)})" for what, names in faults.items() if names]
-        raise EaselError(
-            f"{folder}: weights do not belong to the config.json beside them: {', '.join(lists)}; "
-            "take both from one place."
-        )
-
-
-def listed(names: set[str]) -> str:
-    """Names in one line, of which no more than `SHOWN` are written out."""
-    return ", ".join(sorted(names)[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def check_together(

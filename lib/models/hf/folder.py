@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 from lib.errors import EaselError, naming, shortened
 from lib.models.hf.families import family_of
 from lib.models.hf.family import Family
-from lib.models.hf.files import read_json, shapes_of
+from lib.models.hf.files import read_json, require_finite, require_same_shapes, shapes_of
 from lib.models.hf.layout import Layout
 from lib.models.hf.levels import NoiseLevels, noise_levels
 
@@ -66,7 +66,7 @@ def check(folder: Path | str, size: tuple[int, int] | None = None) -> Checked:
         layout = family.layout(config, size)
         tuned = noise_levels(config)
     shapes = shapes_of(folder)
-    _require_same_shapes(folder, config, names[0], shapes)
+    require_same_shapes(folder, shapes, outline(config, names[0]))
     return Checked(folder, config, names[0], family, layout, tuned)
 
 
@@ -96,9 +96,7 @@ def load(checked: Checked, dtype: torch.dtype = torch.float32, device: str = "cp
     if missing := sorted(found["missing_keys"]):
         rest = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise EaselError(f"{checked.folder} lacks weights of {checked.class_name}: {', '.join(missing[:3])}{rest}.")
-    wrong = next((name for name, weight in model.state_dict().items() if not bool(weight.isfinite().all())), None)
-    if wrong:
-        raise EaselError(f"{checked.folder} holds weights that are NaN or infinite, in {wrong}: fetch it again.")
+    require_finite(checked.folder, model)
     return checked.family(model.eval().to(device))
 
 
@@ -148,15 +146,3 @@ def _config(folder: Path, class_name: str) -> PreTrainedConfig:
             "own."
         )
     return config
-
-
-def _require_same_shapes(
-    folder: Path, config: PreTrainedConfig, class_name: str, found: Mapping[str, list[int]]
-) -> None:
-    """Of the weights whose names the class has; other names may be those of an earlier version, which loading knows."""
-    for name, weight in outline(config, class_name).state_dict().items():
-        if name in found and found[name] != list(weight.shape):
-            raise EaselError(
-                f"{folder}: {name} is {found[name]} in the weights and {list(weight.shape)} by {CONFIG}; they are not "
-                "of the same model."
-            )
