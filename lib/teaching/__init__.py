@@ -1,1 +1,1 @@
-"""What the notebooks of notebooks/play/ share: tiny pictures and laws, claims and sources as cells show them, figures."""
+"""What the notebooks of notebooks/play/ share: tiny pictures and laws, claims and sources in cells, figures."""

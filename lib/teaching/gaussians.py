@@ -1,4 +1,4 @@
-"""A law of two Gaussians on a line, for which the best possible denoiser is a formula: what samplers do, without a network."""
+"""A law of two Gaussians on a line, whose best possible denoiser is a formula: what samplers do, without a network."""
 
 import math
 from collections.abc import Sequence

@@ -21,7 +21,7 @@ from lib.training.order import BatchOrder
 from lib.training.settings import DescentParams
 from lib.weights.torch_state import generator
 
-BATCH, AVERAGE = 32, 0.97
+BATCH, AVERAGE = 16, 0.97
 
 
 def train_muse(data: Thumbnails, steps: int, seed: int, width: int = 48, layers: int = 2) -> tuple[Muse, list[float]]:
@@ -45,7 +45,7 @@ def train_muse(data: Thumbnails, steps: int, seed: int, width: int = 48, layers:
     return _fit(MuseTrainee(model, batches, params), "Muse", data, steps, seed)
 
 
-def train_unet(data: Thumbnails, steps: int, seed: int, widths: Sequence[int] = (24, 32)) -> tuple[UNet, list[float]]:
+def train_unet(data: Thumbnails, steps: int, seed: int, widths: Sequence[int] = (16, 32)) -> tuple[UNet, list[float]]:
     """Trains a rectified flow on the pixels, as `train_muse`."""
     config = UNetConfig(
         channels=3,

@@ -127,7 +127,9 @@ def paths(runs: Mapping[str, tuple[Sequence[Tensor], Tensor]], shown: int = 40) 
     """
     line = np.linspace(-2.2, 2.2, 400)
     with figures.style():
-        figure, panels = figures.axes("double", columns=2 * len(runs), aspect=1.3, sharey=True, width_ratios=_WAYS(runs))
+        figure, panels = figures.axes(
+            "double", columns=2 * len(runs), aspect=1.3, sharey=True, width_ratios=_WAYS(runs)
+        )
         for number, (name, (path, ends)) in enumerate(runs.items()):
             way, end = panels[2 * number], panels[2 * number + 1]
             points = torch.stack([*path, ends.flatten()])[:, :shown].numpy()  # [passes + 1, shown]

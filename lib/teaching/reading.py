@@ -1,4 +1,4 @@
-"""Claims, sources and comparisons as a notebook's cells show them: read where they stand, so that no page is out of date.
+"""Claims, sources and comparisons as a notebook's cells show them: read where they stand, so that they stay true.
 
 All paths are relative to the top of the repository, where notebooks run.
 """
@@ -29,7 +29,9 @@ def claims(*ids: str, profile: str = "laptop") -> Markdown:
     """
     known = {claim.id: claim for claim in ledger.load_all().claims}
     if unknown := [name for name in ids if name not in known]:
-        raise EaselError(f"no ledger has a claim {', '.join(unknown)}; ids stand in claims.yaml, here and below studies/.")
+        raise EaselError(
+            f"no ledger has a claim {', '.join(unknown)}; ids stand in claims.yaml, here and below studies/."
+        )
     verdicts = _verdicts(Path("results") / profile / VERDICTS)
     boxes = []
     for claim in (known[name] for name in ids):

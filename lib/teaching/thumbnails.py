@@ -1,7 +1,7 @@
 """Pictures so small that networks learn to draw them in seconds: one object of Scenes on a plain ground, 12×12 cells.
 
-Of the 64×64 picture the middle 48×48 pixels are left, every 4×4 of them averaged. As tokens, each cell has the colour of
-the object or that of the ground, whichever is nearer, out of 13: no image tokenizer has to be trained.
+Of the 64×64 picture the middle 48×48 pixels are left, every 4×4 of them averaged. As a token, each cell has the colour
+of the object or that of the ground, whichever is nearer, out of 13: no image tokenizer has to be trained.
 """
 
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ def share_as_asked(tokens: np.ndarray | Tensor, words: np.ndarray) -> float:
 
 
 def word_ids(captions: list[str]) -> np.ndarray:
-    """"red circle on white" → places in `WORDS`, int32 [N, 3].
+    """ "red circle on white" → places in `WORDS`, int32 [N, 3].
 
     Raises:
         ValueError: another word; WORDS lists them.
