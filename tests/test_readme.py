@@ -12,6 +12,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 PAGES = [
     "README.md",
     "docs/house.md",
+    "docs/contributing.md",
     "docs/faults.md",
     "docs/statistics.md",
     "docs/huggingface.md",

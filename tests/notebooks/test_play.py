@@ -9,6 +9,7 @@ import pytest
 
 from lib import config, run
 from lib.evidence import ledger
+from lib.pages import mathml
 from tests import house
 
 FOLDER = house.REPOSITORY / "notebooks/play"
@@ -63,6 +64,13 @@ def test_its_claims_are_in_a_ledger_and_its_links_lead_somewhere(name, monkeypat
     for cell in notebook(name)["cells"]:
         for target in re.findall(r"\]\((?!\w+://)([^)#]+)\)", text(cell)):
             assert (FOLDER / target).exists(), target
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_its_formulas_can_be_shown_without_a_network(name):
+    texts = [text(cell) for cell in notebook(name)["cells"] if cell["cell_type"] == "markdown"]
+    for pair in re.findall(r"\$\$(.+?)\$\$|\$(.+?)\$", "\n".join(texts), re.DOTALL):
+        assert mathml.convert("".join(pair).strip()).startswith("<math")
 
 
 def parameters(name):
