@@ -125,29 +125,22 @@ def paths(runs: Mapping[str, tuple[Sequence[Tensor], Tensor]], shown: int = 40) 
         runs: sampler → what it passed through, tensors [B], and its ends.
         shown: how many of the points are drawn as lines.
     """
-    line = np.linspace(-2.2, 2.2, 400)
+    line, thin = np.linspace(-2.2, 2.2, 400), {"linestyle": "-", "marker": ""}
     with figures.style():
-        figure, panels = figures.axes(
-            "double", columns=2 * len(runs), aspect=1.3, sharey=True, width_ratios=_WAYS(runs)
-        )
+        ratios = {"width_ratios": [2, 1] * len(runs)}
+        figure, panels = figures.axes("double", columns=2 * len(runs), aspect=2.2, sharey=True, gridspec_kw=ratios)
         for number, (name, (path, ends)) in enumerate(runs.items()):
             way, end = panels[2 * number], panels[2 * number + 1]
             points = torch.stack([*path, ends.flatten()])[:, :shown].numpy()  # [passes + 1, shown]
-            way.plot(range(len(points)), points, color="0.55", linewidth=0.5)
+            way.plot(range(len(points)), points, color="0.55", linewidth=0.5, **thin)
             way.set(title=name, xlabel="pass", ylim=(-2.6, 2.6))
-            end.hist(ends.flatten().numpy(), 60, (-2.2, 2.2), True, orientation="horizontal", color=_BAR)
-            end.plot(gaussians.density(line), line, color=figures.PALETTE["vermillion"], linewidth=1.0)
+            bar = {"density": True, "orientation": "horizontal", "color": figures.PALETTE["sky blue"]}
+            end.hist(ends.flatten().numpy(), 60, (-2.2, 2.2), **bar)
+            end.plot(gaussians.density(line), line, color=figures.PALETTE["vermillion"], linewidth=1.0, **thin)
             end.set(xlabel="density")
             end.grid(False)
         panels[0].set_ylabel("x")
     return figure
-
-
-_BAR = figures.PALETTE["sky blue"]
-
-
-def _WAYS(runs: Mapping) -> list[float]:
-    return [2.0, 1.0] * len(runs)
 
 
 def errors(found: Mapping[str, Mapping[int, float]], chance: float, label: str) -> Figure:
@@ -158,17 +151,9 @@ def errors(found: Mapping[str, Mapping[int, float]], chance: float, label: str) 
             axes.plot(list(values), list(values.values()), label=name, **figures.series(number))
         axes.axhline(chance, color="0.5", linestyle="--", linewidth=0.8, label="chance, one time in twenty")
         axes.set(xscale="log", yscale="log", xlabel="passes", ylabel=label)
-        axes.legend()
-    return figure
-
-
-def bars(values: Mapping[str, Sequence[float]], labels: Sequence[str], ylabel: str, xlabel: str) -> Figure:
-    """Lines of a few numbers each over named places."""
-    with figures.style():
-        figure, axes = figures.axes("single", aspect=0.75)
-        for number, (name, row) in enumerate(values.items()):
-            axes.plot(range(len(row)), row, label=name, **figures.series(number))
-        axes.set_xticks(range(len(labels)), labels)
-        axes.set(ylabel=ylabel, xlabel=xlabel)
-        axes.legend()
+        ticks = sorted({passes for values in found.values() for passes in values})
+        axes.set_xticks(ticks, ticks)
+        axes.set_yticks((0.03, 0.1, 0.3, 1), ("0.03", "0.1", "0.3", "1"))
+        axes.minorticks_off()
+        axes.legend(loc="lower left")
     return figure
