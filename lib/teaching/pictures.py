@@ -21,7 +21,7 @@ def curves(losses: Mapping[str, np.ndarray], smooth: int, label: str) -> Figure:
     Args:
         losses: name → [steps, seeds].
         smooth: steps that a point is the mean of.
-        label: of the loss.
+        label: of the loss, which both panels are in.
     """
     means = {name: _blocks(np.asarray(values), smooth) for name, values in losses.items()}
     first, *others = means
@@ -35,10 +35,13 @@ def curves(losses: Mapping[str, np.ndarray], smooth: int, label: str) -> Figure:
                 left.plot(steps, values[:, seed], label=f"{name}, seed {seed}", **(figures.series(number) | look))
             for number, name in enumerate(others, start=1):
                 gap = means[name][:, seed] - means[first][:, seed]
-                right.plot(steps, gap, label=f"{name} − {first}, seed {seed}", **(figures.series(number) | look))
+                # Without the first fall of the loss, which would hide the rest.
+                right.plot(
+                    steps[1:], gap[1:], label=f"{name} − {first}, seed {seed}", **(figures.series(number) | look)
+                )
         right.axhline(0, color="0.5", linewidth=0.8)
         left.set(xlabel="training step", ylabel=label)
-        right.set(xlabel="training step", ylabel="difference (nat/token)")
+        right.set(xlabel="training step", ylabel=f"difference in {label}")
         left.legend()
         right.legend()
     return figure
