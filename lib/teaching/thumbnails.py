@@ -1,7 +1,7 @@
 """Pictures so small that networks learn to draw them in seconds: one object of Scenes on a plain ground, 12×12 cells.
 
 Of the 64×64 picture the middle 48×48 pixels are left, every 4×4 of them averaged. As a token, each cell has the colour
-of the object or that of the ground, whichever is nearer, out of 13: no image tokenizer has to be trained.
+of the object, where that covers half of it or more, or that of the ground: no image tokenizer has to be trained.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ from lib.scenes.vocabulary import BACKGROUND_COLOURS, BACKGROUND_SHADES, COLOUR_
 
 SIDE, CELL = 12, 4  # cells a side, and pixels of a cell
 EDGE = (GRID - SIDE * CELL) // 2  # pixels that are cut off on each side
+HALF = DIAMETERS["large"] // 2
+PLACES = range(EDGE + HALF, GRID - EDGE - HALF + 1)  # of an object's middle, so that all of it is seen
 WORDS = (*COLOURS, *SHAPES, *BACKGROUND_COLOURS)
 PALETTE = np.array(
     [*COLOUR_RGB.values(), *(np.mean(BACKGROUND_SHADES[name], axis=0).round() for name in BACKGROUND_COLOURS)], np.int64
@@ -49,22 +51,30 @@ class Thumbnails:
 def thumbnails(count: int, seed: int) -> Thumbnails:
     """`count` pictures, of shape, colour, ground and place all equally likely: a function of its arguments."""
     random = np.random.Generator(np.random.PCG64(seed))
-    half = DIAMETERS["large"] // 2
     words = np.stack([random.integers(len(names), size=count) for names in (COLOURS, SHAPES, BACKGROUND_COLOURS)], 1)
-    places = random.integers(EDGE + half, GRID - EDGE - half + 1, size=(count, 2))
-    pixels = np.empty((count, SIDE, SIDE, 3), np.uint8)
-    captions, tokens = [], np.empty((count, SIDE * SIDE), np.int64)
+    places = random.integers(PLACES.start, PLACES.stop, size=(count, 2))
+    pixels, tokens, captions = np.empty((count, SIDE, SIDE, 3), np.uint8), np.empty((count, SIDE**2), np.int64), []
     for number, ((colour, shape, ground), (x, y)) in enumerate(zip(words.tolist(), places.tolist(), strict=True)):
-        one = Object(SHAPES[shape], COLOURS[colour], "large", "solid", x, y)
-        picture = draw(Scene((one,), Background("plain", BACKGROUND_COLOURS[ground])), GRID)
-        middle = picture[EDGE:-EDGE, EDGE:-EDGE].reshape(SIDE, CELL, SIDE, CELL, 3)
-        pixels[number] = middle.mean(axis=(1, 3)).round()
-        captions.append(f"{COLOURS[colour]} {SHAPES[shape]} on {BACKGROUND_COLOURS[ground]}")
-        two = np.array([colour, len(COLOURS) + ground])
-        apart = np.abs(pixels[number].reshape(-1, 1, 3).astype(np.int64) - PALETTE[two])  # [144, 2, 3]
-        tokens[number] = two[apart.sum(axis=2).argmin(axis=1)]
+        names = SHAPES[shape], COLOURS[colour], BACKGROUND_COLOURS[ground]
+        pixels[number] = _cells(*names, x, y).round()
+        tokens[number] = np.where(_covered(names[0], x, y), colour, len(COLOURS) + ground)
+        captions.append("{1} {0} on {2}".format(*names))
     words += [0, len(COLOURS), len(COLOURS) + len(SHAPES)]
     return Thumbnails(captions, words, pixels, tokens)
+
+
+def _cells(shape: str, colour: str, ground: str, x: int, y: int) -> np.ndarray:
+    """Mean colour of every cell, float64 [12, 12, 3]."""
+    scene = Scene((Object(shape, colour, "large", "solid", x, y),), Background("plain", ground))
+    middle = draw(scene, GRID)[EDGE:-EDGE, EDGE:-EDGE]
+    return middle.reshape(SIDE, CELL, SIDE, CELL, 3).mean(axis=(1, 3))
+
+
+@cache
+def _covered(shape: str, x: int, y: int) -> np.ndarray:
+    """Which cells an object covers by half or more, bool [144]: the same ones whatever its colour."""
+    red, black = COLOUR_RGB["red"][0], np.mean(BACKGROUND_SHADES["black"], axis=0)[0]
+    return (_cells(shape, "red", "black", x, y)[:, :, 0] >= (red + black) / 2).ravel()
 
 
 def painted(tokens: np.ndarray | Tensor) -> np.ndarray:
@@ -82,21 +92,13 @@ def enlarged(pixels: np.ndarray) -> np.ndarray:
 
 @cache
 def _silhouettes() -> tuple[np.ndarray, np.ndarray]:
-    """All shapes at all places: bool [K, 144], where the object's colour is nearer than the ground's, and the shape of
-    each, int [K]."""
-    half = DIAMETERS["large"] // 2
-    places = range(EDGE + half, GRID - EDGE - half + 1)
+    """What all shapes at all places cover, bool [K, 144], each once, and the shape of each, int [K]."""
     found: dict[bytes, int] = {}
     for shape, name in enumerate(SHAPES):
-        for x in places:
-            for y in places:
-                one = Object(name, "red", "large", "solid", x, y)
-                picture = draw(Scene((one,), Background("plain", "black")), GRID)[EDGE:-EDGE, EDGE:-EDGE, 0]
-                cells = picture.reshape(SIDE, CELL, SIDE, CELL).mean(axis=(1, 3))
-                middle = (COLOUR_RGB["red"][0] + np.mean(BACKGROUND_SHADES["black"], axis=0)[0]) / 2
-                found.setdefault((cells > middle).tobytes(), shape)
-    masks = np.array([np.frombuffer(mask, bool) for mask in found])
-    return masks, np.array(list(found.values()))
+        for x in PLACES:
+            for y in PLACES:
+                found.setdefault(_covered(name, x, y).tobytes(), shape)
+    return np.array([np.frombuffer(mask, bool) for mask in found]), np.array(list(found.values()))
 
 
 def _ones(where: np.ndarray) -> np.ndarray:
