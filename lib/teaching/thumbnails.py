@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib.errors import EaselError
 from lib.models.text_encoder import TextFeatures
 from lib.scenes.draw import draw
 from lib.scenes.scene import Background, Object, Scene
@@ -123,9 +124,13 @@ def word_ids(captions: list[str]) -> np.ndarray:
     """ "red circle on white" → places in `WORDS`, int32 [N, 3].
 
     Raises:
-        ValueError: another word; WORDS lists them.
+        EaselError: a caption of other words, or not of three.
     """
-    return np.array([[WORDS.index(word) for word in text.split() if word != "on"] for text in captions], np.int32)
+    split = [[word for word in text.split() if word != "on"] for text in captions]
+    for text, words in zip(captions, split, strict=True):
+        if len(words) != 3 or not set(words) <= set(WORDS):
+            raise EaselError(f"{text!r} is no caption of colour, shape and ground; the words are {', '.join(WORDS)}.")
+    return np.array([[WORDS.index(word) for word in words] for words in split], np.int32)
 
 
 def features(ids: Tensor) -> TextFeatures:

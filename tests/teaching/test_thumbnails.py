@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lib.errors import EaselError
 from lib.models.glu import matched_width
 from lib.teaching import blocks, networks, thumbnails
 from lib.teaching.thumbnails import CODES, COLOURS, SIDE, WORDS
@@ -26,8 +27,9 @@ def test_words_tokens_and_captions_say_the_same():
     swapped = DATA.words.copy()
     swapped[:, 1] = len(COLOURS) + (swapped[:, 1] - len(COLOURS) + 1) % 8
     assert thumbnails.share_as_asked(DATA.tokens, swapped) <= 0.1
-    with pytest.raises(ValueError, match="ultraviolet"):
-        thumbnails.word_ids(["ultraviolet circle on white"])
+    for wrong in ("ultraviolet circle on white", "red circle"):
+        with pytest.raises(EaselError, match=f"'{wrong}' is no caption"):
+            thumbnails.word_ids([wrong])
 
 
 def test_masked_cells_are_hatched_and_others_have_their_colour():
