@@ -17,9 +17,9 @@ LINES = 20  # of a cell, at most
 # Notebook → parameters with which it takes a second or two.
 TINY = {
     "decoding": {"drawn": 60, "length": 3, "window": 2, "long_length": 6, "long_window": 3},
-    "diffusion": {"points": 50, "passes": 2, "steps": 2, "pictures": 20},
+    "diffusion": {"points": 50, "passes": 2, "steps": 10, "pictures": 20},
     "glu": {"width": 8, "inner": 12, "steps": 2, "pictures": 20},
-    "masked": {"steps": 2, "pictures": 20, "tested": 8, "passes": 2},
+    "masked": {"steps": 10, "pictures": 20, "tested": 8, "passes": 2},
 }
 # Notebook → what a reader could get wrong in a version of their own, and how.
 WRONG = {
