@@ -1,5 +1,6 @@
 """One screen, whatever is broken: what cannot be said is told in a sentence."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -66,3 +67,31 @@ def test_variables_that_a_run_ignores_are_named(monkeypatch, capsys):
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
     assert doctor.main([]) == 0
     assert "JAX_ENABLE_X64" in capsys.readouterr().out
+
+
+def test_memory_of_the_pinned_run_is_compared_with_what_is_free(monkeypatch):
+    Path("results").mkdir()
+    Path("results/runtimes.csv").write_text("stage,time (min),peak memory (GB),disk (MB)\na,1,9,1\nall,73,3.5,1163\n")
+    assert doctor.memory(6.0) == "6.0 GB free now; the pinned run took 3.5 GB at most: runs here"
+    assert "does not run here: close other programs" in doctor.memory(4.2)
+    assert "not known" in doctor.memory(None)
+    assert doctor.available() is None or doctor.available() > 0
+    Path("results/runtimes.csv").unlink()
+    assert "not known" in doctor.memory(6.0) and doctor.expected() == ""
+
+
+def test_verdicts_that_another_processor_may_turn_are_named():
+    assert doctor.near_thresholds() == []
+    Path(doctor.VERDICTS).parent.mkdir(parents=True)
+    numbers = {"A1": 0.06, "A2": 0.011, "A3": 0.009, "A4": 0.3, "A5": None, "A6": 0.24}
+    claims = [{"id": name, "corrected": p} for name, p in numbers.items()]
+    Path(doctor.VERDICTS).write_text(json.dumps({"claims": claims}))
+    said = " ".join(line.strip() for line in doctor.near_thresholds())
+    assert "these 3 of 6" in said and said.endswith("(p within a factor 5 of 0.05): A1, A2, A6")
+
+
+def test_every_profile_has_a_line(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "machine", here)
+    doctor.main([])
+    first = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    assert {"laptop", *(path.stem for path in (REPOSITORY / "profiles").glob("*.yaml"))} <= first

@@ -12,6 +12,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 PAGES = [
     "README.md",
     "docs/house.md",
+    "docs/contributing.md",
     "docs/faults.md",
     "docs/statistics.md",
     "docs/huggingface.md",
@@ -65,3 +66,12 @@ def test_what_a_table_names_is_here():
     text = (REPOSITORY / "docs/faults.md").read_text(encoding="utf-8")
     for name in re.findall(r"`((?:lib|tests)/[\w/]+(?:\.py|/))`", text):
         assert (REPOSITORY / name).exists(), name
+
+
+def test_the_devcontainer_runs_targets_of_the_makefile():
+    container = json.loads((REPOSITORY / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    targets = set(re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    asked = re.findall(r"make ([\w-]+)", container["postCreateCommand"])
+    assert asked and set(asked) <= targets
+    assert container["hostRequirements"]["memory"] == "8gb"  # what the README asks for
+    assert "8 GB of memory" in README

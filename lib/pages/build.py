@@ -20,6 +20,7 @@ DOCS = {
     "docs/statistics": "docs/statistics.md",
     "docs/data_sheet": "docs/data_sheet.md",
     "docs/house": "docs/house.md",
+    "docs/contributing": "docs/contributing.md",
     "docs/faults": "docs/faults.md",
 }
 NAVIGATION = [
@@ -89,7 +90,7 @@ def sources(material: Material) -> dict[str, str]:
 def _shown(material: Material) -> dict[str, str]:
     """Files of the repository that a page shows."""
     found = {file: page for page, file in DOCS.items()}
-    found |= {str(path): f"notebooks/{path.stem}" for path in notebooks.FOLDER.glob("*.ipynb")}
+    found |= {str(path): path.with_suffix("").as_posix() for path in notebooks.paths()}
     found |= {str(path): f"tables/{path.stem}" for path in (material.results / "tables").rglob("*.md")}
     found |= {f"studies/{name}/README.md": f"studies/{name}" for name in material.studies}
     return found | {

@@ -13,14 +13,15 @@ from lib.errors import EaselError
 TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[{}^_]|\d+(?:\.\d+)?|\s+|.", re.DOTALL)
 LETTERS = {
     **{"alpha": "α", "beta": "β", "epsilon": "ε", "theta": "θ", "sigma": "σ", "pi": "π", "mu": "μ", "lambda": "λ"},
-    **{"ell": "ℓ", "varnothing": "∅"},
+    **{"ell": "ℓ", "varnothing": "∅", "gamma": "γ", "eta": "η", "varepsilon": "ε"},
 }
 SIGNS = {
     **{"cdot": "·", "otimes": "⊗", "odot": "⊙", "times": "×", "sim": "∼", "ge": "≥", "le": "≤", "ne": "≠", "in": "∈"},
     **{"mid": "|", "dots": "…", "ldots": "…", "cdots": "⋯", "to": "→", "sum": "∑", "prod": "∏", "approx": "≈"},
     **{"lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "|": "‖", "partial": "∂", "propto": "∝"},
+    **{"lfloor": "⌊", "rfloor": "⌋"},
 }
-NAMES = ("arg", "min", "max", "log", "ln", "exp")
+NAMES = ("arg", "min", "max", "log", "ln", "exp", "cos", "arccos")
 BELOW = ("min", "max", "sum", "prod")  # whose limits stand below, in a displayed formula
 SPACES = {"quad": "1em", "qquad": "2em", ",": "0.17em", ";": "0.28em", " ": "0.25em", "!": "-0.17em"}
 SIZES = ("big", "Big", "bigl", "bigr")
