@@ -18,8 +18,8 @@ os.environ["EASEL_ENGINE"] = "here"
 def pytest_collection_modifyitems(config, items):
     """With `--dist loadgroup`, one process takes all tests of a file, unless they have another group.
 
-    So fixtures of a module are made once, and what its tests compile is compiled once. Longest first: the smoke profile,
-    whose stages leave a core to the other process now and then.
+    So fixtures of a module are made once, and what its tests compile is compiled once. First comes what takes longest,
+    the smoke profile, whose stages leave a core to the other process now and then.
     """
     if config.getoption("loadgroup", False):
         for item in items:

@@ -1,4 +1,4 @@
-"""The smoke profile as a newcomer runs it, and what must hold afterwards. Tests run in order, each on the one before."""
+"""The smoke profile as a newcomer runs it, and what must hold after it. Tests run in order, each on the one before."""
 
 import json
 import os
