@@ -102,8 +102,7 @@ def keys(study):
 @st.composite
 def mutations(draw, study):
     """The trees of the smoke profile with one to three keys of a study's file changed, and which."""
-    trees = smoke() | {study: copy.deepcopy(smoke()[study])}
-    chosen = draw(st.lists(st.sampled_from(keys(study)), min_size=1, max_size=3))
+    trees, chosen = copy.deepcopy(smoke()), draw(st.lists(st.sampled_from(keys(study)), min_size=1, max_size=3))
     for path in chosen:
         tree = trees[study]
         for key in path[:-1]:
@@ -182,54 +181,34 @@ def rehearse_bench(params):
         )
         for split in ("train", "heldout"):
             example(split, 0, params.scenes)
-    assert text_of(params.text.vocabulary).encode(["a red circle"], params.text.length).shape == (1, params.text.length)
+    text = TextTokenizer.train(["a red circle", "a red square"], params.text.vocabulary)
+    assert text.encode(["a red circle"], params.text.length).shape == (1, params.text.length)
     bootstrap_mean([0.0, 1.0], numbers, resamples=params.evaluation.bootstrap)
     p = params.clip
     if small(p.width, p.embedding, p.text_width) and p.text_layers < 5:
         sizes = p.width, p.embedding, p.text_width, p.text_layers, p.text_heads
-        assert seen_by_clip(params.seed, params.text.length, *sizes) == (2, p.embedding)
+        clip = Clip(ClipConfig(400, params.text.length, *sizes), generator(params.seed, 0))
+        assert clip.image_embedding(PICTURES).shape == (2, p.embedding)
     if small(params.reader.width):
-        read(params.seed, params.reader.width)
+        Reader(ReaderConfig(params.reader.width), generator(params.seed, 0))(PICTURES)
     for tokenizer in (params.tokenizer.fine, params.tokenizer.coarse):
         if small(tokenizer.width, tokenizer.code_width):
-            sizes = tokenizer.width, tokenizer.codes, tokenizer.code_width, tokenizer.ema_decay, tokenizer.stride
-            shape, largest = painted(params.seed, *sizes)
-            assert shape == PICTURES.shape and largest < 2**16
+            model = VQGAN(
+                tokenizer.width,
+                tokenizer.codes,
+                tokenizer.code_width,
+                tokenizer.ema_decay,
+                tokenizer.stride,
+                generator(params.seed, 0),
+            )
+            assert model.paint(model.embed(PICTURES)).shape == PICTURES.shape
+            assert model.encode(PICTURES).max() < 2**16
         if tokenizer.discriminator_weight > 0 and small(tokenizer.width):
-            judged(params.seed, tokenizer.width // 2)
+            PatchDiscriminator(tokenizer.width // 2, generator(params.seed, 1))(PICTURES)
     for trained in (params.clip, params.reader, params.tokenizer.fine, params.tokenizer.coarse):
         for step in {0, 1, trained.steps // 2, trained.steps - 1}:
             rate = trained.learning_rate * supervised.schedule(step, trained.steps)
             assert 0 <= rate < math.inf
-
-
-# What is made for a rehearsal follows from these arguments alone, and most examples leave them as they are.
-
-
-@functools.cache
-def text_of(vocabulary):
-    return TextTokenizer.train(["a red circle", "a red square"], vocabulary)
-
-
-@functools.cache
-def seen_by_clip(seed, length, *sizes):
-    return Clip(ClipConfig(400, length, *sizes), generator(seed, 0)).image_embedding(PICTURES).shape
-
-
-@functools.cache
-def read(seed, width):
-    Reader(ReaderConfig(width), generator(seed, 0))(PICTURES)
-
-
-@functools.cache
-def painted(seed, *sizes):
-    model = VQGAN(*sizes, generator(seed, 0))
-    return model.paint(model.embed(PICTURES)).shape, model.encode(PICTURES).max()
-
-
-@functools.cache
-def judged(seed, width):
-    PatchDiscriminator(width, generator(seed, 1))(PICTURES)
 
 
 @functools.lru_cache(maxsize=256)
@@ -290,14 +269,6 @@ def rehearse_glu(params):
     assert inputs.shape[1] == task.input_length and targets.shape[1] == task.target_length
 
 
-@functools.cache
-def make_networks(network, heads, seed):
-    """Makes the networks that draw tokens."""
-    Autoregressive(network, generator(seed, 0))
-    Eagle(network, generator(seed, 0))
-    Medusa(network, heads)
-
-
 def rehearse_sjd2(params):
     fine = params.tokenizer.fine
     for model in params.autoregressive.models.values():
@@ -315,7 +286,9 @@ def rehearse_sjd2(params):
             model.feed_forward,
         )
         if small(model.width, model.feed_forward) and model.layers < 4 and side <= 16:
-            make_networks(network, params.drafters.heads, params.seed)
+            Autoregressive(network, generator(params.seed, 0))
+            Eagle(network, generator(params.seed, 0))
+            Medusa(network, params.drafters.heads)
     for one in params.sjd2.variants.values():
         for steps in one.denoising_steps:
             noise_levels.levels(steps, one.spacing)
