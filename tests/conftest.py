@@ -1,6 +1,8 @@
-"""Settings that must be in place before torch or jax is imported."""
+"""Settings that must be in place before torch or jax is imported, and which tests one of several processes takes."""
 
 import os
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -10,3 +12,17 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # Parts of stages run in the test's own process; tests/pipeline/test_engine.py has the other engines.
 # Not a default: `make test` sets the variable, to nothing.
 os.environ["EASEL_ENGINE"] = "here"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """With `--dist loadgroup`, one process takes all tests of a file, unless they have another group.
+
+    So fixtures of a module are made once, and what its tests compile is compiled once. First comes what takes longest,
+    the smoke profile, whose stages leave a core to the other process now and then.
+    """
+    if config.getoption("loadgroup", False):
+        for item in items:
+            if not any(item.iter_markers("xdist_group")):
+                item.add_marker(pytest.mark.xdist_group(item.path.relative_to(config.rootpath).as_posix()))
+        items.sort(key=lambda item: item.path.parent.name != "end_to_end")

@@ -1,6 +1,8 @@
 """The committed settings, for tests: as they are, of a profile, or with changes; and pipelines in an empty folder."""
 
+import copy
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,11 @@ STUDIES = sorted(path.parent.name for path in REPOSITORY.glob("studies/*/params.
 
 def trees(profile: str = "laptop") -> dict[str, dict]:
     """Study → its settings in a profile, unchecked; "" → those at the top."""
+    return copy.deepcopy(_read(profile))
+
+
+@cache
+def _read(profile: str) -> dict[str, dict]:
     found = {}
     for study in ("", *STUDIES):
         folder = REPOSITORY / config.folder(study)

