@@ -6,6 +6,8 @@ ENGINE ?=
 TAKE_OVER ?=
 FROM ?=
 PYTHON ?= python3
+# Stages whose networks Git tracks: what other studies and the painter stand on.
+TRACKED := train_text train_clip train_reader train_tokenizer dalle_mini/train@both
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_WAIT_POLICY := PASSIVE
@@ -22,13 +24,16 @@ export EASEL_FROM = $(value FROM)
 # With these, Python would not find lib/ here, or itself.
 unexport PYTHONSAFEPATH PYTHONHOME
 
-.PHONY: repro bundle check test figures pages lab doctor bench-dalle-mini pin lock environment
+.PHONY: repro bundle networks check test figures pages lab doctor bench-dalle-mini pin lock environment
 
 repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ...", TAKE_OVER=3, FROM=file
 	@python -m lib.repro
 
 bundle: environment  ## What the last run spent its hours on, in one file that `make repro FROM=` starts from
 	@python -m lib.bundle
+
+networks: environment  ## The trained networks that Git tracks, into build/: to paint without a run
+	@python -m lib.bundle --place networks/laptop.tar.gz
 
 check: environment  ## A few minutes, nothing trained: data hash, exact laws, every figure, table and verdict byte for byte
 	@python -m lib.check
@@ -55,6 +60,7 @@ bench-dalle-mini: environment  ## Speed of DALL·E Mini on this machine, some mi
 
 pin: environment  ## Authors: make the last run the reference that later runs are compared with
 	@python -m lib.pipeline.pin
+	@python -m lib.bundle networks/laptop.tar.gz --stages $(TRACKED)
 
 lock: environment  ## Authors: choose versions anew from pyproject.toml
 	@python -m lib.environment --lock

@@ -11,6 +11,10 @@ The file is a compressed tar. Unpacked, `python -m lib.bundle --unpack <file> <f
     locks/            the lock files that it belongs to
     files/md5/        the objects, under the names that DVC gives them
 
+`--stages train_clip …` packs only what these leave. Git tracks such a bundle, networks/laptop.tar.gz, so that a study
+can run on the networks that the committed results are from. `--place <file>` puts what a bundle holds where its stages
+would have left it, for who wants to paint, not to run.
+
 Equal content gives equal bytes. A run that starts from a bundle only puts objects into DVC's cache: DVC takes a stage's
 outputs from there if its lock entry still fits code, settings and inputs, and runs the stage if not. An object's name
 is the MD5 of its content, and the lock names it: so a bundle can give a stage no other outputs than its lock entry.
@@ -25,7 +29,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import chdir, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -53,21 +57,25 @@ from lib.ownership import DATA
 from lib.pipeline.stage import all_names
 from lib.progress import Progress
 
+NETWORKS = Path("networks/laptop.tar.gz")  # what Git tracks
 _AGAIN = "delete it there and below build/, and `make repro` makes it again"
 
 
-def pack(folder: Path, name: str, target: Path) -> int:
+def pack(folder: Path, name: str, target: Path, chosen: Collection[str] = ()) -> int:
     """Writes the bundle of the last run in `folder`, of profile `name`, whole or not at all. Returns its size in bytes.
+
+    Args:
+        chosen: the stages that it is to hold, <study>/<stage>@<item>, without the item all of them; all, if empty.
 
     Raises:
         EaselError: there was no run, or another one is at work; an output is not in DVC's cache or damaged there; the
-            file cannot be written.
+            file cannot be written; no stage of the name leaves anything that a bundle holds.
     """
     if not (folder / "dvc.lock").is_file():
         raise EaselError(f"there is no run in {folder.absolute()} that could be packed; `make repro` makes one.")
     with dvc_state.only_run(folder):
         texts = _locks(folder)
-        stages = _expensive(texts, names(folder))
+        stages = _chosen(_expensive(texts, names(folder)), chosen)
         cache = cache_of(folder)
         objects = sorted(
             {part for outs in stages.values() for out, md5 in outs.items() for part in _there(cache, out, md5)}
@@ -131,6 +139,15 @@ def _expensive(locks: dict[str, str], current: set[str]) -> dict[str, dict[str, 
                 if full in current and outs and all(out.startswith("build/") and Path(out) not in DATA for out in outs):
                     found[full] = outs
     return found
+
+
+def _chosen(stages: dict[str, dict[str, str]], chosen: Collection[str]) -> dict[str, dict[str, str]]:
+    """Those of the stages that were asked for."""
+    kept = {name: outs for name, outs in stages.items() if not chosen or {name, name.partition("@")[0]} & set(chosen)}
+    known = {part for name in stages for part in (name, name.partition("@")[0])}
+    if unknown := sorted(set(chosen) - known):
+        raise EaselError(f"a bundle has nothing of stage {unknown[0]}; it can have {', '.join(sorted(stages))}.")
+    return kept
 
 
 def cache_of(folder: Path) -> Path:
@@ -236,6 +253,28 @@ def _install(file: Path, folder: Path) -> str:
     return f"the bundle covers {len(covered)} of {len(stages)} stages; one that has changed since runs all the same"
 
 
+def place(file: Path, folder: Path) -> list[str]:
+    """Puts what a bundle holds where the stages of the pipeline in `folder` would have left it. Returns these outputs.
+
+    What is there already stays as it is.
+
+    Raises:
+        EaselError: as `start_from`.
+    """
+    from dvc.repo import Repo  # takes a second
+
+    content = check(file)
+    with dvc_state.only_run(folder):
+        _install(file, folder)
+        stages = _expensive(_locks(folder), names(folder))
+        held = sorted(out for outs in stages.values() for out, md5 in outs.items() if content.holds(md5))
+        outs = [out for out in held if not os.path.lexists(folder / out)]
+        if outs:
+            with Repo(str(folder)) as run:
+                run.checkout([str(folder.absolute() / out) for out in outs])
+    return outs
+
+
 def _completed(text: str, path: str, content: Content, current: set[str]) -> str:
     """A lock file with the entries of the bundle's that it lacks, of stages that the bundle has all outputs of."""
     theirs = dvc_state.entries(content.locks[path])
@@ -296,14 +335,20 @@ def unpack(file: Path, folder: Path) -> None:
 
 @command_line
 def main(arguments: list[str]) -> None:
-    """Command line: packs the run of the profile in EASEL_PROFILE and EASEL_SET, or unpacks."""
+    """Command line: packs the run of the profile in EASEL_PROFILE and EASEL_SET, or unpacks, or places."""
     parser = argparse.ArgumentParser(prog="python -m lib.bundle", description=__doc__.splitlines()[0])
     parser.add_argument("file", nargs="?", help="the bundle; easel-<profile>.tar.gz if none is named")
     parser.add_argument("folder", nargs="?", help="with --unpack: a folder that is not there yet")
+    parser.add_argument("--stages", nargs="+", default=[], help="pack what these leave, not what all do")
     parser.add_argument("--unpack", action="store_true", help="make a bundle's content a DVC remote, a folder")
+    parser.add_argument("--place", action="store_true", help="put a bundle's content where stages would have left it")
     options = parser.parse_args(arguments)
-    if options.unpack != bool(options.folder):
-        raise EaselError("usage: python -m lib.bundle [file] or python -m lib.bundle --unpack <file> <folder>")
+    if options.unpack != bool(options.folder) or options.unpack + options.place + bool(options.stages) > 1:
+        raise EaselError("name a file to pack into; --unpack takes a file and a folder, --place a file.")
+    if options.place:
+        file = Path(options.file or NETWORKS)
+        print(f"placed: {', '.join(place(file, Path('.'))) or 'nothing that was not there'}")
+        return
     if options.unpack:
         unpack(Path(options.file), Path(options.folder))
         print(f"{options.folder} is a DVC remote: dvc remote add --local --default bundle '{options.folder}'")
@@ -311,7 +356,7 @@ def main(arguments: list[str]) -> None:
     name = os.environ.get("EASEL_PROFILE") or config_tree.read_yaml("params.yaml", "profile")["profile"]
     folder, _ = profile.resolve(name, profile.split_settings(os.environ.get("EASEL_SET", "")))
     target = Path(options.file or f"easel-{name if folder == Path('.') else folder.name}.tar.gz")
-    size = pack(folder, name, target)
+    size = pack(folder, name, target, options.stages)
     with open(target, "rb") as file:
         print(f"{target}: {size / 1e6:.1f} MB, SHA-256 {hashes(file)[0]}")
 

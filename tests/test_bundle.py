@@ -13,7 +13,7 @@ import sys
 import tarfile
 import threading
 import zlib
-from contextlib import suppress
+from contextlib import chdir, suppress
 from functools import partial
 from pathlib import Path
 
@@ -247,6 +247,40 @@ def test_equal_content_gives_equal_bytes_and_only_what_is_expensive(author, pack
     assert set(about["stages"]) == EXPENSIVE
     # A folder's list and its two files; the two that were tuned.
     assert len(held) == 5 and held == sorted(held)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "held"),
+    [(["train"], {"train"}), (["toy/tune"], {"toy/tune@one", "toy/tune@two"}), (["toy/tune@two"], {"toy/tune@two"})],
+)
+def test_only_what_some_stages_leave_is_packed_and_placed(author, clone, tmp_path, chosen, held):
+    file = tmp_path / "few.tar.gz"
+    with chdir(author):
+        bundle.pack(Path("."), "laptop", file, chosen)
+    with tarfile.open(file) as tar:
+        assert set(json.load(tar.extractfile(bundle_file.ABOUT))["stages"]) == set(held)
+    outs = {"train": "build/net", "toy/tune@one": "build/tuned/one.txt", "toy/tune@two": "build/tuned/two.txt"}
+    assert bundle.place(file, clone) == sorted(outs[name] for name in held)
+    expected = tree(author)
+    assert tree(clone) == {
+        path: content
+        for path, content in expected.items()
+        if path.startswith("results") or any(path.startswith(outs[name]) for name in held)
+    }
+
+
+def test_what_is_at_a_place_already_stays(author, packed, clone, monkeypatch):
+    Path("build/tuned").mkdir(parents=True)
+    Path("build/tuned/one.txt").write_text("mine")
+    assert bundle.place(packed, clone) == ["build/net", "build/tuned/two.txt"]
+    assert Path("build/tuned/one.txt").read_text() == "mine"
+    assert bundle.place(packed, clone) == []
+
+
+def test_a_stage_that_leaves_nothing_to_pack_is_named(author, tmp_path):
+    with pytest.raises(EaselError, match="nothing of stage trian; it can have toy/tune@one, toy/tune@two, train"):
+        bundle.pack(Path("."), "laptop", tmp_path / "x", ["trian"])
+    assert not (tmp_path / "x").exists()
 
 
 def test_dvc_pulls_from_what_is_unpacked(author, packed, clone, tmp_path, capsys):
@@ -500,4 +534,6 @@ def test_the_command_line_says_what_it_wrote(author, tmp_path, monkeypatch, caps
     assert hashlib.sha256(target.read_bytes()).hexdigest() in capsys.readouterr().out
     assert bundle.main([str(tmp_path)]) == 2 and "name a file" in capsys.readouterr().err
     assert bundle.main([str(tmp_path / "none" / "x")]) == 2 and bundle.main(["--unpack", "x"]) == 2
+    assert bundle.main(["--place", str(target), "--stages", "train"]) == 2
+    assert bundle.main(["--place", str(target)]) == 0 and "nothing that was not there" in capsys.readouterr().out
     assert gzip.decompress(target.read_bytes())

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from lib.pages import appendix, cards, citation, crate, rubric, text
+from lib.pages import appendix, cards, citation, crate, latex, rubric, text
 from lib.pages.material import Material
 
 # Path in the repository → what writes its content.
@@ -18,6 +18,7 @@ FILES: dict[str, Callable[[Material], str]] = {
     "ro-crate-metadata.json": crate.metadata,
     "docs/artifact_appendix.md": lambda material: words(appendix.written(material)),
     "docs/cards.md": lambda material: words(cards.written(material)),
+    "docs/numbers.tex": latex.numbers,
     "docs/references.bib": citation.bibliography,
     "docs/rubric.json": rubric.tree,
 }
@@ -27,6 +28,7 @@ SAID = {
     "ro-crate-metadata.json": "every stage with what it read and wrote, by hash, as an RO-Crate",
     "docs/artifact_appendix.md": "the artifact appendix",
     "docs/cards.md": "cards of the networks and tokenizers",
+    "docs/numbers.tex": "every effect, interval, verdict and caption by a name, for LaTeX",
     "docs/references.bib": "BibTeX of the papers",
     "docs/rubric.json": "what a replication of each paper has to show, as a tree with weights",
 }

@@ -63,7 +63,10 @@ def write_runtimes(profile: str) -> None:
     studies |= {study: [row for row in rows if row["stage"].startswith(f"{study}/")] for study in config.studies()}
     sums = [together(name, part) for name, part in {**studies, "all": rows}.items()]
     here = entry["machine"]
-    machine = f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB of memory, GPU: {here['gpu'] or 'none'}."
+    machine = (
+        f"{here['cpu']}, {here['cores']} cores {'with' if here['bf16'] else 'without'} bf16 instructions,"
+        f" {here['memory_gb']} GB of memory, GPU: {here['gpu'] or 'none'}."
+    )
     tables.write(
         Path("results/runtimes"),
         [*rows, *sums],

@@ -10,11 +10,7 @@ REFERENCE = Path("results/reference")
 
 
 def run(params: Params) -> None:
-    """Writes claims.* and drift.*.
-
-    Raises:
-        EaselError: a number drifted further from the pinned reference than its tolerance; the report is written.
-    """
+    """Writes claims.* and drift.*. What drifted is an error of `make repro`, after the last table."""
     measured, out = params.results, params.results / "verdicts"
     fresh(out)
     book = ledger.load_all()
@@ -22,8 +18,9 @@ def run(params: Params) -> None:
     reference = REFERENCE / f"{params.profile}.json"
     verdict_tables.write(judgements, bench, out, reference=drift.pinned_verdicts(reference))
     compared = drift.check(measured, reference, out, rules=book.drift, judged=[*judgements, *bench])
-    for line in drift.parted(compared):
-        print(f"[verify] {line}")
+    for line in (drift.breach(compared, out / "drift.md"), *drift.parted(compared)):
+        if line:
+            print(f"[verify] {line}")
 
 
 def judged(book: ledger.Ledger, measured: Path) -> tuple[list[verdicts.Judgement], list[verdicts.BenchOutcome]]:

@@ -1,6 +1,7 @@
 """The committed files for reviewers are those that the program writes, and keep the forms that they claim."""
 
 import json
+import re
 
 import pytest
 from ruamel.yaml import YAML
@@ -31,6 +32,24 @@ def test_the_rubric_is_a_tree_with_a_leaf_for_every_result(files, material):
     assert set(results) == {f"{claim.id}-result" for claim in material.ledger.claims}
     for claim, (_, record) in material.verdicts.items():
         assert results[f"{claim}-result"]["verdict"] == record["verdict"]
+
+
+def test_numbers_for_latex_are_those_of_the_verdicts(files, material):
+    lines = files["docs/numbers.tex"].split("\\makeatletter\n")[1].split("\n\\makeatother")[0].splitlines()
+    named = dict(re.fullmatch(r"\\@namedef\{easel@(\S+)\}\{(.*)\}", line).groups() for line in lines[2:])
+    assert len(named) == len(lines) - 2
+    for claim, (_, record) in material.verdicts.items():
+        assert named[f"{claim}:verdict"] == record["verdict"]
+        if effect := record["effect"]:
+            found = [float(named[f"{claim}:{key}"].replace("$-$", "-")) for key in ("low", "effect", "high")]
+            half = (effect["high"] - effect["low"]) / 2
+            assert found == pytest.approx([effect["low"], effect["value"], effect["high"]], abs=half / 10 or 1e-9)
+            assert named[f"{claim}:n"] == str(record["seeds"])
+        else:
+            assert f"{claim}:effect" not in named
+    assert sum(name.startswith("caption:") for name in named) > 20
+    for value in named.values():
+        assert value.count("{") == value.count("}") and not re.search(r"(?<!\\)[%#&_]", value)
 
 
 def test_the_crate_names_every_stage_and_what_it_read(files, material):

@@ -178,6 +178,19 @@ def test_the_summary_of_a_profile_of_which_nothing_is_asked_names_no_verdict(par
         assert ("no verdicts" in printed) == (profile == "smoke")
 
 
+def test_what_drifted_is_an_error_after_the_summary(params, capsys):
+    found, _ = params
+    (found.results / "verdicts").mkdir(exist_ok=True)
+    write_json(found.results / "verdicts/claims.json", {"claims": [], "bench": []})
+    item = {"name": "a.json:b", "reference": 1.0, "measured": 9.0, "allowed": "± 1"}
+    for states, status in ((["reproduced"], 0), (["reproduced", "drifted"], 2), (["missing"], 2)):
+        write_json(found.results / "verdicts/drift.json", {"comparisons": [item | {"state": one} for one in states]})
+        assert summary.main([]) == status
+        printed, error = capsys.readouterr()
+        assert f"1 {states[-1]}" in printed and "  figures" in printed
+        assert (f"1 of {len(states)} pinned numbers drifted or are missing, e.g. a.json:b" in error) == (status == 2)
+
+
 def test_the_overview_names_verdicts_that_differ_from_the_reference(params):
     found, _ = params
     entries = [{"id": "C1", "verdict": "supported", "reference": "inconclusive"}]
