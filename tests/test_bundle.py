@@ -537,3 +537,12 @@ def test_the_command_line_says_what_it_wrote(author, tmp_path, monkeypatch, caps
     assert bundle.main(["--place", str(target), "--stages", "train"]) == 2
     assert bundle.main(["--place", str(target)]) == 0 and "nothing that was not there" in capsys.readouterr().out
     assert gzip.decompress(target.read_bytes())
+
+
+def test_the_networks_that_git_tracks_are_those_of_the_committed_locks():
+    """Whole stages, and what stands on them: a study more needs no other run."""
+    content = bundle_file.check(REPOSITORY / bundle.NETWORKS)
+    stages = bundle._expensive(bundle._locks(REPOSITORY), bundle.names(REPOSITORY))
+    held = {name for name, outs in stages.items() if all(map(content.holds, outs.values()))}
+    wanted = {"train_text", "train_clip", "train_reader", "train_tokenizer@fine", "train_tokenizer@coarse"}
+    assert held == {*wanted, "dalle_mini/train@both"}
