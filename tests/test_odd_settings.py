@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 from lib import config
 from lib.decoding import decoders, noise_levels
 from lib.decoding.autoregressive_jax import check_settings
-from lib.decoding.diffusion_schedules import noise_schedule
-from lib.decoding.schedules import masked_counts
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
 from lib.hardware import devices_that_divide
@@ -25,10 +23,7 @@ from lib.models.autoregressive_predictor import Sampling
 from lib.models.clip import Clip, ClipConfig
 from lib.models.discriminator import PatchDiscriminator
 from lib.models.drafters import Eagle, Medusa
-from lib.models.masked_predictor import Guidance
 from lib.models.reader import Reader, ReaderConfig
-from lib.models.text_encoder import SpanModel, TextConfig, TextEncoder
-from lib.models.unet import UNet, UNetConfig
 from lib.models.vqgan import VQGAN
 from lib.scenes.make import check, example
 from lib.scenes.prompts import random_prompts
@@ -36,15 +31,11 @@ from lib.text import TextTokenizer
 from lib.training import supervised
 from lib.training.optimizers import optimizer
 from lib.training.sjd2 import draw_levels
-from lib.training.spans import most_gaps
 from lib.weights.torch_state import generator
 from studies.dalle_mini.code.train import model_config
 from studies.glu.code.settings import changed, layout_of
 from studies.glu.code.tasks import SpanTask
 from studies.glu.code.training import network_of, recipe_of
-from studies.muse.code.networks import TRANSFORMERS
-from studies.muse.code.searching import grid_of
-from studies.muse.code.settings import MODELS, training_of
 from studies.sjd2.code import decode
 from tests import house
 
@@ -170,12 +161,6 @@ def test_glu(mutation):
 
 
 @ODDLY
-@given(mutations("muse"))
-def test_muse(mutation):
-    settle("muse", mutation, rehearse_muse)
-
-
-@ODDLY
 @given(mutations("sjd2"))
 def test_sjd2(mutation):
     settle("sjd2", mutation, rehearse_sjd2)
@@ -282,36 +267,6 @@ def rehearse_glu(params):
     task = SpanTask(np.zeros((1, text.length), int), TEXT.vocabulary, text.masked, text.span)
     inputs, targets = task.held_out(1, params.seed)
     assert inputs.shape[1] == task.input_length and targets.shape[1] == task.target_length
-
-
-def rehearse_muse(params):
-    coarse, text = params.tokenizer.coarse, params.muse_text.sizes
-    if small(text.width, text.feed_forward) and text.layers < 4:
-        marks = most_gaps(params.text.length, params.muse_text.spans.masked, params.muse_text.spans.span)
-        sizes = TextConfig(400, params.text.length, 0, **dict(text), marks=marks)
-        SpanModel(TextEncoder(sizes, generator(params.seed, 0)), 1, generator(params.seed, 1))
-    for name, run in params.muse_trainings.items():
-        settings = training_of(params, name)
-        own = settings.sizes
-        if run.model == "latent":
-            if small(*own.widths, text.width, own.feed_forward) and own.blocks < 4:
-                sizes = UNetConfig(channels=coarse.code_width, rows=8, columns=8, text_width=text.width, **dict(own))
-                UNet(sizes, generator(params.seed, 0))
-            noise_schedule(**dict(settings.descent.noise))
-            continue
-        if not (small(own.width, own.feed_forward, text.width) and own.layers < 4):
-            continue
-        config, network = TRANSFORMERS[run.model]
-        large = {"small_rows": 8, "small_columns": 8} if run.model == "super_resolution" else {}
-        side = 16 if large else 8
-        given = dict(codes=coarse.codes, rows=side, columns=side, text_width=text.width)
-        network(config(**given, **large, **dict(own)), generator(params.seed, 0))
-    for model in MODELS:
-        for sampling in grid_of(params, model):
-            Guidance(sampling["guidance"], sampling.get("ramp", False))
-            Sampling(guidance=sampling["guidance"], temperature=sampling.get("temperature", 1.0))
-    for steps in (params.muse_search.steps["masked"], *params.muse_drawing.steps["masked"]):
-        masked_counts("cosine", 64, steps)
 
 
 def rehearse_sjd2(params):

@@ -19,7 +19,7 @@ from tests import house
 
 PROFILES = ("gpu", "laptop", "paper", "smoke")
 # Batches that are no larger than the data, whatever is asked for, or that are not of pictures of the data.
-CAPPED = ("clip.", "reader.", "tokenizer.", "sampling.", "decoding.", "glu_cost.", "muse_drawing.")
+CAPPED = ("clip.", "reader.", "tokenizer.", "sampling.", "decoding.", "glu_cost.")
 
 
 def needs_of(profile, **changes):
