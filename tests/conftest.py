@@ -18,11 +18,9 @@ os.environ["EASEL_ENGINE"] = "here"
 def pytest_collection_modifyitems(config, items):
     """With `--dist loadgroup`, one process takes all tests of a file, unless they have another group.
 
-    So fixtures of a module are made once, and what its tests compile is compiled once. First comes what takes longest,
-    the smoke profile, whose stages leave a core to the other process now and then.
+    So fixtures of a module are made once, and what its tests compile is compiled once.
     """
     if config.getoption("loadgroup", False):
         for item in items:
             if not any(item.iter_markers("xdist_group")):
                 item.add_marker(pytest.mark.xdist_group(item.path.relative_to(config.rootpath).as_posix()))
-        items.sort(key=lambda item: item.path.parent.name != "end_to_end")

@@ -1,4 +1,7 @@
-"""The smoke profile as a newcomer runs it, and what must hold after it. Tests run in order, each on the one before."""
+"""The smoke profile as a newcomer runs it, and what must hold afterwards. Tests run in order, each on the one before.
+
+Run after the unit tests, alone on the machine: `make test` does.
+"""
 
 import json
 import os
@@ -7,14 +10,37 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import kill_nine
 import pytest
 from ruamel.yaml import YAML
 
-from tests.end_to_end.commands import ENVIRONMENT, LAPTOP, REPOSITORY, SHADOW, call, ran
+REPOSITORY = Path(__file__).parent.parent.parent
+SHADOW, LAPTOP = REPOSITORY / "runs" / "smoke", REPOSITORY / "results" / "laptop"
+ENVIRONMENT = {
+    # Without what tests/conftest.py sets for unit tests.
+    **{key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "XLA_FLAGS")},
+    "PATH": f"{REPOSITORY / '.venv' / 'bin'}:{os.environ['PATH']}",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "DVC_NO_ANALYTICS": "1",
+}
 
-TOKENIZER, DALLE_MINI = "train_tokenizer@fine", "studies/dalle_mini/dvc.yaml:train@both"
+
+DALLE_MINI = "studies/dalle_mini/dvc.yaml:train@both"
+
+
+def call(*command, cwd=SHADOW, check=True):
+    """Runs a command to its end; its output is in the error if it fails."""
+    answer = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True)
+    if check and answer.returncode:
+        raise AssertionError(f"{' '.join(command)} failed:\n{answer.stdout[-4000:]}\n{answer.stderr[-4000:]}")
+    return answer
+
+
+def ran(printed):
+    """The stages that `dvc repro` says it ran, but for `inputs`, which looks outside every time."""
+    return [name for name in re.findall(r"Running stage '(.+?)'", printed) if name != "inputs"]
 
 
 def git_status():
@@ -63,6 +89,11 @@ def test_smoke_touches_nothing_that_git_tracks(smoke):
     assert git_status() == smoke["status"]
 
 
+def test_second_run_does_nothing(smoke):
+    answer = call("dvc", "repro")
+    assert not ran(answer.stdout) and "didn't change, skipping" in answer.stdout
+
+
 def test_every_figure_and_table_says_where_it_comes_from(smoke):
     from lib.evidence import provenance
 
@@ -70,35 +101,32 @@ def test_every_figure_and_table_says_where_it_comes_from(smoke):
         provenance.check(SHADOW / folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def longer(smoke):
-    """A shadow whose DALL·E Mini trains on for seconds after its first checkpoint, run once without interruption."""
-    settings = ["dalle_mini.steps.both=400"]
+    """A shadow whose trainings go on for long after their first checkpoint, run once without interruption."""
+    settings = ["tokenizer.fine.steps=300", "dalle_mini.tokens=fine", "dalle_mini.steps.both=600"]
     answer = call("python", "-m", "lib.profile", "smoke", "--set", *settings, cwd=REPOSITORY)
     shadow = REPOSITORY / answer.stdout.strip()
     call("dvc", "repro", DALLE_MINI, cwd=shadow)
     return shadow
 
 
-def test_a_killed_tokenizer_resumes_to_the_same_result(smoke):
-    """Its smoke training goes on for a second or more after the first checkpoint; DALL·E Mini's would not."""
-    kill_and_resume(SHADOW, TOKENIZER, TOKENIZER, "tokenizer/fine")
-
-
-def test_a_killed_dalle_mini_resumes_to_the_same_result(longer):
-    kill_and_resume(longer, DALLE_MINI, "dalle_mini/train@both", "dalle_mini/both")
-
-
-def kill_and_resume(shadow, stage, called, folder):
-    """Runs a training stage anew, kills it after its first checkpoint, and runs all up to DALL·E Mini."""
-    out = shadow / "build" / folder
+@pytest.mark.parametrize(
+    ("stage", "called", "folder"),
+    [
+        ("train_tokenizer@fine", "train_tokenizer@fine", "tokenizer/fine"),
+        (DALLE_MINI, "dalle_mini/train@both", "dalle_mini/both"),
+    ],
+)
+def test_killed_training_resumes_to_the_same_result(longer, stage, called, folder):
+    out = longer / "build" / folder
     whole = {path.name: path.read_bytes() for path in out.iterdir()}
-    forget(shadow, stage)
+    forget(longer, stage)
     shutil.rmtree(out)
-    checkpoints = shadow / "build" / "checkpoints" / called
+    checkpoints = longer / "build" / "checkpoints" / called
     running = subprocess.Popen(
         ["dvc", "repro", "--no-run-cache", stage],
-        cwd=shadow,
+        cwd=longer,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -106,11 +134,11 @@ def kill_and_resume(shadow, stage, called, folder):
     )
     while not list(checkpoints.glob("*.safetensors")):  # written after the first of many steps
         assert running.poll() is None, "no checkpoint before the stage ended"
-        time.sleep(0.01)
+        time.sleep(0.05)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert not (out / "metrics.json").exists()
-    printed = call("dvc", "repro", "--no-run-cache", DALLE_MINI, cwd=shadow).stdout
+    printed = call("dvc", "repro", "--no-run-cache", DALLE_MINI, cwd=longer).stdout
     resumed = re.search(rf"\[{called.split('@')[0]}\] resumes at step (\d+) of (\d+)", printed)
     assert resumed and 0 < int(resumed[1]) < int(resumed[2]), "not killed in the middle"
     assert len(ran(printed)) == 1, "stages after it saw another result"
@@ -128,10 +156,11 @@ def forget(folder, stage):
 
 
 def test_kills_change_nothing_and_the_next_run_goes_on(smoke):
-    """Two of the moments of tests/kill_nine.py: in the writing of dvc.lock, and in a notebook's stage."""
+    """A few of the moments of tests/kill_nine.py: in a stage, in the writing of dvc.lock, in a notebook."""
     before, figures = kill_nine.values(SHADOW), "studies/glu/dvc.yaml:figures"
     made = {path.name: path.read_bytes() for path in (SHADOW / "build/text").iterdir()}
     for name, due in (
+        ("train_text", kill_nine.after_stage("train_text", 1.0)),
         ("train_text", kill_nine.while_written(SHADOW / "dvc.lock", "train_text")),
         (figures, kill_nine.after_stage(figures, 3.0)),
     ):
@@ -139,9 +168,18 @@ def test_kills_change_nothing_and_the_next_run_goes_on(smoke):
         command = ["env", "EASEL_PROFILE=smoke", "EASEL_SET=", "python", "-m", "lib.repro", "--no-run-cache", name]
         process = kill_nine.start(["env", f"PATH={ENVIRONMENT['PATH']}", *command], REPOSITORY)
         kill_nine.kill_when(process, due)
-        assert set(ran(call(*command, cwd=REPOSITORY).stdout)) <= {name}
+        call(*command, cwd=REPOSITORY)
     assert {path.name: path.read_bytes() for path in (SHADOW / "build/text").iterdir()} == made
     assert kill_nine.differing(kill_nine.values(SHADOW), before) == []
+    assert not ran(call("dvc", "repro").stdout)
+
+
+def test_a_cut_lock_file_costs_no_work(smoke):
+    lock = SHADOW / "dvc.lock"
+    whole = lock.read_text()
+    lock.write_text(whole[: len(whole) // 2])
+    printed = call("make", "repro", "PROFILE=smoke", cwd=REPOSITORY).stdout
+    assert not ran(printed) and lock.read_text() == whole
 
 
 def test_edited_data_are_refused(smoke):
@@ -156,11 +194,75 @@ def test_edited_data_are_refused(smoke):
         captions.unlink()
         call("dvc", "checkout", "--force", "data.dvc")
     assert captions.read_bytes() == original
+    assert not ran(call("dvc", "repro").stdout)
 
 
-def test_after_all_that_and_with_a_cut_lock_file_another_run_does_nothing(smoke):
-    lock = SHADOW / "dvc.lock"
-    whole = lock.read_text()
-    lock.write_text(whole[: len(whole) // 2])
-    printed = call("make", "repro", "PROFILE=smoke", cwd=REPOSITORY).stdout
-    assert not ran(printed) and "didn't change, skipping" in printed and lock.read_text() == whole
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["PROFILE=../profiles/smoke"], "unknown profile '../profiles/smoke'"),
+        (["PROFILE=smok"], "unknown profile 'smok'; there are laptop, gpu, paper, smoke"),
+        (["PROFILE=smoke", "SET=tokenizer.fine.stesp=3"], "unknown key 'tokenizer.fine.stesp'; did you mean 'steps'?"),
+        (["PROFILE=smoke", "SET=tokenizer.fine.steps=many"], "tokenizer.fine.steps is 'many' (str), must be int"),
+    ],
+)
+def test_mistakes_stop_make_before_anything_runs(arguments, message):
+    answer = call("make", "repro", *arguments, cwd=REPOSITORY, check=False)
+    assert answer.returncode and message in answer.stderr and "Running stage" not in answer.stdout
+
+
+@pytest.mark.parametrize("name", ["none", "it's (none) & $HOME; `x` #1 猫"])
+def test_missing_data_folder_stops_the_pipeline(tmp_path, name):
+    settings = f"SET=data.source=webdataset data.path={tmp_path / name}"
+    answer = call("make", "repro", "PROFILE=smoke", settings, cwd=REPOSITORY, check=False)
+    assert answer.returncode and str(tmp_path / name) in answer.stderr
+    assert "train_text" not in answer.stdout
+
+
+def test_committed_results_are_those_of_the_committed_code():
+    answer = call("dvc", "repro", "--dry", "--allow-missing", cwd=REPOSITORY)
+    assert not ran(answer.stdout), answer.stdout
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """What a reader gets: Git's files, no data, no networks, and not even the figures."""
+    folder = tmp_path_factory.mktemp("reader") / "clone"
+    call("git", "clone", "--quiet", str(REPOSITORY), str(folder), cwd=REPOSITORY)
+    (folder / ".venv").symlink_to((REPOSITORY / ".venv").resolve())  # with this environment
+    yield folder
+    shutil.rmtree(folder)
+
+
+def drawn_anew(clone):
+    """Throws away what `make figures` makes and has it made; what was printed, and the files that Git has otherwise."""
+    for folder in ("paper_figs", *(f"results/laptop/{name}" for name in ("tables", "verdicts", "comparison"))):
+        shutil.rmtree(clone / folder)
+    answer = call("make", "figures", cwd=clone)
+    return answer.stdout, {line[3:] for line in call("git", "status", "--porcelain", cwd=clone).stdout.splitlines()}
+
+
+def test_everything_is_drawn_without_data_or_models_byte_for_byte(clone):
+    printed, changed = drawn_anew(clone)
+    assert not changed and "byte for byte" in printed
+    notebooks = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+    for path in notebooks:  # executed, with pictures
+        assert '"image/png"' in (clone / "build/notebooks" / path.name).read_text(), path.name
+    assert not (clone / "data").exists() and not (clone / "build/text").exists()
+
+
+def test_another_style_changes_figures_and_no_number(clone):
+    style = clone / "lib" / "evidence" / "figures.py"
+    style.write_text(style.read_text().replace('"lines.linewidth": 1.2', '"lines.linewidth": 1.6'))
+    _, changed = drawn_anew(clone)
+    assert "paper_figs/laptop/dalle_mini/training.pdf" in changed
+    assert not {name for name in changed if name.startswith("results/") or name.endswith(".csv")}
+
+
+def test_an_archive_without_git_redraws_its_figures(tmp_path):
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=REPOSITORY, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "x", "-C", tmp_path], input=archive, check=True)
+    (tmp_path / ".venv").symlink_to((REPOSITORY / ".venv").resolve())
+    for plain in (["dvc", "repro", "sources"], ["make", "figures"]):
+        answer = call(*plain, cwd=tmp_path)
+        assert "is not a git repository" not in answer.stderr
