@@ -7,7 +7,7 @@ TAKE_OVER ?=
 FROM ?=
 PYTHON ?= python3
 # Stages whose networks Git tracks: what other studies and the painter stand on.
-TRACKED := train_text train_clip train_reader train_tokenizer dalle_mini/train@both
+TRACKED := train_text train_clip train_reader train_tokenizer dalle_mini/train@both muse/publish@masked
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_WAIT_POLICY := PASSIVE
@@ -23,6 +23,8 @@ export EASEL_TAKE_OVER = $(value TAKE_OVER)
 export EASEL_FROM = $(value FROM)
 # With these, Python would not find lib/ here, or itself.
 unexport PYTHONSAFEPATH PYTHONHOME
+# With this one, every process would compile PyTorch, JAX and the rest anew: some images set it.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: repro bundle networks check test figures pages lab doctor bench-dalle-mini pin lock environment
 
@@ -47,7 +49,7 @@ figures: environment  ## Every figure, table and verdict, drawn anew; needs neit
 	@python -m lib.figures
 
 pages: environment  ## The site, build/pages/html: a page a claim, a paper, a study; needs no network
-	@python -m lib.pages
+	@python -m pages
 
 lab: environment  ## The notebooks in JupyterLab
 	@jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks

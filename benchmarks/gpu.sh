@@ -8,4 +8,4 @@ if ! command -v "$python" > /dev/null; then
   echo "error: there is no $python; run \`make environment\`, or name an interpreter: PYTHON=python3 benchmarks/gpu.sh" >&2
   exit 2
 fi
-PYTHONPATH=. exec "$python" -m lib.benchmark "$@"
+PYTHONPATH=. exec "$python" -m benchmarks.gpu "$@"

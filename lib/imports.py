@@ -15,7 +15,8 @@ PLUMBING = {
     *("lib.pipeline.engine", "lib.pipeline.parts", "lib.pipeline.take_over", "lib.progress", "lib.run"),
 }
 LOCK = Path("requirements.lock")
-_OWN = re.compile(r"(?:lib|studies)(?:\.[a-z]\w*)+")  # the name of a module
+ROOMS = ("lib.", "studies.", "pages.", "huggingface.", "benchmarks.")  # the folders of modules, as their names begin
+_OWN = re.compile(r"(?:lib|studies|pages|huggingface|benchmarks)(?:\.[a-z]\w*)+")  # the name of a module
 
 
 def needed(program: Path, by_name: bool = True) -> list[Path]:
@@ -109,7 +110,7 @@ def _named(path: Path) -> set[str]:
 
 
 def own_imports(tree: ast.Module) -> set[str]:
-    """Modules of `lib` and `studies` that the source names in an import, wherever it stands."""
+    """Modules of this repository that the source names in an import, wherever it stands."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -118,7 +119,7 @@ def own_imports(tree: ast.Module) -> set[str]:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if module_path(name).is_file() else node.module for name in inner}
     # A package's __init__.py holds a docstring only, so importing it changes nothing.
-    return {name for name in found if name.startswith(("lib.", "studies.")) and not Path(*name.split(".")).is_dir()}
+    return {name for name in found if name.startswith(ROOMS) and not Path(*name.split(".")).is_dir()}
 
 
 def notebook_source(path: Path) -> str:

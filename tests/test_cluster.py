@@ -73,7 +73,7 @@ def calls():
 def test_generate_gives_every_process_its_share(cluster):
     done = submit("generate", "--prompts", "two words.txt", nodes=2)
     assert done.returncode == 0, done.stderr
-    expected = "python -m lib.generate_hf --prompts two words.txt --process {}/8 engine= path=. in={}"
+    expected = "python -m huggingface.generate --prompts two words.txt --process {}/8 engine= path=. in={}"
     assert calls() == [expected.format(number, cluster) for number in range(8)]
 
 
@@ -104,7 +104,7 @@ fi
     done = submit("evaluate", "--model", "kolors")
     assert done.returncode == 0, done.stderr
     expected = ["dask scheduler --scheduler-file", *["dask worker --scheduler-file"] * 4]
-    assert calls() == [*expected, "python -m lib.evaluate_hf --model kolors engine=dask://10.0.0.1:8786"]
+    assert calls() == [*expected, "python -m huggingface.evaluate --model kolors engine=dask://10.0.0.1:8786"]
     assert not Path("build/dask-4711").exists()
     for pid in Path("pids").read_text().split():
         assert not Path("/proc", pid).exists() or " Z " in Path("/proc", pid, "stat").read_text()
@@ -119,7 +119,7 @@ def test_evaluate_without_workers_does_not_draw_alone(cluster):
     Path("docs/cluster/evaluate.sbatch").write_text(script.replace("seq 60", "seq 2"))
     done = submit("evaluate")
     assert done.returncode == 1 and "no dask worker of this job answered" in done.stderr
-    assert not any("lib.evaluate_hf" in call for call in calls())
+    assert not any("huggingface.evaluate" in call for call in calls())
 
 
 def test_finetune_meets_on_the_first_node(cluster):
@@ -127,7 +127,7 @@ def test_finetune_meets_on_the_first_node(cluster):
     assert done.returncode == 0, done.stderr
     (one,) = set(calls())
     assert len(calls()) == 2 and one.startswith("torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d")
-    assert "--rdzv-id 4711 --rdzv-endpoint node1:24711 -m lib.finetune_hf --model my model engine= path=." in one
+    assert "--rdzv-id 4711 --rdzv-endpoint node1:24711 -m huggingface.finetune --model my model engine= path=." in one
 
 
 @pytest.mark.parametrize("script", sorted(path.stem for path in CLUSTER.glob("*.sbatch")))
@@ -140,8 +140,8 @@ def test_scripts_say_what_they_ask_for(script):
 
 def test_two_processes_under_slurm_give_the_folder_of_one(cluster, tmp_path, monkeypatch):
     """The real command, twice at once, on a tiny Emu3."""
-    from tests.models.hf.tiny import tiny
-    from tests.models.hf.words import tokenizer
+    from tests.huggingface.models.tiny import tiny
+    from tests.huggingface.models.words import tokenizer
 
     tiny("emu3").model.save_pretrained("emu3")
     tokenizer().save_pretrained("emu3")
@@ -154,9 +154,9 @@ def test_two_processes_under_slurm_give_the_folder_of_one(cluster, tmp_path, mon
     given = ["--model", "emu3", "--prompts", "prompts.txt", "--size", "3x4", "--out"]
     done = submit("generate", *given, "two")
     assert done.returncode == 0, done.stderr
-    from lib import generate_hf
+    from huggingface import generate
 
-    assert generate_hf.main([*given, "one"]) == 0
+    assert generate.main([*given, "one"]) == 0
     names = sorted(path.name for path in Path("one").iterdir())
     assert sorted(path.name for path in Path("two").iterdir()) == names and "report.json" in names
     for name in names:

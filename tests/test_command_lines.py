@@ -28,7 +28,7 @@ COMMANDS = [
     ("lib.pipeline.summary", [], [SETTINGS]),
     ("lib.pipeline.take_over", [], [TAKEN_OVER]),
     ("lib.doctor", [], [SETTINGS]),
-    ("lib.pages.__main__", [], [SETTINGS]),
+    ("pages.__main__", [], [SETTINGS]),
     ("lib.run", [NOTEBOOK], [SETTINGS, NOTEBOOK]),
     ("studies.dalle_mini.code.benchmark", [], [SETTINGS]),
     ("lib.evidence.provenance", [FIGURE], ["dvc.lock"]),

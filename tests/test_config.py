@@ -17,7 +17,7 @@ from tests import house
 
 REPOSITORY = Path(__file__).parent.parent
 PROFILES = {path.stem for folder in ("", "studies/*/") for path in REPOSITORY.glob(f"{folder}profiles/*.yaml")}
-STUDIES = ("", "dalle_mini", "glu", "sjd2")
+STUDIES = ("", "auraflow", "dalle_mini", "glu", "muse", "sjd2")
 
 
 @pytest.fixture(autouse=True)

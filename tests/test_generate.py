@@ -151,7 +151,7 @@ def test_a_missing_network_names_the_command(folder, tmp_path, name):
 
 
 def test_command_line_writes_the_grid_and_prints_errors(painter, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(generate, "Painter", lambda folder: painter)  # one child for the whole file
+    monkeypatch.setattr(generate, "Painter", lambda folder, model: painter)  # one child for the whole file
     out = tmp_path / "new/grid.png"
     assert generate.main([ENGLISH, CHINESE, "--candidates", "3", "--out", str(out), "--top-k", "4"]) == 0
     assert Image.open(out).size == (3 * PICTURE + 2 * GAP, 2 * PICTURE + GAP)

@@ -20,7 +20,7 @@ sys.exit(status)
 WORK = """import json, pathlib, sys, time
 name, *inputs = sys.argv[1:]
 open("work.log", "a").write(name + "\\n")
-time.sleep(0.5)
+time.sleep(1)  # long enough to be hit on a busy machine
 out = pathlib.Path("results") / f"{name}.json"
 out.parent.mkdir(exist_ok=True)
 out.write_text(json.dumps({"sum": [json.loads(pathlib.Path(i).read_text()) for i in inputs], "time": time.time()}))

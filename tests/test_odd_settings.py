@@ -3,6 +3,7 @@
 import copy
 import functools
 import math
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from lib import config
 from lib.decoding import decoders, noise_levels
 from lib.decoding.autoregressive_jax import check_settings
+from lib.decoding.diffusion_schedules import flow_levels, noise_schedule
+from lib.decoding.schedules import masked_counts
 from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
 from lib.hardware import devices_that_divide
@@ -23,19 +26,36 @@ from lib.models.autoregressive_predictor import Sampling
 from lib.models.clip import Clip, ClipConfig
 from lib.models.discriminator import PatchDiscriminator
 from lib.models.drafters import Eagle, Medusa
+from lib.models.masked_predictor import Guidance
+from lib.models.mmdit import MMDiT, MMDiTConfig
+from lib.models.multi_scale_vqgan import MultiScaleVQGAN
+from lib.models.muse import MuseConfig, SuperResolutionConfig
+from lib.models.parti import Parti
 from lib.models.reader import Reader, ReaderConfig
+from lib.models.text_encoder import LanguageModel, SpanModel, TextConfig, TextEncoder
+from lib.models.unet import UNet, UNetConfig
+from lib.models.var import Var, VarConfig
 from lib.models.vqgan import VQGAN
+from lib.painter.denoising import Denoising
+from lib.painter.kinds import KINDS
 from lib.scenes.make import check, example
 from lib.scenes.prompts import random_prompts
 from lib.text import TextTokenizer
 from lib.training import supervised
 from lib.training.optimizers import optimizer
 from lib.training.sjd2 import draw_levels
+from lib.training.spans import most_gaps
 from lib.weights.torch_state import generator
+from studies.auraflow.code.settings import DENOISING
+from studies.auraflow.code.settings import scenes_of as scenes_of_auraflow
+from studies.auraflow.code.tune import grid_of as grid_of_auraflow
 from studies.dalle_mini.code.train import model_config
 from studies.glu.code.settings import changed, layout_of
 from studies.glu.code.tasks import SpanTask
 from studies.glu.code.training import network_of, recipe_of
+from studies.muse.code.searching import grid_of
+from studies.muse.code.settings import DRAWING, training_of
+from studies.muse.code.sizes import PICTURE
 from studies.sjd2.code import decode
 from tests import house
 
@@ -149,6 +169,12 @@ def test_the_bench(mutation):
 
 
 @ODDLY
+@given(mutations("auraflow"))
+def test_auraflow(mutation):
+    settle("auraflow", mutation, rehearse_auraflow)
+
+
+@ODDLY
 @given(mutations("dalle_mini"))
 def test_dalle_mini(mutation):
     settle("dalle_mini", mutation, rehearse_dalle_mini)
@@ -158,6 +184,12 @@ def test_dalle_mini(mutation):
 @given(mutations("glu"))
 def test_glu(mutation):
     settle("glu", mutation, rehearse_glu)
+
+
+@ODDLY
+@given(mutations("muse"))
+def test_muse(mutation):
+    settle("muse", mutation, rehearse_muse)
 
 
 @ODDLY
@@ -209,6 +241,44 @@ def rehearse_bench(params):
         for step in {0, 1, trained.steps // 2, trained.steps - 1}:
             rate = trained.learning_rate * supervised.schedule(step, trained.steps)
             assert 0 <= rate < math.inf
+
+
+def rehearse_auraflow(params):
+    coarse, models, text = params.tokenizer.coarse, params.auraflow_models, params.auraflow_texts.sizes
+    side = 64 // coarse.stride
+    tokens, grid = {"codes": coarse.codes, "rows": side, "columns": side}, {"rows": side, "columns": side}
+    grid |= {"channels": coarse.code_width, "text_width": text.width}
+    check(scenes_of_auraflow(params)[0])
+    if small(text.width, text.feed_forward) and text.layers < 4:
+        marks = most_gaps(params.text.length, params.auraflow_texts.masked, params.auraflow_texts.span)
+        sizes = TextConfig(400, params.text.length, 0, **dict(text), marks=marks)
+        SpanModel(TextEncoder(sizes, generator(params.seed, 0)), 1, generator(params.seed, 1))
+        LanguageModel(replace(sizes, marks=0), generator(params.seed, 0))
+    own = models.flow.sizes
+    if small(own.width, own.feed_forward, own.patch, own.registers, text.width) and own.joint + own.single < 4:
+        MMDiT(MMDiTConfig(**grid, **dict(own)), generator(params.seed, 0))
+    own = models.unet.sizes
+    if small(*own.widths, text.width, own.feed_forward) and own.blocks < 4:
+        UNet(UNetConfig(**grid, **dict(own)), generator(params.seed, 0))
+    for denoising in (models.flow, models.unet):
+        noise_schedule(**dict(denoising.descent.noise))
+    own = models.raster.sizes
+    if small(own.width, own.feed_forward, text.width) and own.layers < 4:
+        sizes = {"code_width": coarse.code_width, "text_width": text.width, "neighbours": False}
+        Parti(MuseConfig(**tokens, **sizes, **dict(own)), generator(params.seed, 0))
+    own, scales = models.next_scale.sizes, params.auraflow_scales
+    if small(own.width, own.feed_forward, text.width) and own.layers < 4 and max(scales.scales) <= 16:
+        shared = {"scales": tuple(scales.scales), "codes": scales.codes, "code_width": coarse.code_width}
+        Var(VarConfig(text_width=text.width, **shared, **dict(own)), generator(params.seed, 0))
+        pixels = {"width": 8, "ema_decay": scales.ema_decay, "stride": coarse.stride}
+        tokenizer = MultiScaleVQGAN(**shared, **pixels)
+        tokenizer.encode(PICTURES)
+    for training in params.auraflow_trainings.values():
+        for sampling in grid_of_auraflow(params, training.model):
+            if training.model in DENOISING:
+                flow_levels(sampling["steps"], 1.0)
+            else:
+                Sampling(guidance=sampling["guidance"], temperature=sampling["temperature"])
 
 
 @functools.lru_cache(maxsize=256)
@@ -267,6 +337,41 @@ def rehearse_glu(params):
     task = SpanTask(np.zeros((1, text.length), int), TEXT.vocabulary, text.masked, text.span)
     inputs, targets = task.held_out(1, params.seed)
     assert inputs.shape[1] == task.input_length and targets.shape[1] == task.target_length
+
+
+def rehearse_muse(params):
+    coarse, text = params.tokenizer.coarse, params.muse_text.sizes
+    if small(text.width, text.feed_forward) and text.layers < 4:
+        marks = most_gaps(params.text.length, params.muse_text.spans.masked, params.muse_text.spans.span)
+        sizes = TextConfig(400, params.text.length, 0, **dict(text), marks=marks)
+        SpanModel(TextEncoder(sizes, generator(params.seed, 0)), 1, generator(params.seed, 1))
+    for name, run in params.muse_trainings.items():
+        settings = training_of(params, name)
+        own = settings.sizes
+        if issubclass(KINDS[run.model], Denoising):
+            if small(*own.widths, text.width, own.feed_forward) and own.blocks < 4:
+                channels, side, colours = coarse.code_width, 8, 0
+                if run.model != "latent":
+                    pixels, colours = (settings.small, 0) if run.model == "pixels" else (PICTURE, 3)
+                    channels, side = 3 * settings.patch**2, pixels // settings.patch
+                grid = dict(channels=channels, rows=side, columns=side, small_channels=colours)
+                UNet(UNetConfig(**grid, text_width=text.width, **dict(own)), generator(params.seed, 0))
+            noise_schedule(**dict(settings.descent.noise))
+            continue
+        if not (small(own.width, own.feed_forward, text.width) and own.layers < 4):
+            continue
+        config = SuperResolutionConfig if run.model == "super_resolution" else MuseConfig
+        large = {"small_rows": 8, "small_columns": 8} if run.model == "super_resolution" else {}
+        side = 16 if large else 8
+        given = dict(codes=coarse.codes, code_width=coarse.code_width, rows=side, columns=side, text_width=text.width)
+        given |= {"neighbours": False} if run.model == "autoregressive" else {}
+        KINDS[run.model].build({"config": asdict(config(**given, **large, **dict(own)))})
+    for model in DRAWING:
+        for sampling in grid_of(params, model):
+            Guidance(sampling["guidance"], sampling.get("ramp", False))
+            Sampling(guidance=sampling["guidance"], temperature=sampling.get("temperature", 1.0))
+    for steps in (params.muse_search.steps["masked"], *params.muse_drawing.steps["masked"]):
+        masked_counts("cosine", 64, steps)
 
 
 def rehearse_sjd2(params):

@@ -64,7 +64,7 @@ def test_commands_are_those_of_the_makefile():
 def test_what_a_table_names_is_here():
     """docs/faults.md names the places and the tests of its rules."""
     text = (REPOSITORY / "docs/faults.md").read_text(encoding="utf-8")
-    for name in re.findall(r"`((?:lib|tests)/[\w/]+(?:\.py|/))`", text):
+    for name in re.findall(r"`((?:lib|pages|huggingface|tests)/[\w/]+(?:\.py|/))`", text):
         assert (REPOSITORY / name).exists(), name
 
 

@@ -63,6 +63,7 @@ def test_make_passes_on_what_was_typed_and_runs_none_of_it(makefile, typed, name
 def test_make_sees_to_it_that_python_finds_the_library(makefile):
     _, variables = make(makefile, "repro", PYTHONSAFEPATH="1", PYTHONHOME="/none")
     assert not {"PYTHONSAFEPATH", "PYTHONHOME"} & set(variables) and variables["PYTHONUTF8"] == "1"
+    assert "PYTHONDONTWRITEBYTECODE" not in make(makefile, "repro", PYTHONDONTWRITEBYTECODE="1")[1]
     assert variables["EASEL_PROFILE"] == "laptop" and variables["EASEL_SET"] == ""
 
 

@@ -14,13 +14,11 @@ provenance sidecar; all of it byte-identical for identical content.
 from __future__ import annotations
 
 import re
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from lib.errors import EaselError
@@ -133,56 +131,6 @@ def axes(
     )
 
 
-def picture_grid(
-    images: np.ndarray, columns: int, titles: Sequence[str] | None = None, *, width: str = "double"
-) -> Figure:
-    """Pictures in rows of `columns`, sharp pixels, a wrapped title above each.
-
-    Args:
-        images: uint8 [N, S, S, 3].
-        titles: N texts in a script that the installed fonts can draw (see `drawable`).
-
-    Raises:
-        EaselError: images of another shape or type, a wrong number of titles, letters that no font here has.
-    """
-    import matplotlib.pyplot as plt
-
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
-        raise EaselError(f"picture_grid: needs uint8 [N, S, S, 3], got {images.dtype} {list(images.shape)}.")
-    if len(images) == 0 or columns < 1:
-        raise EaselError(f"picture_grid: {len(images)} pictures in {columns} columns make no grid.")
-    if titles is not None and len(titles) != len(images):
-        raise EaselError(f"picture_grid: {len(titles)} titles for {len(images)} pictures.")
-    families = _families("".join(titles or ()))
-
-    # Everything in points, the unit of the letters: the grid is laid out exactly, without a layout engine.
-    size, line, gap = 7.0, 8.4, 5.0
-    total = _width(width) * 72
-    cell = (total - gap * (columns + 1)) / columns
-    wrapped = [_wrap(title, cell, size) for title in titles] if titles is not None else [""] * len(images)
-    rows = [range(start, min(start + columns, len(images))) for start in range(0, len(images), columns)]
-    heads = [max(wrapped[i].count("\n") + 1 for i in row) * line + 2 if titles is not None else 0.0 for row in rows]
-    height = sum(heads) + len(rows) * (cell + gap) + gap
-
-    with style():
-        figure = plt.figure(figsize=(total / 72, height / 72))
-        panel = figure.add_axes((0, 0, 1, 1))
-        panel.set_axis_off()
-        top = gap
-        for row, head in zip(rows, heads, strict=True):
-            for column, i in enumerate(row):
-                left = gap + column * (cell + gap)
-                extent = (left, left + cell, top + head + cell, top + head)
-                panel.imshow(images[i], extent=extent, interpolation="nearest")
-                place = {"va": "bottom", "ha": "center", "fontsize": size, "linespacing": line / size / 1.2}
-                panel.text(left + cell / 2, top + head - 2, wrapped[i], family=families, parse_math=False, **place)
-            top += head + cell + gap
-        # After imshow, which sets limits of its own. y points down, as in the pictures.
-        panel.set(xlim=(0, total), ylim=(height, 0), aspect="auto")
-    return figure
-
-
 def save(
     figure: Figure, path: str | Path, data: pd.DataFrame | Mapping[str, pd.DataFrame], **origin: Any
 ) -> list[Path]:
@@ -230,14 +178,18 @@ def _check_inside(figure: Figure, name: str) -> None:
 def drawable(text: str) -> bool:
     """Whether the fonts of this machine can draw `text`; matplotlib's own have no Chinese."""
     try:
-        _families(text)
+        families(text)
     except EaselError:
         return False
     return True
 
 
-def _families(text: str) -> list[str]:
-    """Font families that together have every letter of `text`; DejaVu alone wherever that is enough."""
+def families(text: str) -> list[str]:
+    """Font families that together have every letter of `text`; DejaVu alone wherever that is enough.
+
+    Raises:
+        EaselError: no font here has all of them.
+    """
     from matplotlib import font_manager
 
     def lacks(path: str, letters: set[str]) -> set[str]:
@@ -262,9 +214,3 @@ def _width(width: str) -> float:
     if width not in WIDTHS:
         raise EaselError(f"Figure width must be one of {', '.join(WIDTHS)}, not {width!r}.")
     return WIDTHS[width]
-
-
-def _wrap(text: str, points: float, size: float) -> str:
-    """`text` in lines that fit into `points`; a letter of DejaVu Sans is about 0.6 of its size wide, Chinese 1.0."""
-    wide = sum(ord(letter) > 0x2E7F for letter in text) > len(text) / 2
-    return textwrap.fill(text, max(4, int(points / (size * (1.0 if wide else 0.6)))))

@@ -22,10 +22,11 @@ def intervals(axes: Axes, frame: pd.DataFrame, category: str, group: str) -> Non
         look = figures.series(number) | {"linestyle": "none"}
         axes.errorbar(places, part["value"], ends, label=label, **look)
     axes.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.set_xlim(-0.5, len(names) - 0.5)
     axes.legend()
 
 
-def curve(axes: Axes, history: pd.DataFrame, column: str, label: str) -> None:
-    """A training curve over the steps."""
-    axes.plot(history["step"], history[column], label=label, **(figures.series(0) | {"marker": ""}))
+def curve(axes: Axes, history: pd.DataFrame, column: str, label: str, number: int = 0) -> None:
+    """A training curve over the steps, series `number` of its figure."""
+    axes.plot(history["step"], history[column], label=label, **(figures.series(number) | {"marker": ""}))
     axes.set(xlabel="training step")

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.models import transformer
+from lib.models.codes import Neighbours
 from lib.models.transformer import ROTARY_BASE, Attention, Cache, SwiGLU, rotate
 
 
@@ -183,5 +184,5 @@ def block_weights(width: int, heads: int, feed_forward: int, crossed: bool) -> i
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
-    """All blocks of a model, those of self-attention alone among them."""
-    return [part for part in model.modules() if isinstance(part, transformer.Block | CrossBlock)]
+    """All blocks of a model, those of self-attention alone and of neighbours among them."""
+    return [part for part in model.modules() if isinstance(part, transformer.Block | CrossBlock | Neighbours)]

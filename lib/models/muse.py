@@ -7,6 +7,8 @@ features, linearly projected, and logits of codes alone: the mask can be read, b
 
 What the paper leaves open or has otherwise, and what is done here:
 
+- Tokens are read and predicted by what they look like, and each cell of the input sees those around it
+  (lib/models/codes.py): with as few pictures as here, a table of tokens alone is learned too slowly.
 - Between the frozen features and their projection may be blocks of the model's own (lib/models/caption_context.py).
 
 - A dropped caption is one learned vector in the place of all features. It differs from the empty caption's.
@@ -29,6 +31,7 @@ from torch import Tensor, nn
 
 from lib.errors import EaselError
 from lib.models.caption_context import CaptionContext, Refiner, refiner_weights
+from lib.models.codes import CodeEmbedding, CodeHead, Neighbours, code_weights, codebook, neighbour_weights
 from lib.models.cross_attention import (
     CrossBlock,
     Memory,
@@ -52,12 +55,15 @@ class MuseConfig:
 
     Attributes:
         codes: image tokens are 0 … codes − 1; the mask, which is never predicted, is `codes`.
+        code_width: of the tokenizer's codes.
         rows, columns: of the grid of image tokens.
+        neighbours: whether each cell of the input also sees those around it.
         text_width: of the caption's features.
         text_layers: blocks that refine them; the paper has 0.
     """
 
     codes: int
+    code_width: int
     rows: int
     columns: int
     text_width: int
@@ -66,6 +72,7 @@ class MuseConfig:
     layers: int
     heads: int
     feed_forward: int
+    neighbours: bool
 
     def __post_init__(self):
         if self.width % (4 * self.heads):
@@ -82,10 +89,11 @@ class MuseConfig:
     @property
     def parameters(self) -> int:
         """Weights of the network."""
-        tables = self.codes + 1 + self.rows + self.columns + 1  # tokens and mask, positions, the dropped caption
-        ends = tables + self.text_width + 1 + self.codes  # and projection, last norm, output layer
+        ends = self.rows + self.columns + 1 + self.text_width + 1  # positions, dropped caption, projection, last norm
+        ends = ends * self.width + code_weights(self.codes, self.code_width, self.width)
         blocks = self.layers * block_weights(self.width, self.heads, self.feed_forward, crossed=True)
-        return ends * self.width + blocks + refiner_weights(self.text_width, self.text_layers)
+        near = self.neighbours * neighbour_weights(self.width)
+        return ends + near + blocks + refiner_weights(self.text_width, self.text_layers)
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ class SuperResolutionConfig(MuseConfig):
     @property
     def parameters(self) -> int:
         """Weights of the network."""
-        tables = self.codes + self.small_rows + self.small_columns + 1  # tokens, positions; and the encoder's last norm
+        tables = self.small_rows + self.small_columns + 1  # positions; and the encoder's last norm
         block = block_weights(self.width, self.heads, self.feed_forward, crossed=False)
         return super().parameters + tables * self.width + self.small_layers * block
 
@@ -146,13 +154,16 @@ class Muse(nn.Module):
 
     Args:
         generator: source of the first weights.
+        vectors: the tokenizer's codebook, float [codes, code_width]; None for a network whose weights are to be loaded.
     """
 
-    def __init__(self, config: MuseConfig, generator: torch.Generator):
+    def __init__(self, config: MuseConfig, generator: torch.Generator, vectors: Tensor | None = None):
         super().__init__()
         self.config = config
         width = config.width
-        self.image_tokens = nn.Embedding(config.codes + 1, width)
+        vectors = codebook(vectors, config.codes, config.code_width)
+        self.image_tokens = CodeEmbedding(vectors, width, generator)
+        self.neighbours = Neighbours(width, config.rows, config.columns, generator) if config.neighbours else None
         self.places = Places(config.rows, config.columns, width, generator)
         self.refiner = Refiner(config.text_width, config.text_layers, generator)
         self.captions = CaptionContext(config.text_width, width, generator)
@@ -160,14 +171,12 @@ class Muse(nn.Module):
             CrossBlock(width, config.heads, config.feed_forward, self.attention()) for _ in range(config.layers)
         )
         self.norm = nn.RMSNorm(width)
-        self.head = nn.Linear(width, config.codes, bias=False)
+        self.head = CodeHead(vectors, width)
         cells = grid(config.rows, config.columns)
         self.register_buffer("turns", turns_of(cells, width // config.heads), persistent=False)
         self.register_buffer("everything", torch.ones(1, config.length, dtype=torch.bool), persistent=False)
-        nn.init.normal_(self.image_tokens.weight, generator=generator)
         for block in self.blocks:
             initialise(block, generator)
-        nn.init.zeros_(self.head.weight)
 
     def attention(self) -> Attention:
         """A layer's attention of image tokens to each other."""
@@ -199,11 +208,18 @@ class Muse(nn.Module):
         Raises:
             EaselError: pictures of the wrong shape.
         """
-        check_shape(tokens, self.config.length)
-        x = self.image_tokens(tokens) + self.places()
+        x = self.inputs(tokens)
         for block, layer in zip(self.blocks, memory, strict=True):
             x = block(x, self.turns, self.everything, layer)
         return self.norm(x)
+
+    def inputs(self, tokens: Tensor) -> Tensor:
+        """What the first layer reads, [B, N, D], in reading order; raises as `features`."""
+        check_shape(tokens, self.config.length)
+        x = self.image_tokens(tokens)
+        if self.neighbours is not None:
+            x = x + self.neighbours(x)
+        return x + self.places()
 
 
 class MuseSuperResolution(Muse):
@@ -215,10 +231,9 @@ class MuseSuperResolution(Muse):
 
     config: SuperResolutionConfig
 
-    def __init__(self, config: SuperResolutionConfig, generator: torch.Generator):
-        super().__init__(config, generator)
+    def __init__(self, config: SuperResolutionConfig, generator: torch.Generator, vectors: Tensor | None = None):
+        super().__init__(config, generator, vectors)
         width, heads = config.width, config.heads
-        self.small_tokens = nn.Embedding(config.codes, width)
         self.small_places = Places(config.small_rows, config.small_columns, width, generator)
         self.small_blocks = nn.ModuleList(Block(width, heads, config.feed_forward) for _ in range(config.small_layers))
         self.small_norm = nn.RMSNorm(width)
@@ -235,7 +250,6 @@ class MuseSuperResolution(Muse):
             "small_everything": torch.ones(1, config.small_length, dtype=torch.bool),
         }.items():
             self.register_buffer(name, value, persistent=False)
-        nn.init.normal_(self.small_tokens.weight, generator=generator)
         for block in self.small_blocks:
             initialise_plain(block, generator)
 
@@ -255,7 +269,7 @@ class MuseSuperResolution(Muse):
         """
         check_shape(small, self.config.small_length)
         words, seen = self.captions(self.refiner(text), dropped)
-        x = self.small_tokens(small) + self.small_places()
+        x = self.image_tokens(small) + self.small_places()  # the same codes
         for block in self.small_blocks:
             x = block(x, self.small_turns, self.small_everything)
         context = torch.cat([words, self.small_norm(x)], dim=1)  # [B, 1 + S + small, D]
@@ -267,8 +281,7 @@ class MuseSuperResolution(Muse):
 
     def features(self, tokens: Tensor, memory: list[Memory]) -> Tensor:
         """As the base model's, of the large picture."""
-        check_shape(tokens, self.config.length)
-        x = (self.image_tokens(tokens) + self.places())[:, self.order]
+        x = self.inputs(tokens)[:, self.order]
         for block, layer in zip(self.blocks, memory, strict=True):
             x = block(x, self.turns, None, layer)
         return self.norm(x)[:, self.back]
@@ -286,10 +299,10 @@ KINDS: dict[str, tuple[type[MuseConfig], type[Muse]]] = {
 }
 
 
-def build(kind: str, sizes: dict[str, Any], generator: torch.Generator) -> Muse:
-    """An untrained network, kind "base" or "super_resolution"."""
+def build(kind: str, sizes: dict[str, Any], generator: torch.Generator, vectors: Tensor | None = None) -> Muse:
+    """An untrained network, kind "base" or "super_resolution"; `vectors` as of `Muse`."""
     config, network = KINDS[kind]
-    return network(config(**sizes), generator)
+    return network(config(**sizes), generator, vectors)
 
 
 def save(model: Muse, folder: Path) -> None:

@@ -1,16 +1,17 @@
 """An autoregressive model that reads captions through a frozen text network and cross-attention, as Parti's decoder
 does (Yu et al. 2022, arXiv:2206.10789, section 2.2). PyTorch.
 
-It is Muse's network but for three things: a token sees only those before it; the inputs are the tokens before, the
-first of them the id that Muse has for a mask; rotary positions turn a query by the cell that is predicted and a key by
-the cell whose token it holds (`GridRotary` of lib/models/transformer.py). So the two ways of drawing are compared on
-one network, weight for weight.
+It is Muse's network but for four things: a token sees only those before it, and no cell takes in its neighbours, half
+of which are still to come; the inputs are the tokens before, the first of them the id that Muse has for a mask; rotary
+positions turn a query by the cell that is predicted and a key by the cell whose token it holds (`GridRotary` of
+lib/models/transformer.py). So the two ways of drawing are compared on networks that hardly differ.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.errors import EaselError
 from lib.models.cross_attention import Memory
 from lib.models.muse import Muse, MuseConfig
 from lib.models.text_encoder import causal_mask
@@ -22,10 +23,16 @@ class Parti(Muse):
 
     Args:
         generator: source of the first weights.
+        vectors: the tokenizer's codebook, as of `Muse`.
+
+    Raises:
+        EaselError: a configuration with `neighbours`, some of which are still to come.
     """
 
-    def __init__(self, config: MuseConfig, generator: torch.Generator):
-        super().__init__(config, generator)
+    def __init__(self, config: MuseConfig, generator: torch.Generator, vectors: Tensor | None = None):
+        if config.neighbours:
+            raise EaselError("parti: a token must not see the cells around it, some of which are still to come.")
+        super().__init__(config, generator, vectors)
         # No captions are among its inputs: places are slots, and one more for what lies past the end.
         self.rotary = GridRotary(config.width // config.heads, 0, config.rows, config.columns)
         self.turns = self.rotary(torch.arange(config.length))

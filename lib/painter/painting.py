@@ -23,21 +23,23 @@ class Painting:
     Attributes:
         pictures: uint8 [n, S, S, 3].
         scores: 100 · cos of CLIP's vectors of prompt and picture, float [n], falling.
-        tokens: int32 [n, h, w].
+        tokens: int32 [n, h, w]; None of a model of pixels.
         order: int [n], the number of the candidate at each rank.
     """
 
     prompt: str
     pictures: np.ndarray
     scores: np.ndarray
-    tokens: np.ndarray
+    tokens: np.ndarray | None
     order: np.ndarray
 
     @classmethod
-    def ranked(cls, prompt: str, pictures: np.ndarray, scores: np.ndarray, tokens: np.ndarray) -> "Painting":
+    def ranked(
+        cls, prompt: str, pictures: np.ndarray, scores: np.ndarray, tokens: np.ndarray | None = None
+    ) -> "Painting":
         """Sorts candidates by their scores; of equal ones the earlier candidate comes first."""
         order = np.argsort(-scores, kind="stable")
-        return cls(prompt, pictures[order], scores[order], tokens[order], order)
+        return cls(prompt, pictures[order], scores[order], None if tokens is None else tokens[order], order)
 
     def grid(self, columns: int = 8) -> np.ndarray:
         """One picture uint8 [H, W, 3]: ranks from left to right, then down, on white."""

@@ -19,6 +19,7 @@ from lib.errors import EaselError
 from lib.progress import Progress
 from lib.scenes.captions import chinese, english, random_statements
 from lib.scenes.draw import draw
+from lib.scenes.kept import Kept
 from lib.scenes.prompts import random_prompts
 from lib.scenes.scene import Dice, Scene, random_scene, split_of
 from lib.scenes.vocabulary import BACKGROUNDS, GRID, LANGUAGES, TEXTURES
@@ -45,19 +46,24 @@ class ScenesParams(Protocol):
     textures: Mapping[str, int]
 
 
-def make(folder: Path, params: ScenesParams, processes: int = 1) -> None:
+def make(folder: Path, params: ScenesParams, processes: int = 1, kept: Kept | None = None) -> None:
     """Writes the whole data folder in the format of `lib.data.store`; an earlier data set in it is replaced.
+
+    Args:
+        kept: of which scenes pictures and prompts are; None for all.
 
     Raises:
         EaselError: a parameter is out of range (before anything is drawn or removed).
     """
     check(params)
-    prompts = random_prompts(_generator(params.seed, len(SPLITS), 0), params.prompts_per_category, params.max_objects)
+    kept = kept or Kept()
+    random = _generator(params.seed, len(SPLITS), 0)
+    prompts = random_prompts(random, params.prompts_per_category, params.max_objects, kept)
     clear(folder)
     # Spawned, not forked: the caller may have threads running.
     with get_context("spawn").Pool(processes) if processes > 1 else nullcontext() as pool:
         for split in SPLITS:
-            _make_split(folder, split, params, pool.imap if pool else map)
+            _make_split(folder, split, params, kept, pool.imap if pool else map)
     write_prompts(folder, prompts)
     write_meta(folder, source="scenes", languages=list(LANGUAGES), has_truth=True)
     write_manifest(folder)
@@ -87,11 +93,14 @@ def _check_weights(name: str, weights: Mapping[str, int], known: tuple[str, ...]
         raise EaselError(f"scenes.{name}: every weight is 0; give at least one {name[:-1]} a weight")
 
 
-def example(split: str, index: int, params: ScenesParams) -> tuple[Scene, dict[str, list[str]]]:
+def example(
+    split: str, index: int, params: ScenesParams, kept: Kept | None = None
+) -> tuple[Scene, dict[str, list[str]]]:
     """One picture's scene and captions: a function of its arguments alone.
 
-    Scenes are drawn until one belongs to the split by its hash.
+    Scenes are drawn until one belongs to the split by its hash, and is kept.
     """
+    kept = kept or Kept()
     dice = Dice(_generator(params.seed, SPLITS.index(split), index))
     # The order of the weights in the file must not count.
     backgrounds = {kind: params.backgrounds.get(kind, 0) for kind in BACKGROUNDS}
@@ -105,7 +114,7 @@ def example(split: str, index: int, params: ScenesParams) -> tuple[Scene, dict[s
             textures=textures,
             heldout=split == "heldout",
         )
-        if split_of(scene) == split:
+        if split_of(scene) == split and kept.has(scene):
             break
     statements = random_statements(scene, dice)
     return scene, {"en": [english(s, dice) for s in statements], "zh": [chinese(s, dice) for s in statements]}
@@ -115,7 +124,7 @@ def _generator(*seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
 
 
-def _make_split(folder: Path, split: str, params: ScenesParams, mapped: Callable) -> None:
+def _make_split(folder: Path, split: str, params: ScenesParams, kept: Kept, mapped: Callable) -> None:
     length, large = getattr(params, split), min(params.large, getattr(params, split))
     images = {GRID: np.empty((length, GRID, GRID, 3), np.uint8)}
     if large:
@@ -123,16 +132,16 @@ def _make_split(folder: Path, split: str, params: ScenesParams, mapped: Callable
     captions, scenes = [], []
     progress = Progress(f"scenes {split}", length)
     chunks = [(start, min(start + _CHUNK, length)) for start in range(0, length, _CHUNK)]
-    work = partial(_draw_chunk, split, large, params)
+    work = partial(_draw_chunk, split, large, params, kept)
     _collect(mapped(work, chunks), images, captions, scenes, progress)
     write_split(folder, split, images, captions, scenes)
 
 
-def _draw_chunk(split: str, large: int, params: ScenesParams, chunk: tuple[int, int]):
+def _draw_chunk(split: str, large: int, params: ScenesParams, kept: Kept, chunk: tuple[int, int]):
     """Pictures start…stop of a split, the first `large` of the split also large: where they start, scenes with
     captions, pictures by size."""
     start, stop = chunk
-    examples = [example(split, index, params) for index in range(start, stop)]
+    examples = [example(split, index, params, kept) for index in range(start, stop)]
     small_pictures = [draw(scene, GRID) for scene, _ in examples]
     large_pictures = [draw(scene, LARGE) for scene, _ in examples[: max(large - start, 0)]]
     return start, examples, {GRID: small_pictures, LARGE: large_pictures}

@@ -8,6 +8,7 @@ import numpy as np
 
 from lib.errors import EaselError
 from lib.scenes.captions import Group, Statement, chinese, english
+from lib.scenes.kept import Kept
 from lib.scenes.scene import TRAINING_PAIRS, Dice
 from lib.scenes.vocabulary import BACKGROUND_COLOURS, HELDOUT_PAIRS, RELATIONS, SHAPES, SIZES
 
@@ -16,15 +17,20 @@ _FOR_TWO = ("two_objects", "counting", "position", "colour_attribution")
 _TRIES = 100  # draws for one new wording before the category counts as exhausted
 
 
-def random_prompts(generator: np.random.Generator, per_category: int, max_objects: int) -> list[dict]:
+def random_prompts(
+    generator: np.random.Generator, per_category: int, max_objects: int, kept: Kept | None = None
+) -> list[dict]:
     """All prompts: {"id", "category", "en", "zh", "require"}, `per_category` of each category, no text twice.
 
     Categories that need two objects are left out when max_objects is 1.
 
+    Args:
+        kept: the scenes that prompts may ask for; None for all.
+
     Raises:
         EaselError: a category does not have that many different prompts.
     """
-    dice = Dice(generator)
+    dice, kept = Dice(generator), kept or Kept()
     prompts, seen = [], set()
     for category in CATEGORIES:
         if max_objects < 2 and category in _FOR_TWO:
@@ -32,7 +38,7 @@ def random_prompts(generator: np.random.Generator, per_category: int, max_object
         for index in range(per_category):
             for _ in range(_TRIES):
                 statement = random_prompt_statement(category, dice, max_objects)
-                if statement not in seen:
+                if statement not in seen and kept.describes(statement):
                     break
             else:
                 raise EaselError(

@@ -28,6 +28,7 @@ def train_muse(data: Thumbnails, steps: int, seed: int, width: int = 48, layers:
     """Trains a base Muse model on the tokens; returns it with averaged weights, and the loss of every step."""
     config = MuseConfig(
         codes=CODES,
+        code_width=CODES,
         rows=SIDE,
         columns=SIDE,
         text_width=len(WORDS),
@@ -36,10 +37,11 @@ def train_muse(data: Thumbnails, steps: int, seed: int, width: int = 48, layers:
         layers=layers,
         heads=2,
         feed_forward=2 * width,
+        neighbours=False,
     )
-    model = Muse(config, generator(seed, 0))
+    model = Muse(config, generator(seed, 0), torch.eye(CODES))  # colours, none of which is like another
     params = MaskedTrainingParams(
-        rate="arccos", least_rate=0.0, average=AVERAGE, training=_descent(steps, caption_dropout=0.1)
+        rate="arccos", least_rate=0.0, rise=0.0, average=AVERAGE, training=_descent(steps, caption_dropout=0.1)
     )
     batches = MaskedBatches(model, _captions(data), data.tokens, features, params, seed)
     return _fit(MuseTrainee(model, batches, params), "Muse", data, steps, seed)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lib.decoding.predictor import Decoded
-from lib.evidence import figures
+from lib.evidence import figures, grids
 from lib.teaching import gaussians
 
 OPEN, CLOSED = 0.28, 0.85  # how strongly a draft and a fixed token are coloured
@@ -116,9 +116,11 @@ def distances(found: Mapping[str, float], chance: float, label: str) -> Figure:
     return figure
 
 
-def strip(pictures: np.ndarray, columns: int, titles: Sequence[str] | None = None) -> Figure:
-    """Pictures uint8 [N, S, S, 3] in rows of `columns`, with titles."""
-    return figures.picture_grid(pictures, columns, titles)
+def strip(
+    pictures: np.ndarray, columns: int, titles: Sequence[str] | None = None, rows: Sequence[str] | None = None
+) -> Figure:
+    """Pictures uint8 [N, S, S, 3] in rows of `columns`, with titles, and texts beside the rows."""
+    return grids.picture_grid(pictures, columns, titles, rows=rows)
 
 
 def paths(runs: Mapping[str, tuple[Sequence[Tensor], Tensor]], shown: int = 40) -> Figure:

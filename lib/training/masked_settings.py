@@ -33,7 +33,14 @@ class CaptionedTransformerParams(TransformerParams):
     """blocks that refine the frozen features; Muse: 0"""
 
 
-class SuperResolutionParams(CaptionedTransformerParams):
+class MaskedTransformerParams(CaptionedTransformerParams):
+    """Sizes of Muse's base model."""
+
+    neighbours: bool
+    """whether each cell of the input also sees those around it; Muse: false"""
+
+
+class SuperResolutionParams(MaskedTransformerParams):
     """Sizes of Muse's super-resolution model; `layers` are those of the large picture."""
 
     small_layers: Depth
@@ -53,6 +60,8 @@ class MaskedTrainingParams(AveragedTrainingParams):
     """law of the share of masked tokens: cos(πu/2), as in Muse, or u, for u uniform in 0 … 1"""
     least_rate: PartialShare
     """to which smaller rates are raised; Muse has 0, MaskGIT's configuration 0.5"""
+    rise: PartialShare
+    """share of the updates over which the rates rise to those of the law; Muse: 0"""
 
 
 class TextTrainingParams(Section):

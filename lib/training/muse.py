@@ -9,6 +9,8 @@ r = (2/π) arccos u, which has the same mean and another law.) What the paper le
 
 - The number of masked tokens is exact: the rate times all tokens, rounded, at least one. Which ones follows from the
   order of random numbers.
+- The rates may rise: all of an update are multiplied by a share that rises from 0.2 to 1 over the first updates. Few
+  masks teach first which code belongs where; tokens that can only be guessed hide that for long.
 - Captions are dropped for a picture at a time, and then nothing of them is seen (lib/models/caption_context.py).
 - The paper averages checkpoints of every 5,000 steps with a decay of 0.7, afterwards; here weights are averaged after
   every update.
@@ -26,9 +28,10 @@ from lib.errors import EaselError
 from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.text_encoder import TextFeatures
 from lib.training.captioned import CaptionedBatches, CaptionedTrainee, Encode
-from lib.training.descent import autocast
 from lib.training.masked_settings import MaskedTrainingParams
+from lib.training.precision import autocast
 
+LOWEST = 0.2  # largest masking rate of the first update, where it rises
 BINS = 4  # quarters of the masking rate: health is logged for each
 
 
@@ -55,6 +58,9 @@ class MaskedBatches(CaptionedBatches):
         small: of the small pictures, integers [pictures, small_length], for a super-resolution model and no other.
         seed: of captions and masks; step `n` draws from (seed, n) alone.
 
+    Attributes:
+        risen: the first step whose masking rates are those of the law.
+
     Raises:
         EaselError: tokens that do not fit the model, or small pictures with the wrong model.
     """
@@ -77,6 +83,7 @@ class MaskedBatches(CaptionedBatches):
             check_tokens(small, len(captions), config.small_length, config.codes)
         super().__init__(captions, encode, params.training.caption_dropout, seed, model.head.weight.device)
         self.tokens, self.small, self.params, self.length = tokens, small, params, config.length
+        self.risen = round(params.rise * params.training.steps)
 
     def __call__(self, step: int, indices: np.ndarray) -> tuple[TextFeatures, Tensor, Tensor, Tensor, list[Tensor]]:
         """What the given pictures show in update `step`.
@@ -88,6 +95,8 @@ class MaskedBatches(CaptionedBatches):
         random = self.random(step)
         text, dropped = self.text(indices, random)
         rates = draw_rates(random.random(len(indices)), self.params.rate, self.params.least_rate)
+        if step < self.risen:
+            rates = rates * (LOWEST + (1 - LOWEST) * step / self.risen)
         masked = draw_masks(rates, self.length, random)
         given = [self.there(self.small[indices].astype(np.int64))] if self.small is not None else []
         return text, dropped, self.there(self.tokens[indices].astype(np.int64)), self.there(masked), given
@@ -165,7 +174,8 @@ def measure(model: Muse, batches: MaskedBatches, pictures: int, batch_size: int 
     """
     total, sums = 0.0, {}
     for start in range(0, pictures, batch_size):
-        text, dropped, tokens, masked, small = batches(start, np.arange(start, min(start + batch_size, pictures)))
+        indices = np.arange(start, min(start + batch_size, pictures))
+        text, dropped, tokens, masked, small = batches(batches.risen + start, indices)
         losses, right = masked_losses(model, text, dropped, tokens, masked, *small)
         total += losses.sum().item()
         for name, value in by_rate(masked, right).items():

@@ -14,7 +14,7 @@ from lib.models.parti import Parti
 from lib.models.text_encoder import TextFeatures
 from lib.training.averaged_settings import AveragedTrainingParams
 from lib.training.captioned import CaptionedBatches, CaptionedTrainee, Encode
-from lib.training.descent import autocast
+from lib.training.precision import autocast
 
 
 class TokenBatches(CaptionedBatches):

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from lib.errors import EaselError
-from lib.evidence import figures, provenance
+from lib.evidence import figures, grids, provenance
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 import pandas as pd
-from lib.evidence import figures
+from lib.evidence import figures, grids
 
 values = np.arange(5)
 with figures.style():
@@ -34,7 +34,7 @@ with figures.style():
     axes.legend()
     figures.save(figure, "out/plot", pd.DataFrame({"x": values}), stage="s", sources=["made.py"])
 pictures = (np.arange(2 * 8 * 8 * 3) % 256).astype(np.uint8).reshape(2, 8, 8, 3)
-grid = figures.picture_grid(pictures, 2, ["a red circle", "two stars"], width="single")
+grid = grids.picture_grid(pictures, 2, ["a red circle", "two stars"], width="single")
 figures.save(grid, "out/grid", pd.DataFrame({"n": [1, 2]}), stage="s", sources=["made.py"])
 """
 
@@ -225,7 +225,7 @@ def test_picture_grid_shows_the_pixels_in_their_places(repository):
     colours = np.array([[200, 0, 0], [0, 200, 0], [0, 0, 200]], dtype=np.uint8)
     pictures = np.broadcast_to(colours[:, None, None], (3, 4, 4, 3)).copy()
     pictures[:, 0, 0] = 255  # the top left pixel
-    figure = figures.picture_grid(pictures, 2, width="single")
+    figure = grids.picture_grid(pictures, 2, width="single")
     save(figure, "grid")
     shown = (plt.imread("figs/grid.png")[..., :3] * 255).round().astype(int)
     height, width = shown.shape[:2]
@@ -240,7 +240,7 @@ def test_picture_grid_shows_the_pixels_in_their_places(repository):
 def test_picture_grid_titles_fit_their_cells(repository):
     pictures = np.zeros((6, 8, 8, 3), np.uint8)
     titles = ["a large red square with stripes above a small blue circle on a speckled background", "a star"] * 3
-    figure = figures.picture_grid(pictures, 3, titles, width="single")
+    figure = grids.picture_grid(pictures, 3, titles, width="single")
     save(figure, "grid")
     cell = figure.bbox.width / 3
     for text in figure.findobj(plt.Text):
@@ -251,11 +251,11 @@ def test_picture_grid_titles_fit_their_cells(repository):
 
 def test_picture_grid_refuses_other_arrays_and_letters_without_a_font(monkeypatch):
     with pytest.raises(EaselError, match=r"needs uint8 \[N, S, S, 3\], got float64 \[1, 8, 8, 3\]"):
-        figures.picture_grid(np.zeros((1, 8, 8, 3)), 1)
+        grids.picture_grid(np.zeros((1, 8, 8, 3)), 1)
     pictures = np.zeros((1, 8, 8, 3), np.uint8)
     with pytest.raises(EaselError, match="2 titles for 1 pictures"):
-        figures.picture_grid(pictures, 1, ["a", "b"])
+        grids.picture_grid(pictures, 1, ["a", "b"])
     monkeypatch.setattr(matplotlib.font_manager.fontManager, "ttflist", [])
     assert figures.drawable("a red circle, $5") and not figures.drawable("红色的圆")
     with pytest.raises(EaselError, match="No font here has the letters"):
-        figures.picture_grid(pictures, 1, ["红色的圆"])
+        grids.picture_grid(pictures, 1, ["红色的圆"])

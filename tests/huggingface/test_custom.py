@@ -4,13 +4,13 @@ import pytest
 import torch
 from transformers import dynamic_module_utils
 
+from huggingface.custom import ImageOutput, generate_images
+from huggingface.models.prompts import Prompts
 from lib.errors import EaselError
-from lib.huggingface.custom import ImageOutput, generate_images
-from lib.models.hf.prompts import Prompts
 from tests.house import REPOSITORY
-from tests.models.hf.tiny import MODELS, codes_of, layout_of, own_greedy, prompts, tiny
+from tests.huggingface.models.tiny import MODELS, codes_of, layout_of, own_greedy, prompts, tiny
 
-FOLDER = REPOSITORY / "lib/huggingface"
+FOLDER = REPOSITORY / "huggingface"
 
 
 @pytest.fixture(autouse=True)

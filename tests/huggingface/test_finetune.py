@@ -14,19 +14,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lib import finetune_hf
+from huggingface import finetune, tuning
+from huggingface.models.levels import NoiseLevels
+from huggingface.models.predictor import HFPredictor
+from huggingface.noisy import NoisyReader
+from huggingface.pictures import Settings as PictureSettings
+from huggingface.pictures import draw
+from huggingface.shards import write
+from huggingface.tuning import NoisyTrainee, Settings, tune
 from lib.decoding.noise_levels import corrupt, levels
 from lib.errors import EaselError
-from lib.huggingface import finetune
-from lib.huggingface.finetune import NoisyTrainee, Settings, tune
-from lib.huggingface.noisy import NoisyReader
-from lib.huggingface.pictures import Settings as PictureSettings
-from lib.huggingface.pictures import draw
-from lib.huggingface.shards import write
-from lib.models.hf.levels import NoiseLevels
-from lib.models.hf.predictor import HFPredictor
-from tests.models.hf.tiny import CODES, MODELS, layout_of, prompts, tiny
-from tests.models.hf.words import tokenizer
+from tests.huggingface.models.tiny import CODES, MODELS, layout_of, prompts, tiny
+from tests.huggingface.models.words import tokenizer
 
 ROOT = Path(__file__).parents[2]
 TOLD = NoiseLevels(spacing="karras", denoising_steps=(3,))
@@ -173,12 +172,12 @@ def test_two_processes_are_one(made, tmp_path):
         variables = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
         variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1, "ACCELERATE_USE_CPU": 1}
         environment = os.environ | {name: str(value) for name, value in variables.items()}
-        command = [sys.executable, "-m", "lib.finetune_hf", *arguments]
+        command = [sys.executable, "-m", "huggingface.finetune", *arguments]
         started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True))
     printed = [process.communicate()[0] for process in started]
     assert [process.returncode for process in started] == [0, 0]
     assert sum("2 updates on 8 pictures" in text for text in printed) == 1
-    assert finetune_hf.main([*common, "--out", str(tmp_path / "one"), "--at-once", "4"]) == 0
+    assert finetune.main([*common, "--out", str(tmp_path / "one"), "--at-once", "4"]) == 0
     assert_almost(tmp_path / "one", tmp_path / "two")
 
 
@@ -201,7 +200,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("more", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_tuned_is_refused_before_an_update(more, said, made, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(finetune, "fit", None)
+    monkeypatch.setattr(tuning, "fit", None)
     common = [
         "--model",
         str(made / "llama"),
@@ -212,7 +211,7 @@ def test_what_cannot_be_tuned_is_refused_before_an_update(more, said, made, tmp_
         "--batch",
         "4",
     ]
-    assert finetune_hf.main([*common, *more]) == 2
+    assert finetune.main([*common, *more]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert re.search(said, error), error
@@ -221,4 +220,4 @@ def test_what_cannot_be_tuned_is_refused_before_an_update(more, said, made, tmp_
 def test_a_folder_of_other_settings_is_not_gone_on_with(made, whole):
     with pytest.raises(EaselError, match="tuned with other settings"):
         tune(settings(made, seed=5), whole)
-    assert finetune_hf.main(["--model", "x"]) == 2
+    assert finetune.main(["--model", "x"]) == 2

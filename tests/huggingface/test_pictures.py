@@ -7,17 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from lib import generate_hf
+from huggingface import gallery, generate
+from huggingface import pictures as module
+from huggingface.models.folder import check, load
+from huggingface.models.predictor import HFPredictor
+from huggingface.models.prompts import Prompts
 from lib.decoding import decoders
 from lib.decoding.noise import RowRandom
-from lib.huggingface import gallery
-from lib.huggingface import pictures as module
 from lib.models.autoregressive_predictor import Sampling
-from lib.models.hf.folder import check, load
-from lib.models.hf.predictor import HFPredictor
-from lib.models.hf.prompts import Prompts
-from tests.models.hf.tiny import tiny
-from tests.models.hf.words import tokenizer
+from tests.huggingface.models.tiny import tiny
+from tests.huggingface.models.words import tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def here(tmp_path, monkeypatch):
 
 def run(model, *more, size="3x4"):
     sizes = ["--size", size] if size else []
-    return generate_hf.main(["--model", str(model), "--prompts", "prompts.txt", "--out", "out", *sizes, *more])
+    return generate.main(["--model", str(model), "--prompts", "prompts.txt", "--out", "out", *sizes, *more])
 
 
 def read(name):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from huggingface import pipelines
+from huggingface.gallery import Share
+from huggingface.pipelines import Settings, draw
 from lib.errors import EaselError
-from lib.huggingface import pipelines
-from lib.huggingface.gallery import Share
-from lib.huggingface.pipelines import Settings, draw
-from tests.models.hf import tiny_pipelines as tiny
+from tests.huggingface.models import tiny_pipelines as tiny
 
 PROMPTS = ["a red star", "a blue star on red", "blue"]
 SMALL = {"steps": 2, "guidance": 3.0, "size": (16, 8)}

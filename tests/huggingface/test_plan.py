@@ -6,14 +6,14 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lib import finetune_hf
-from lib.huggingface.noisy import NoisyReader
-from lib.huggingface.plan import PAPER, of_paper, plan
+from huggingface import finetune
+from huggingface.models.family import Family
+from huggingface.noisy import NoisyReader
+from huggingface.plan import PAPER, of_paper, plan
 from lib.metering import systems
-from lib.models.hf.family import Family
 from lib.training.descent import BETAS
+from tests.huggingface.models.tiny import MODELS, SECTION, TEXT, layout_of, tiny
 from tests.huggingface.test_finetune import given
-from tests.models.hf.tiny import MODELS, SECTION, TEXT, layout_of, tiny
 
 
 def large(rows=6, columns=8, **changes):
@@ -99,6 +99,6 @@ def test_the_paper_s_models_fit_and_take_about_as_long_as_the_paper_says():
 
 
 def test_the_command_prints_both(capsys):
-    assert finetune_hf.main(["--plan"]) == 0
+    assert finetune.main(["--plan"]) == 0
     printed = capsys.readouterr().out
     assert "Lumina-mGPT 7B, on 8 devices" in printed and printed.count("memory of a device") == 2

@@ -5,20 +5,20 @@ import json
 import pytest
 import torch
 
+from huggingface.pretrained import CONFIG, KINDS, WEIGHTS, from_pretrained, save_pretrained
 from lib.errors import EaselError
-from lib.huggingface.pretrained import CONFIG, KINDS, WEIGHTS, from_pretrained, save_pretrained
 from lib.models import autoregressive, unet
 from lib.models.autoregressive import Autoregressive
 from lib.models.parti import Parti
 from lib.weights.torch_state import generator
 from tests.models.tiny_autoregressive import NETWORK, shaken
-from tests.models.tiny_muse import BASE, base, large
+from tests.models.tiny_muse import BEFORE, base, large
 from tests.models.tiny_unet import ENLARGING
 from tests.models.tiny_unet import unet as tiny_unet
 
 MODELS = {
     "Autoregressive": lambda: shaken(Autoregressive(NETWORK, generator(0))),
-    "Parti": lambda: shaken(Parti(BASE, generator(0))),
+    "Parti": lambda: shaken(Parti(BEFORE, generator(0))),
     "Muse": base,
     "MuseSuperResolution": large,
     "UNet": lambda: tiny_unet(ENLARGING),

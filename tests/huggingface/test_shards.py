@@ -6,9 +6,9 @@ import tarfile
 import numpy as np
 import pytest
 
+from huggingface.models.layout import Layout
+from huggingface.shards import Shards, write
 from lib.errors import EaselError
-from lib.huggingface.shards import Shards, write
-from lib.models.hf.layout import Layout
 
 LAYOUT = Layout(((2, 3),), end_of_line=9)
 SAMPLES = [(f"picture {number}, é", np.arange(6, dtype=np.uint16) + number) for number in range(4)]

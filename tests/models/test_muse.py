@@ -5,6 +5,7 @@ import torch
 
 from lib.errors import EaselError
 from lib.models import muse
+from lib.models.codes import Neighbours
 from lib.models.masked_predictor import Guidance, MusePredictor
 from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.text_encoder import TextFeatures
@@ -48,6 +49,32 @@ def test_an_untrained_network_gives_every_code_the_same_probability(kind):
 def test_weights_are_counted(kind):
     config, make, _ = BOTH[kind]
     assert sum(p.numel() for p in make().parameters()) == config.parameters
+
+
+def test_similar_codes_begin_as_similar_ones():
+    """What is learned of one code's logits moves those of codes near to it in the codebook."""
+    vectors = torch.tensor([[1.0, 0, 0], [0.99, 0.14, 0], [0, 1, 0], [0, 0, 1], [0, 0, -1], [-1, 0, 0], [0, -1, 0]])
+    model = Muse(BASE, generator(0), vectors)
+    inputs = model.image_tokens(torch.arange(8))  # the mask among them
+    assert (inputs[0] - inputs[1]).norm() < 0.3 * (inputs[0] - inputs[2:]).norm(dim=1).min()
+    features = model.features(tokens(BASE), model.read(text()))
+    gradient = torch.autograd.grad(model.head(features)[..., 0].mean(), model.head.project)[0]
+    with torch.no_grad():
+        model.head.project.add_(gradient)
+    rises = model.head(features).mean((0, 1))
+    assert rises[0] > 0 and rises[1] > 0.9 * rises[0] and (rises[2:] < 0.01 * rises[0]).all()
+
+
+def test_neighbours_are_the_nine_cells_around_and_nothing_beyond_the_edge():
+    layer, x = Neighbours(4, 3, 5, generator(1)), torch.randn(2, 15, 4, generator=generator(2))
+    kernel = layer.near.weight.unflatten(1, (3, 3, 4)).permute(0, 3, 1, 2)  # → [D, D, 3, 3]
+    wanted = torch.nn.functional.conv2d(x.transpose(1, 2).unflatten(2, (3, 5)), kernel, padding=1)
+    torch.testing.assert_close(layer(x), wanted.flatten(2).transpose(1, 2))
+
+
+def test_a_codebook_of_another_shape_is_refused():
+    with pytest.raises(EaselError, match=r"the codebook has the shape \[7, 4\], must be \[7, 3\]"):
+        Muse(BASE, generator(0), torch.zeros(7, 4))
 
 
 def test_every_token_sees_every_other(case):

@@ -11,29 +11,29 @@ from lib.models.parti_predictor import PartiPredictor
 from lib.models.text_encoder import TextFeatures
 from lib.weights.torch_state import generator
 from tests.models.tiny_autoregressive import shaken
-from tests.models.tiny_muse import BASE, text
+from tests.models.tiny_muse import BASE, BEFORE, CODEBOOK, text
 
 
 @pytest.fixture(scope="module")
 def model():
-    return shaken(Parti(BASE, generator(0))).eval().requires_grad_(False)
+    return shaken(Parti(BEFORE, generator(0), CODEBOOK)).eval().requires_grad_(False)
 
 
 def pictures(rows=3):
-    return torch.randint(BASE.codes, (rows, BASE.length), generator=generator(5))
+    return torch.randint(BEFORE.codes, (rows, BEFORE.length), generator=generator(5))
 
 
 def test_it_has_the_masked_models_weights(model):
-    assert sum(p.numel() for p in model.parameters()) == BASE.parameters
+    assert sum(p.numel() for p in model.parameters()) == BEFORE.parameters
 
 
 def test_a_token_is_predicted_from_all_before_it_and_none_after(model):
     before = model(pictures(), text())
-    for place in range(BASE.length):
+    for place in range(BEFORE.length):
         changed = pictures()
-        changed[:, place] = (changed[:, place] + 1) % BASE.codes
+        changed[:, place] = (changed[:, place] + 1) % BEFORE.codes
         moved = (model(changed, text()) - before).abs().amax((0, 2)) > 1e-6  # [N]
-        assert torch.equal(moved, torch.arange(BASE.length) > place)
+        assert torch.equal(moved, torch.arange(BEFORE.length) > place)
 
 
 def test_every_word_reaches_every_token_and_a_dropped_caption_none(model):
@@ -54,19 +54,19 @@ def test_windows_are_predicted_as_whole_pictures_are(model, guidance):
         logits = without + guidance * (logits - without)
     wanted = logits.log_softmax(2)
     predictor = PartiPredictor(model, words, Sampling(guidance))
-    inputs = torch.nn.functional.pad(tokens, (1, 0), value=BASE.codes)  # of slots 0 … N
+    inputs = torch.nn.functional.pad(tokens, (1, 0), value=BEFORE.codes)  # of slots 0 … N
     predictor.predict(inputs[:, :5], torch.zeros(3, dtype=torch.int64))
-    predictor.predict((inputs[:, 5:8] + 1) % BASE.codes, torch.full((3,), 5))  # a draft that is given up
+    predictor.predict((inputs[:, 5:8] + 1) % BEFORE.codes, torch.full((3,), 5))  # a draft that is given up
     start = torch.tensor([5, 4, 2])
     slots = start[:, None] + torch.arange(4)
     found = predictor.predict(inputs.gather(1, slots), start)
-    expected = wanted.gather(1, slots[:, :, None].expand(-1, -1, BASE.codes))
+    expected = wanted.gather(1, slots[:, :, None].expand(-1, -1, BEFORE.codes))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_slots_past_the_end_are_finite_and_harm_nothing(model):
     predictor = PartiPredictor(model, text())
-    last = torch.tensor([BASE.length - 1, BASE.length, BASE.length + 3])
+    last = torch.tensor([BEFORE.length - 1, BEFORE.length, BEFORE.length + 3])
     assert predictor.predict(torch.zeros(3, 4, dtype=torch.int64), last).isfinite().all()
 
 
@@ -74,8 +74,8 @@ def test_slots_past_the_end_are_finite_and_harm_nothing(model):
 def test_the_same_pictures_as_without_a_cache(model, decode):
     seeds = [3, 4, 5]
     drawn = decode(PartiPredictor(model, text()), RowRandom(seeds)).tokens
-    noise, tokens = RowRandom(seeds).gumbel(BASE.length, BASE.codes), torch.zeros_like(drawn)
-    for place in range(BASE.length):
+    noise, tokens = RowRandom(seeds).gumbel(BEFORE.length, BEFORE.codes), torch.zeros_like(drawn)
+    for place in range(BEFORE.length):
         log_p = model(tokens, text())[:, place].log_softmax(1)
         tokens[:, place] = (log_p + noise[:, place]).argmax(1)
     assert torch.equal(drawn, tokens)
@@ -86,3 +86,8 @@ def test_a_caption_without_a_token_is_refused(model):
     nothing = TextFeatures(words.vectors, words.present & torch.tensor([[True], [False], [True]]))
     with pytest.raises(EaselError, match="caption without a token"):
         PartiPredictor(model, nothing)
+
+
+def test_it_must_not_see_the_cells_around():
+    with pytest.raises(EaselError, match="must not see the cells around it"):
+        Parti(BASE, generator(0), CODEBOOK)

@@ -21,15 +21,18 @@ from lib.models import (
     dalle_mini,
     dalle_mini_original,
     drafters,
+    mmdit,
+    multi_scale_vqgan,
     muse,
     reader,
     text_encoder,
     unet,
+    var,
     vqgan,
 )
 from lib.weights import checkpoint
 from lib.weights.torch_state import generator
-from tests.models import tiny_autoregressive, tiny_dalle_mini, tiny_muse, tiny_unet
+from tests.models import tiny_autoregressive, tiny_dalle_mini, tiny_mmdit, tiny_muse, tiny_unet, tiny_var
 
 
 def save_dalle_mini(folder):
@@ -61,6 +64,10 @@ def save_text_encoder(folder):
     text_encoder.save(text_encoder.TextEncoder(config, generator(0)), folder)
 
 
+def tiny_vqgan():
+    return vqgan.VQGAN(width=16, codes=8, code_width=4, ema_decay=0.9, stride=4, generator=generator(0))
+
+
 # What writes a network of each kind.
 NETWORKS = {
     "autoregressive": (
@@ -74,17 +81,18 @@ NETWORKS = {
     "dalle_mini_original": (dalle_mini_original, save_original),
     "eagle": (drafters, save_eagle),
     "medusa": (drafters, save_medusa),
+    "mmdit": (mmdit, lambda folder: mmdit.save(tiny_mmdit.mmdit(), folder)),
     "muse": (muse, lambda folder: muse.save(tiny_muse.base(), folder)),
     "muse_super_resolution": (muse, lambda folder: muse.save(tiny_muse.large(), folder)),
     "reader": (reader, lambda folder: reader.save(reader.Reader(reader.ReaderConfig(4), generator(0)), folder)),
     "text_encoder": (text_encoder, save_text_encoder),
     "unet": (unet, lambda folder: unet.save(tiny_unet.unet(), folder)),
-    "vqgan": (
-        vqgan,
-        lambda folder: vqgan.save(
-            vqgan.VQGAN(width=16, codes=8, code_width=4, ema_decay=0.9, stride=4, generator=generator(0)), folder
-        ),
+    "var": (var, lambda folder: var.save(tiny_var.model(), folder)),
+    "multi_scale_vqgan": (
+        multi_scale_vqgan,
+        lambda folder: vqgan.save(multi_scale_vqgan.MultiScaleVQGAN.of(tiny_vqgan(), (1, 2), 4, 0.9), folder),
     ),
+    "vqgan": (vqgan, lambda folder: vqgan.save(tiny_vqgan(), folder)),
 }
 
 

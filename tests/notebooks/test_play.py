@@ -9,7 +9,7 @@ import pytest
 
 from lib import config, run
 from lib.evidence import ledger
-from lib.pages import mathml
+from pages import mathml
 from tests import house
 
 FOLDER = house.REPOSITORY / "notebooks/play"
@@ -19,7 +19,7 @@ TINY = {
     "decoding": {"drawn": 60, "length": 3, "window": 2, "long_length": 6, "long_window": 3},
     "diffusion": {"points": 50, "passes": 2, "steps": 10, "pictures": 20},
     "glu": {"width": 8, "inner": 12, "steps": 2, "pictures": 20},
-    "masked": {"steps": 10, "pictures": 20, "tested": 8, "passes": 2},
+    "masked": {"steps": 10, "pictures": 20, "tested": 8, "passes": 2, "iterations": 3},
 }
 # Notebook → what a reader could get wrong in a version of their own, and how.
 WRONG = {

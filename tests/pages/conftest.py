@@ -5,8 +5,8 @@ from contextlib import chdir
 
 import pytest
 
-from lib.pages import build
-from lib.pages.material import Material
+from pages import build
+from pages.material import Material
 from tests.house import REPOSITORY
 from tests.pages.site import Site
 

@@ -6,8 +6,9 @@ import re
 import pytest
 from ruamel.yaml import YAML
 
+from lib.evidence.tables import escape_latex
 from lib.evidence.verdicts import NOT_ATTEMPTED
-from lib.pages import artifact
+from pages import artifact
 from tests.house import REPOSITORY
 
 pytestmark = pytest.mark.xdist_group("pages")
@@ -41,7 +42,7 @@ def test_numbers_for_latex_are_those_of_the_verdicts(files, material):
     named = dict(re.fullmatch(r"\\@namedef\{easel@(\S+)\}\{(.*)\}", line).groups() for line in lines[2:])
     assert len(named) == len(lines) - 2
     for claim, (_, record) in material.verdicts.items():
-        assert named[f"{claim}:verdict"] == record["verdict"]
+        assert named[f"{claim}:verdict"] == escape_latex(record["verdict"])
         if effect := record["effect"]:
             found = [float(named[f"{claim}:{key}"].replace("$-$", "-")) for key in ("low", "effect", "high")]
             half = (effect["high"] - effect["low"]) / 2

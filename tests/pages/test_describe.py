@@ -7,8 +7,8 @@ import pytest
 
 from lib.errors import EaselError
 from lib.evidence.strips import write_strip
-from lib.pages import charts, describe, galleries, links, pipeline, text
-from lib.pages.describe import Axis, Chart, Gallery
+from pages import charts, describe, galleries, links, pipeline, text
+from pages.describe import Axis, Chart, Gallery
 from tests.house import REPOSITORY
 
 

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from lib.errors import EaselError
-from lib.pages.mathml import convert
+from pages.mathml import convert
 
 
 def shape(latex, display=False):

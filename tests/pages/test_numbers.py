@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lib.evidence import results
-from lib.pages import claims
-from lib.pages.text import MINUS
+from pages import claims
+from pages.text import MINUS
 from tests.house import REPOSITORY
 
 pytestmark = pytest.mark.xdist_group("pages")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lib.pages import papers
+from pages import papers
 from tests.house import REPOSITORY, STUDIES
 
 pytestmark = pytest.mark.xdist_group("pages")

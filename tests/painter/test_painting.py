@@ -36,7 +36,7 @@ BAD = {
 
 @pytest.mark.parametrize("out", BAD)
 def test_bad_paths_are_refused_before_anything_is_loaded(out, capsys, monkeypatch):
-    monkeypatch.setattr(generate, "Painter", lambda folder: pytest.fail("painted"))
+    monkeypatch.setattr(generate, "Painter", lambda folder, model: pytest.fail("painted"))
     assert generate.main(["a star", "--out", out]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ") and said.count("\n") == 1 and f"--out {out}" in said and BAD[out] in said

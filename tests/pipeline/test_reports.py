@@ -19,7 +19,12 @@ from studies.sjd2.code import tables as sjd2_tables
 from tests.studies.glu import made_up
 
 REPOSITORY = Path(__file__).parent.parent.parent
-PICTURES = ("pictures", "sjd2_pictures")  # folders of what was measured; those shown are some figure's inputs
+PICTURES = (
+    "pictures",
+    "muse_pictures",
+    "muse_painting",
+    "sjd2_pictures",
+)  # folders of what was measured; those shown are some figure's inputs
 OF_STUDIES = (dalle_mini_tables, glu_tables, sjd2_tables)
 
 

@@ -10,6 +10,7 @@ from lib.data.manifest import check_manifest
 from lib.data.store import Split, read_meta, read_prompts
 from lib.errors import EaselError
 from lib.scenes.draw import draw
+from lib.scenes.kept import Kept
 from lib.scenes.make import SPLITS, example, make
 from lib.scenes.scene import Scene, split_of
 from lib.scenes.vocabulary import HELDOUT_PAIRS
@@ -117,3 +118,15 @@ def test_bad_parameters_are_refused_and_leave_the_old_data_alone(folder, change,
     with pytest.raises(EaselError, match=message):
         make(folder, replace(PARAMS, **change))
     assert check_manifest(folder) == before
+
+
+def test_some_sizes_and_places_are_kept_in_pictures_and_prompts(tmp_path):
+    kept = Kept(("large",), 16)
+    make(tmp_path / "data", replace(PARAMS, max_objects=1, lattice=8, prompts_per_category=5), kept=kept)
+    for name in SPLITS:
+        for scene in map(Scene.from_json, Split.open(tmp_path / "data", name).scenes):
+            (item,) = scene.objects
+            assert (item.size, item.x % 16, item.y % 16) == ("large", 0, 0) and split_of(scene) == name
+    texts = [prompt["en"] for prompt in read_prompts(tmp_path / "data")]
+    assert any("large" in text for text in texts)
+    assert not any(size in text for text in texts for size in ("small", "medium"))

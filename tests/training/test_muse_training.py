@@ -30,8 +30,19 @@ from tests.training.test_autoregressive_training import encode as encode_letters
 
 WIDTH = 16
 CONFIG = MuseConfig(
-    codes=8, rows=2, columns=4, text_width=16, text_layers=0, width=WIDTH, layers=2, heads=2, feed_forward=24
+    codes=8,
+    code_width=8,
+    rows=2,
+    columns=4,
+    text_width=16,
+    text_layers=0,
+    width=WIDTH,
+    layers=2,
+    heads=2,
+    feed_forward=24,
+    neighbours=True,
 )
+CODEBOOK = torch.eye(8)
 SUPER = SuperResolutionConfig(
     **CONFIG.__dict__ | {"rows": 4, "columns": 8}, small_rows=2, small_columns=4, small_layers=1, block=2
 )
@@ -52,16 +63,16 @@ def reader():
     return TextEncoder(config, generator(7))
 
 
-def params(steps=60, *, rate="arccos", least=0.0, average=0.9, **changes):
+def params(steps=60, *, rate="arccos", least=0.0, rise=0.0, average=0.9, **changes):
     rates = dict(learning_rate=0.02, adam_learning_rate=1e-2, warmup=2, decay=0.5, caption_dropout=0.0)
     training = DescentParams(steps=steps, batch_size=8, **rates | changes)
-    return MaskedTrainingParams(rate=rate, least_rate=least, average=average, training=training)
+    return MaskedTrainingParams(rate=rate, least_rate=least, rise=rise, average=average, training=training)
 
 
 def trainee(kind="base", **changes):
     if kind == "base":
-        return made(Muse(CONFIG, generator(0)), TOKENS, params(**changes))
-    return made(MuseSuperResolution(SUPER, generator(0)), LARGE_TOKENS, params(**changes), TOKENS)
+        return made(Muse(CONFIG, generator(0), CODEBOOK), TOKENS, params(**changes))
+    return made(MuseSuperResolution(SUPER, generator(0), CODEBOOK), LARGE_TOKENS, params(**changes), TOKENS)
 
 
 def made(model, tokens, given, small=None):
@@ -96,11 +107,30 @@ def test_the_uniform_law_and_a_floor():
     assert floored.min() == 0.5 and (floored == 0.5).mean() == pytest.approx(1 / 3, abs=0.015)
 
 
+def test_rates_rise_to_those_of_the_law():
+    """With the same random numbers: a fifth of the tokens at first, all of them after the rise."""
+    settings = {"steps": 100, "rate": "uniform", "least": 0.75}
+    tokens = np.zeros((8, 64), np.int64)
+    model = Muse(replace(CONFIG, rows=8, columns=8), generator(0), CODEBOOK)
+
+    def counts(step, rise):
+        batches = MaskedBatches(model, captions(), tokens, torch.Tensor.clone, params(rise=rise, **settings), seed=1)
+        return batches(step, np.arange(8))[3].sum(1)
+
+    for step, share in ((0, 0.2), (10, 0.36), (25, 0.6), (49, 0.984), (50, 1.0), (99, 1.0)):
+        assert (counts(step, 0.5) - share * counts(step, 0.0)).abs().max() <= 1, step
+    held_out = MaskedBatches(model, captions(), tokens, reader().features, params(rise=0.5, **settings), seed=1)
+    found = measure(model, held_out, 8)
+    assert found["masked_25"] == found["masked_50"] == 0  # measured at the rates of the law
+
+
 def test_the_trained_pictures_have_that_law():
     """Through the batches themselves: of 4,000 pictures of 64 tokens, counts follow the law, up to rounding."""
     config = replace(CONFIG, rows=8, columns=8)
     tokens = np.zeros((8, 64), np.int64)
-    batches = MaskedBatches(Muse(config, generator(0)), captions(), tokens, torch.Tensor.clone, params(), seed=1)
+    batches = MaskedBatches(
+        Muse(config, generator(0), CODEBOOK), captions(), tokens, torch.Tensor.clone, params(), seed=1
+    )
     counts = np.concatenate([batches(step, np.arange(8))[3].sum(1).numpy() for step in range(500)])
     edges = (np.arange(65) + 0.5) / 64  # count c stands for rates (c − ½) / 64 … (c + ½) / 64
     ends = arccos_law(np.minimum(edges, 1))
@@ -155,7 +185,7 @@ def test_what_is_not_masked_has_no_part_in_the_loss():
 
 def test_captions_are_dropped_as_often_as_asked():
     def dropped(share, steps):
-        model = Muse(CONFIG, generator(0))
+        model = Muse(CONFIG, generator(0), CODEBOOK)
         batches = MaskedBatches(model, captions(), TOKENS, torch.Tensor.clone, params(caption_dropout=share), seed=3)
         return np.mean([batches(step, np.arange(8))[1].numpy() for step in range(steps)])
 
@@ -212,7 +242,11 @@ def test_every_parameter_is_trained_once(kind):
     names = {id(p): name for name, p in who.model.named_parameters()}
     by_muon = {names[id(p)] for p in groups["muon"][0]["params"]}
     products = {
-        name for name in names.values() if "blocks." in name and name.endswith(".weight") and "_norm" not in name
+        name
+        for name in names.values()
+        if name.startswith(("blocks.", "refiner.blocks.", "small_blocks.", "neighbours."))
+        and name.endswith(".weight")
+        and "_norm" not in name
     }
     assert by_muon == products
     assert ("small_blocks.0.attention.qkv.weight" in by_muon) == (kind == "large")
@@ -243,16 +277,18 @@ def test_tokens_are_counted_by_the_rate_of_their_picture():
 
 
 def test_what_does_not_fit_is_refused():
-    model = Muse(CONFIG, generator(0))
+    model = Muse(CONFIG, generator(0), CODEBOOK)
     with pytest.raises(EaselError, match=r"\[8, 7\], must be \[8 pictures, 8\]"):
         made(model, TOKENS[:, :7], params())
     with pytest.raises(EaselError, match="reads no tokens of small pictures"):
         made(model, TOKENS, params(), TOKENS)
     with pytest.raises(EaselError, match="needs the tokens of small pictures"):
-        made(MuseSuperResolution(SUPER, generator(0)), LARGE_TOKENS, params())
+        made(MuseSuperResolution(SUPER, generator(0), CODEBOOK), LARGE_TOKENS, params())
     with pytest.raises(EaselError, match="must be one of arccos, uniform"):
         params(rate="cosine")
     with pytest.raises(EaselError, match=r"average is 1\.0, must be below 1"):
         params(average=1.0)
     with pytest.raises(EaselError, match="multi-axis attention halves them"):
-        SuperResolutionParams(width=4, layers=1, heads=1, feed_forward=8, text_layers=0, small_layers=1, block=2)
+        SuperResolutionParams(
+            width=4, layers=1, heads=1, feed_forward=8, text_layers=0, small_layers=1, block=2, neighbours=True
+        )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from lib.training.order import BatchOrder
 from lib.training.parti import PartiTrainee, TokenBatches, measure
 from lib.training.settings import DescentParams
 from lib.weights.torch_state import generator
-from tests.training.test_muse_training import CONFIG, TOKENS, captions, reader
+from tests.training.test_muse_training import CODEBOOK, CONFIG, TOKENS, captions, reader
 
 RATES = dict(learning_rate=0.02, adam_learning_rate=1e-2, warmup=2, decay=0.5)
 
@@ -21,7 +23,7 @@ def params(steps=60, caption_dropout=0.0):
 
 
 def trainee(tokens=TOKENS, **changes):
-    model, given = Parti(CONFIG, generator(0)), params(**changes)
+    model, given = Parti(replace(CONFIG, neighbours=False), generator(0), CODEBOOK), params(**changes)
     return PartiTrainee(model, TokenBatches(model, captions(), tokens, reader().features, given, 3), given)
 
 

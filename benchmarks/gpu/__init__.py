@@ -1,0 +1,1 @@
+"""One GPU with this repository's networks: `benchmarks/gpu.sh`."""
