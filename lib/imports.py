@@ -9,19 +9,24 @@ import tokenize
 from functools import cache
 from pathlib import Path
 
+from lib.packages import LOCK, imported, pins
+
 # Modules that cannot change a result: they read configuration (whose values are tracked), print, or start things.
 PLUMBING = {
     *("lib.config", "lib.config_tree", "lib.errors", "lib.imports", "lib.ownership", "lib.pipeline.stage"),
     *("lib.pipeline.engine", "lib.pipeline.parts", "lib.pipeline.take_over", "lib.progress", "lib.run"),
 }
-LOCK = Path("requirements.lock")
-ROOMS = ("lib.", "studies.", "pages.", "huggingface.", "benchmarks.")  # the folders of modules, as their names begin
-_OWN = re.compile(r"(?:lib|studies|pages|huggingface|benchmarks)(?:\.[a-z]\w*)+")  # the name of a module
+OWN = ("lib", "studies", "pages", "huggingface", "benchmarks", "demo")  # the folders of modules
+_OWN = re.compile(rf"(?:{'|'.join(OWN)})(?:\.[a-z]\w*)+")  # the name of a module
 
 
-def needed(program: Path, by_name: bool = True) -> list[Path]:
-    """Source files that a stage's module or a notebook depends on, the environment's lock among them; see `imports`."""
-    return [*(path for path in closure(program, by_name) if path.suffix != ".ipynb"), LOCK]
+def needed(program: Path, by_name: bool = True) -> dict[Path, str]:
+    """What a stage's module or a notebook depends on, with hashes: source files, by what they do (`digest`), and of
+    the environment's lock the packages that these import; see `imports`."""
+    files = closure(program, by_name)
+    packages = set().union(*map(_packages, files)) - set(OWN)
+    hashes = {path: digest(path) for path in files if path.suffix != ".ipynb"}
+    return hashes | {LOCK: hashlib.sha256("\n".join(pins(sorted(packages))).encode()).hexdigest()}
 
 
 def closure(program: Path, by_name: bool = True) -> list[Path]:
@@ -99,6 +104,12 @@ def _imported(path: Path) -> set[str]:
 
 
 @cache
+def _packages(path: Path) -> set[str]:
+    source = notebook_source(path) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
+    return imported(ast.parse(source))
+
+
+@cache
 def _named(path: Path) -> set[str]:
     """Modules of this repository whose names the source has as strings."""
     strings = {
@@ -119,7 +130,7 @@ def own_imports(tree: ast.Module) -> set[str]:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if module_path(name).is_file() else node.module for name in inner}
     # A package's __init__.py holds a docstring only, so importing it changes nothing.
-    return {name for name in found if name.startswith(ROOMS) and not Path(*name.split(".")).is_dir()}
+    return {name for name in found if name.partition(".")[0] in OWN and not Path(*name.split(".")).is_dir()}
 
 
 def notebook_source(path: Path) -> str:

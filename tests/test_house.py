@@ -16,7 +16,7 @@ FLOORS = {
     for room in re.findall(r"`(\w+)`", rooms)
 }
 TOGETHER = 2  # the floor whose rooms know each other
-BESIDE = ("pages", "huggingface", "benchmarks")  # rooms that no stage needs
+BESIDE = ("pages", "demo", "huggingface", "benchmarks")  # rooms that no stage needs
 
 
 def imported(path):

@@ -26,7 +26,7 @@ import lib
 from lib import progress
 from lib.config_tree import plain
 from lib.hardware import machine
-from lib.imports import digest, module_path, needed
+from lib.imports import module_path, needed
 from lib.pipeline import engine, take_over
 from lib.pipeline.stage import Training, content
 from lib.pipeline.take_over import Identity
@@ -118,7 +118,7 @@ def _hash(what: Mapping[str, Any]) -> str:
 def _sources(root: Path, module: str) -> dict[str, str]:
     """The modules that one needs, by path, with hashes of what they do."""
     with chdir(root):
-        return {str(path): digest(path) for path in needed(module_path(module), by_name=False)}
+        return {str(path): found for path, found in needed(module_path(module), by_name=False).items()}
 
 
 def run(stage: str, parts: Sequence[Part]) -> dict[str, Path]:

@@ -215,6 +215,7 @@ def project(tmp_path, monkeypatch):
 
 def listed():
     imports._imported.cache_clear()
+    imports._packages.cache_clear()
     sources.run("")
     return {path.stem: path.read_text() for path in Path("build/sources/bench").iterdir()}
 
@@ -229,8 +230,31 @@ def test_a_list_of_sources_has_the_modules_of_a_stage_with_their_hashes(project)
     names = {name: [line.split("  ")[1] for line in text.splitlines()] for name, text in lists.items()}
     modules = ["lib/a.py", "lib/b.py", "lib/c.py", "lib/inner/d.py", "lib/pipeline/a.py"]
     assert names == {"a": [*modules, "requirements.lock"], "n.ipynb": ["lib/c.py", "requirements.lock"]}
-    lock = hashlib.sha256(b"x==1\n").hexdigest()
-    assert lists["n.ipynb"].endswith(f"\n{lock}  requirements.lock\n")
+    nothing = hashlib.sha256(b"").hexdigest()  # none of them imports a package
+    assert lists["n.ipynb"].endswith(f"\n{nothing}  requirements.lock\n")
+
+
+@pytest.mark.parametrize(
+    ("edited", "stale"),
+    [("pillow==1", {"a"}), ("numpy==1", {"a", "n.ipynb"}), ("markupsafe==1", set()), ("new==1", set())],
+)
+def test_another_version_of_a_package_changes_the_lists_of_the_stages_that_stand_on_it(project, edited, stale):
+    lock = ["numpy==2", "pandas==2", "pillow==2", "markupsafe==2"]
+    Path("requirements.lock").write_text("\n".join(lock))
+    for name, line in (("inner/d", "from PIL import Image\n"), ("c", "import pandas.testing\n")):  # it needs NumPy
+        with open(f"lib/{name}.py", "a") as file:
+            file.write(line)
+    before, name = listed(), edited.partition("==")[0]
+    lock = [line for line in lock if not line.startswith(name)] + [edited]
+    Path("requirements.lock").write_text("\n".join(sorted(lock)))
+    after = listed()
+    assert {name for name in before if before[name] != after[name]} == stale
+
+
+def test_a_package_that_the_lock_lacks_is_named(project):
+    Path("lib/c.py").write_text("import unheard_of\n")
+    with pytest.raises(LookupError, match="unheard-of"):
+        listed()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from lib.config_tree import plain
 from lib.data.store import Split, read_prompts
 from lib.evidence.shown import Shown
 from lib.evidence.strips import read_strip
+from lib.generate import Painter
 from lib.models import clip, multi_scale_vqgan, reader, text_encoder, vqgan
 from lib.models.mmdit import MMDiT
 from lib.models.parti import Parti
@@ -22,6 +23,7 @@ from lib.models.text_encoder import LanguageModel, TextEncoder
 from lib.models.unet import UNet
 from lib.models.var import Var
 from lib.painter.autoregressive import row_seeds
+from lib.painter.published import Published
 from lib.text import TextTokenizer
 from lib.weights.torch_state import generator
 from studies.auraflow.code import (
@@ -31,6 +33,7 @@ from studies.auraflow.code import (
     make_pictures,
     material,
     needs,
+    publish,
     tables,
     train,
     train_texts,
@@ -172,6 +175,19 @@ def test_a_row_drawn_alone_is_the_one_of_its_batch(params, name):
         ids = material.tokenised([asked[one.prompts[row]]], params.text.length)
         alone = painted(network, drawn(network, ids, row_seeds(0, [row])).pictures)[0]
         assert np.abs(alone - kept[row]).max() <= 1  # rounding of sums
+
+
+@pytest.mark.parametrize("name", ["raster_language", "next_scale", "flow", "unet"])
+def test_the_front_door_paints_with_what_was_published(params, name):
+    publish.run(params, name)
+    best = Settings.read(material.SETTINGS).models[name].best
+    about = Published.read(publish.OUT / name / "painter.json")
+    assert (about.sampling, about.exact) == (best.sampling, best.exact)
+    painting = Painter(model=f"auraflow/{name}").paint("一个红色的圆形", candidates=3, seed=5)
+    network, ids = model(name), material.tokenised(["一个红色的圆形"] * 3, params.text.length)
+    wanted = painted(network, drawn(network, ids, row_seeds(5, range(3))).pictures)[painting.order]
+    near = np.abs(painting.pictures.astype(int) - wanted) <= 2  # weights are halved, and few draws are that close
+    assert near.mean() > 0.95
 
 
 def test_the_report_says_what_was_measured_and_tables_show_it(params):

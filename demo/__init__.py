@@ -1,0 +1,1 @@
+"""A page to paint and edit on, in a browser: `make demo`."""
