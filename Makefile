@@ -26,7 +26,7 @@ unexport PYTHONSAFEPATH PYTHONHOME
 # With this one, every process would compile PyTorch, JAX and the rest anew: some images set it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: repro bundle networks check test figures pages lab doctor bench-dalle-mini pin lock environment
+.PHONY: repro bundle networks check test figures pages demo lab doctor bench-dalle-mini pin lock environment
 
 repro: environment  ## Draw, train, sample, measure, judge: PROFILE=smoke|laptop|gpu, STUDY=glu, SET="section.key=value ...", TAKE_OVER=3, FROM=file
 	@python -m lib.repro
@@ -50,6 +50,9 @@ figures: environment  ## Every figure, table and verdict, drawn anew; needs neit
 
 pages: environment  ## The site, build/pages/html: a page a claim, a paper, a study; needs no network
 	@python -m pages
+
+demo: environment  ## A page to paint and edit on, in the browser: on this machine alone, nothing from elsewhere
+	@python -m demo
 
 lab: environment  ## The notebooks in JupyterLab
 	@jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks

@@ -22,7 +22,7 @@ def start(material: Material) -> str:
             "Papers on text-to-image generation, run again from nothing – data, image tokenizer, networks, sampling, "
             "measurements – on one bench, with a verdict for every claim.",
             claims.counts(material),
-            "[All claims](claims/index.md), [what was contradicted or found nothing](negative.md), "
+            "[All claims](claims/index.md), [every system in one table](tables/systems.md), [what was contradicted or found nothing](negative.md), "
             "[what a run costs](runtimes.md).",
             "## Studies",
             f'<ul class="studies">\n{studies}\n</ul>\n',
@@ -140,8 +140,9 @@ def tables(material: Material, links: Links) -> dict[str, str]:
 
 
 def table_files(material: Material, study: str) -> list[Path]:
-    """The tables of a study; of the bench, if it is ""."""
-    return sorted((material.results / "tables" / (study or "bench")).glob("*.md"))
+    """The tables of a study; of the bench and over all studies, if it is ""."""
+    folders = [study] if study else ["systems", "bench"]
+    return [path for name in folders for path in sorted((material.results / "tables" / name).glob("*.md"))]
 
 
 def listed_tables(material: Material, study: str, way: str) -> str:

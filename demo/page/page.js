@@ -6,6 +6,7 @@ const EXAMPLES = ["a red circle on a white background", "a blue star on a yellow
 const OFTEN = 150; // milliseconds between questions how far a drawing is
 let models = [];
 let picture = null; // the chosen one: an address, and an image
+let last = null; // where the brush was
 let mask = null; // a canvas of its size, white where it shall be drawn anew
 
 const chosen = () => models.find((model) => model.name === byId("model").value);
@@ -39,7 +40,9 @@ function showModel() {
     input.value = value ?? input.value;
     showValue(input);
   }
-  const reads = model.languages.length ? `captions in ${model.languages.join(", ")}` : "captions in all languages of the data";
+  const languages = new Intl.DisplayNames("en", { type: "language" });
+  const named = model.languages.map((language) => languages.of(language));
+  const reads = named.length ? `captions in ${named.join(" and ")}` : "captions in all languages of the data";
   const right = model.exact === null ? "" : `; ${Math.round(100 * model.exact)} % of its validation prompts were drawn exactly right`;
   byId("about").textContent = `Trained on ${reads}${right}.`;
   showEditor();
@@ -82,13 +85,17 @@ async function choose(button, address) {
 }
 
 function mark(event) {
-  const canvas = byId("canvas"), shown = canvas.getBoundingClientRect(), scale = mask.width / shown.width;
+  const shown = byId("canvas").getBoundingClientRect(), scale = mask.width / shown.width;
+  const place = [(event.clientX - shown.left) * scale, (event.clientY - shown.top) * scale];
   const context = mask.getContext("2d");
-  context.fillStyle = "#fff";
+  context.strokeStyle = "#fff";
+  context.lineCap = "round";
+  context.lineWidth = byId("brush").value * (mask.width / 64);
   context.beginPath();
-  const radius = (byId("brush").value / 2) * (mask.width / 64);
-  context.arc((event.clientX - shown.left) * scale, (event.clientY - shown.top) * scale, radius, 0, 2 * Math.PI);
-  context.fill();
+  context.moveTo(...(event.type === "pointerdown" ? place : last));
+  context.lineTo(...place);
+  context.stroke();
+  last = place;
   paint();
 }
 

@@ -18,7 +18,7 @@ def run(params: config.Params) -> None:
     ]
     if differing:
         text.append(f"Other verdicts than in the reference run, mostly of another machine: {', '.join(differing)}.")
-    for study in ("bench", *config.studies()):
+    for study in ("systems", "bench", *config.studies()):
         text.append(f"## {study}")
         tables = sorted((params.results / "tables" / study).glob("*.md"))
         text += [path.read_text(encoding="utf-8").strip() for path in tables]

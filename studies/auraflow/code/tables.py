@@ -4,22 +4,26 @@ from typing import Any
 
 import numpy as np
 
+from lib.evidence.systems import save
 from lib.evidence.tables import Number, interval, write_all
 from studies.auraflow.code.reports import Results
 from studies.auraflow.code.settings import Params
+from studies.auraflow.code.systems import systems
 
 
 def run(params: Params) -> None:
     """Writes all tables."""
-    report = params.results / "auraflow.json"
+    source, out = params.results / "auraflow.json", params.results / "tables" / "auraflow"
+    report = Results.read(source)
     write_all(
-        params.results / "tables" / "auraflow",
-        all_tables(Results.read(report)),
+        out,
+        all_tables(report),
         profile=params.profile,
         stage="auraflow/tables",
         sources=["studies/auraflow/code/tables.py"],
-        inputs=[report],
+        inputs=[source],
     )
+    save(out, systems(params, report))
 
 
 def all_tables(report: Results) -> list[tuple[str, list[dict[str, Any]], dict[str, Any]]]:

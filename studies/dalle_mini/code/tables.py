@@ -1,8 +1,10 @@
 """Stage dalle_mini/tables: the study's numbers as tables (.csv, .md, .tex) → results/<profile>/tables/dalle_mini/."""
 
+from lib.evidence.systems import save
 from lib.evidence.tables import Number, interval, write_all
 from studies.dalle_mini.code.reports import Evaluation, Search, Trainings
 from studies.dalle_mini.code.settings import Params
+from studies.dalle_mini.code.systems import systems
 
 
 def run(params: Params) -> None:
@@ -16,14 +18,16 @@ def run(params: Params) -> None:
         ("dalle_mini_ranking", ranking(drawn), RANKING),
         ("dalle_mini_languages", languages(drawn), LANGUAGES),
     ]
+    out = params.results / "tables" / "dalle_mini"
     write_all(
-        params.results / "tables" / "dalle_mini",
+        out,
         tables,
         profile=params.profile,
         stage="dalle_mini/tables",
         sources=["studies/dalle_mini/code/tables.py"],
         inputs=inputs,
     )
+    save(out, systems(params, drawn, trained))
 
 
 DALLE_MINI = {

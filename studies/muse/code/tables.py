@@ -4,23 +4,27 @@ from typing import Any
 
 import numpy as np
 
+from lib.evidence.systems import save
 from lib.evidence.tables import Number, interval, write_all
 from studies.muse.code import speed
 from studies.muse.code.reports import Results, Run, Search, Timing
 from studies.muse.code.settings import FIRST, Params
+from studies.muse.code.systems import systems
 
 
 def run(params: Params) -> None:
     """Writes all tables."""
-    report = params.results / "muse.json"
+    source, out = params.results / "muse.json", params.results / "tables" / "muse"
+    report = Results.read(source)
     write_all(
-        params.results / "tables" / "muse",
-        all_tables(Results.read(report)),
+        out,
+        all_tables(report),
         profile=params.profile,
         stage="muse/tables",
         sources=["studies/muse/code/tables.py"],
-        inputs=[report],
+        inputs=[source],
     )
+    save(out, systems(params, report))
 
 
 def all_tables(report: Results) -> list[tuple[str, list[dict[str, Any]], dict[str, Any]]]:

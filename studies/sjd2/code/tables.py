@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 from lib.evidence import provenance
+from lib.evidence.systems import save
 from lib.evidence.tables import write_all
 from studies.sjd2.code import answers
 from studies.sjd2.code import rows as rows
 from studies.sjd2.code.reports import Results
 from studies.sjd2.code.settings import Params
+from studies.sjd2.code.systems import systems
 
 SOURCE = "S: step compression, tokens a pass. Intervals: 95 % over paired sampling seeds of one trained network."
 SOURCES = ["studies/sjd2/code/tables.py"]
@@ -25,6 +27,7 @@ def run(params: Params) -> None:
     source, out = params.results / "sjd2.json", params.results / "tables" / "sjd2"
     report, origin = Results.read(source), {"stage": "sjd2/tables", "sources": SOURCES, "inputs": [source]}
     write_all(out, all_tables(report), profile=params.profile, **origin)
+    save(out, systems(params, report))
     if answered := answers.as_markdown(report):
         text = f"**What SJD2's paper leaves open or prints without explaining, answered by profile {params.profile}.**"
         path = out / "sjd2_answers.md"

@@ -43,8 +43,10 @@ from studies.auraflow.code.drawing import drawn, painted
 from studies.auraflow.code.networks import load
 from studies.auraflow.code.reports import Drawings, Results, Settings, Texts
 from studies.auraflow.code.settings import DENOISING, Params
+from studies.auraflow.code.systems import systems
 from tests import house
 
+FLOWS = {"en": "flow", "zh": "flow_zh"}  # language → run
 STAGES = (make_pictures, train_texts, train, tune, draw, evaluate, judge)
 
 
@@ -206,6 +208,11 @@ def test_the_report_says_what_was_measured_and_tables_show_it(params):
     trained = report.trainings["raster_language"]
     assert (len(trained.minutes), trained.pictures_seen) == (2, 2 * 4)
     assert trained.parameters == sum(one.numel() for one in model("raster_language").network.parameters())
+
+    found = {one.name: one for one in systems(params, report)}
+    flow = found["rectified flow, MMDiT (AuraFlow); bilingual T5 kind"]
+    assert len(found) == 6 and flow.exact == {language: report.runs[run].exact for language, run in FLOWS.items()}
+    assert flow.seconds == {1: report.timings["flow, batch 1"].seconds} and flow.passes == 2
 
     rows = {name: rows for name, rows, _ in tables.all_tables(report)}
     assert [row["trainings"] for row in rows["auraflow_models"]] == [1, 1, 2, 2, 2, 1]  # by name

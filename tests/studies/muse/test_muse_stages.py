@@ -11,6 +11,7 @@ from lib import config, config_tree
 from lib.data import store
 from lib.decoding.noise import RowRandom
 from lib.evidence.strips import read_strip
+from lib.evidence.systems import drawn
 from lib.generate import Painter
 from lib.models import clip, vqgan
 from lib.models.muse import Muse, MuseSuperResolution
@@ -27,7 +28,8 @@ from studies.muse.code import choose, draw, evaluate, needs, paint_pictures, pub
 from studies.muse.code.material import tokenised
 from studies.muse.code.networks import load
 from studies.muse.code.reports import Drawings, Results, Settings, Texts
-from studies.muse.code.settings import DRAWING, MODELS, Params
+from studies.muse.code.settings import DRAWING, MODELS, Params, scenes_of
+from studies.muse.code.systems import systems
 from tests import house
 
 CAPTIONS = ["a red square", "a blue star", "two green rings", "a red ring", "a blue square", "three hearts"]
@@ -196,6 +198,16 @@ def test_the_report_says_what_was_measured_and_tables_show_it(params, monkeypatc
     assert len(report.trainings["masked"].minutes) == 2
     assert {"rate_law", "speed_1", "diversity"} <= set(report.claims)
     assert report.runs["front_cascade_2"].clip_score and not report.runs["front_cascade_2"].likelihood
+    found = {one.name: one for one in systems(params, report)}
+    masked, large = found["masked (Muse)"], found["masked, with super-resolution"]
+    assert (masked.passes, large.passes, len(masked.minutes)) == (8, 8 + 16, 2)
+    assert large.parameters == sum(report.trainings[name].parameters for name in ("masked", "super_resolution"))
+    timing = report.timings["masked, 8 steps, batch 1"]
+    assert masked.seconds == {1: timing.seconds} and masked.operations == timing.operations
+    assert (masked.pictures, large.pictures) == tuple(
+        drawn("scenes", *scenes_of(params, report.part)[:1], side, scenes_of(params, report.part)[1])
+        for side in (64, 128)
+    )
     judged = {name for name, one in report.runs.items() if one.likelihood}
     assert judged == {"autoregressive", "masked_8", "latent_20", "cascade_2"}
     assert all(report.runs[name].likelihood.value < 0 for name in judged) and report.real_likelihood < 0
