@@ -22,7 +22,8 @@ def start(material: Material) -> str:
             "Papers on text-to-image generation, run again from nothing – data, image tokenizer, networks, sampling, "
             "measurements – on one bench, with a verdict for every claim.",
             claims.counts(material),
-            "[All claims](claims/index.md), [every system in one table](tables/systems.md), [what was contradicted or found nothing](negative.md), "
+            "[All claims](claims/index.md), [every system in one table](tables/systems.md), "
+            "[what was contradicted or found nothing](negative.md), "
             "[what a run costs](runtimes.md).",
             "## Studies",
             f'<ul class="studies">\n{studies}\n</ul>\n',

@@ -33,6 +33,7 @@ from studies.auraflow.code import (
     make_pictures,
     material,
     needs,
+    paint_pictures,
     publish,
     tables,
     train,
@@ -41,7 +42,7 @@ from studies.auraflow.code import (
 )
 from studies.auraflow.code.drawing import drawn, painted
 from studies.auraflow.code.networks import load
-from studies.auraflow.code.reports import Drawings, Results, Settings, Texts
+from studies.auraflow.code.reports import Drawings, Painted, Results, Settings, Texts
 from studies.auraflow.code.settings import DENOISING, Params
 from studies.auraflow.code.systems import systems
 from tests import house
@@ -190,6 +191,19 @@ def test_the_front_door_paints_with_what_was_published(params, name):
     wanted = painted(network, drawn(network, ids, row_seeds(5, range(3))).pictures)[painting.order]
     near = np.abs(painting.pictures.astype(int) - wanted) <= 2  # weights are halved, and few draws are that close
     assert near.mean() > 0.95
+
+
+def test_what_the_front_door_paints_is_kept(params):
+    for name in params.auraflow_trainings:
+        publish.run(params, name)
+    paint_pictures.run(params)
+    out = params.results / "auraflow_painting"
+    texts = Painted.read(out / "texts.json").texts
+    assert set(texts) == set(params.auraflow_trainings) == {path.stem for path in out.glob("*.png")}
+    for name in ("unet", "next_scale"):
+        wanted = Painter(model=f"auraflow/{name}").paint(texts[name][1], 4).pictures
+        near = np.abs(read_strip(out / f"{name}.png")[4:].astype(int) - wanted) <= 2
+        assert near.mean() > 0.99
 
 
 def test_the_report_says_what_was_measured_and_tables_show_it(params):
