@@ -6,12 +6,12 @@ the comparison say.
 
 from pathlib import Path
 
+from lib.metrics.drawings import Settings
 from lib.ownership import fresh
 from lib.painter import published
 from lib.painter.published import Published
 from lib.weights import checkpoint
 from studies.auraflow.code.material import SETTINGS, TOKENIZER, folder
-from studies.auraflow.code.reports import Settings
 from studies.auraflow.code.settings import Params, seeds_of
 
 OUT = Path("build/auraflow/painter")

@@ -13,9 +13,11 @@ from torch.nn.utils import parameters_to_vector
 from lib import config, config_tree
 from lib.config_tree import plain
 from lib.data.store import Split, read_prompts
+from lib.decoding.noise import RowRandom
 from lib.evidence.shown import Shown
 from lib.evidence.strips import read_strip
 from lib.generate import Painter
+from lib.metrics.drawings import Settings
 from lib.models import clip, multi_scale_vqgan, reader, text_encoder, vqgan
 from lib.models.mmdit import MMDiT
 from lib.models.parti import Parti
@@ -23,6 +25,7 @@ from lib.models.text_encoder import LanguageModel, TextEncoder
 from lib.models.unet import UNet
 from lib.models.var import Var
 from lib.painter.autoregressive import row_seeds
+from lib.painter.drawing import painted
 from lib.painter.published import Published
 from lib.text import TextTokenizer
 from lib.weights.torch_state import generator
@@ -40,9 +43,8 @@ from studies.auraflow.code import (
     train_texts,
     tune,
 )
-from studies.auraflow.code.drawing import drawn, painted
 from studies.auraflow.code.networks import load
-from studies.auraflow.code.reports import Drawings, Painted, Results, Settings, Texts
+from studies.auraflow.code.reports import Drawings, Painted, Results, Texts
 from studies.auraflow.code.settings import DENOISING, Params
 from studies.auraflow.code.systems import systems
 from tests import house
@@ -99,6 +101,12 @@ def model(training, seed=0, **changes):
     """A trained model, as it draws."""
     best = Settings.read(material.SETTINGS).models[training].best.sampling
     return load(material.folder(training, seed), best | changes)
+
+
+def drawn(network, ids, seed, items):
+    """Pictures of prompts, one by one as numbered."""
+    found = network.draw(ids, RowRandom(row_seeds(seed, items)), network.sampling)
+    return painted(network.tokenizer, found.pictures.numpy())
 
 
 def test_pictures_are_those_of_the_study_and_their_tokens_fit(params):
@@ -176,7 +184,7 @@ def test_a_row_drawn_alone_is_the_one_of_its_batch(params, name):
     network = model(name)
     for row in (1, len(one.prompts) - 1):
         ids = material.tokenised([asked[one.prompts[row]]], params.text.length)
-        alone = painted(network, drawn(network, ids, row_seeds(0, [row])).pictures)[0]
+        alone = drawn(network, ids, 0, [row])[0]
         assert np.abs(alone - kept[row]).max() <= 1  # rounding of sums
 
 
@@ -188,7 +196,7 @@ def test_the_front_door_paints_with_what_was_published(params, name):
     assert (about.sampling, about.exact) == (best.sampling, best.exact)
     painting = Painter(model=f"auraflow/{name}").paint("一个红色的圆形", candidates=3, seed=5)
     network, ids = model(name), material.tokenised(["一个红色的圆形"] * 3, params.text.length)
-    wanted = painted(network, drawn(network, ids, row_seeds(5, range(3))).pictures)[painting.order]
+    wanted = drawn(network, ids, 5, range(3))[painting.order]
     near = np.abs(painting.pictures.astype(int) - wanted) <= 2  # weights are halved, and few draws are that close
     assert near.mean() > 0.95
 

@@ -13,6 +13,7 @@ from lib.decoding.noise import RowRandom
 from lib.evidence.strips import read_strip
 from lib.evidence.systems import drawn
 from lib.generate import Painter
+from lib.metrics.drawings import Settings
 from lib.models import clip, vqgan
 from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.parti import Parti
@@ -27,7 +28,7 @@ from lib.weights.torch_state import generator, load_module
 from studies.muse.code import choose, draw, evaluate, needs, paint_pictures, publish, tables, train, train_text, tune
 from studies.muse.code.material import tokenised
 from studies.muse.code.networks import load
-from studies.muse.code.reports import Drawings, Results, Settings, Texts
+from studies.muse.code.reports import Drawings, Results, Texts
 from studies.muse.code.settings import DRAWING, MODELS, Params, scenes_of
 from studies.muse.code.systems import systems
 from tests import house
