@@ -69,12 +69,6 @@ class Texts(Report):
     texts: dict[str, list[tuple[str, str]]]
 
 
-class Painted(Report):
-    """Prompts of what the published models painted, by training."""
-
-    texts: dict[str, list[str]]
-
-
 class Measured(Report):
     """Everything that the study measured."""
 

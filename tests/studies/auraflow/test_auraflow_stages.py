@@ -16,7 +16,6 @@ from lib.data.store import Split, read_prompts
 from lib.decoding.noise import RowRandom
 from lib.evidence.shown import Shown
 from lib.evidence.strips import read_strip
-from lib.generate import Painter
 from lib.metrics.drawings import Settings
 from lib.models import clip, multi_scale_vqgan, reader, text_encoder, vqgan
 from lib.models.mmdit import MMDiT
@@ -26,7 +25,6 @@ from lib.models.unet import UNet
 from lib.models.var import Var
 from lib.painter.autoregressive import row_seeds
 from lib.painter.drawing import painted
-from lib.painter.published import Published
 from lib.text import TextTokenizer
 from lib.weights.torch_state import generator
 from studies.auraflow.code import (
@@ -36,15 +34,13 @@ from studies.auraflow.code import (
     make_pictures,
     material,
     needs,
-    paint_pictures,
-    publish,
     tables,
     train,
     train_texts,
     tune,
 )
 from studies.auraflow.code.networks import load
-from studies.auraflow.code.reports import Drawings, Painted, Results, Texts
+from studies.auraflow.code.reports import Drawings, Results, Texts
 from studies.auraflow.code.settings import DENOISING, Params
 from studies.auraflow.code.systems import systems
 from tests import house
@@ -186,32 +182,6 @@ def test_a_row_drawn_alone_is_the_one_of_its_batch(params, name):
         ids = material.tokenised([asked[one.prompts[row]]], params.text.length)
         alone = drawn(network, ids, 0, [row])[0]
         assert np.abs(alone - kept[row]).max() <= 1  # rounding of sums
-
-
-@pytest.mark.parametrize("name", ["raster_language", "next_scale", "flow", "unet"])
-def test_the_front_door_paints_with_what_was_published(params, name):
-    publish.run(params, name)
-    best = Settings.read(material.SETTINGS).models[name].best
-    about = Published.read(publish.OUT / name / "painter.json")
-    assert (about.sampling, about.exact) == (best.sampling, best.exact)
-    painting = Painter(model=f"auraflow/{name}").paint("一个红色的圆形", candidates=3, seed=5)
-    network, ids = model(name), material.tokenised(["一个红色的圆形"] * 3, params.text.length)
-    wanted = drawn(network, ids, 5, range(3))[painting.order]
-    near = np.abs(painting.pictures.astype(int) - wanted) <= 2  # weights are halved, and few draws are that close
-    assert near.mean() > 0.95
-
-
-def test_what_the_front_door_paints_is_kept(params):
-    for name in params.auraflow_trainings:
-        publish.run(params, name)
-    paint_pictures.run(params)
-    out = params.results / "auraflow_painting"
-    texts = Painted.read(out / "texts.json").texts
-    assert set(texts) == set(params.auraflow_trainings) == {path.stem for path in out.glob("*.png")}
-    for name in ("unet", "next_scale"):
-        wanted = Painter(model=f"auraflow/{name}").paint(texts[name][1], 4).pictures
-        near = np.abs(read_strip(out / f"{name}.png")[4:].astype(int) - wanted) <= 2
-        assert near.mean() > 0.99
 
 
 def test_the_report_says_what_was_measured_and_tables_show_it(params):
