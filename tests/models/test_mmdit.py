@@ -138,7 +138,8 @@ def test_rows_do_not_depend_on_their_batch(network):
         one = slice(row, row + 1)
         alone = replace(words, **{name: value[one] for name, value in vars(words).items()})
         found = said(network, x[one], times[one], alone)
-        torch.testing.assert_close(found, whole[one], atol=1e-4, rtol=1e-4)
+        # Sums in another order: float32 products of a batch of one have other kernels on some processors.
+        torch.testing.assert_close(found, whole[one], atol=1e-4, rtol=1e-3)
 
 
 def test_joint_blocks_with_equal_weights_are_a_single_block():

@@ -165,7 +165,9 @@ def test_rows_do_not_depend_on_their_batch(case):
     for row in range(3):
         alone = TextFeatures(words.vectors[row : row + 1], words.present[row : row + 1])
         own = [one[row : row + 1] for one in small]
-        torch.testing.assert_close(logits(model, own, given[row : row + 1], alone), whole[row : row + 1])
+        found = logits(model, own, given[row : row + 1], alone)
+        # Sums in another order: float32 products of a batch of one have other kernels on some processors.
+        torch.testing.assert_close(found, whole[row : row + 1], atol=1e-4, rtol=1e-4)
 
 
 def test_a_saved_network_comes_back(case, tmp_path):

@@ -44,7 +44,7 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "ROOT", tmp_path)
     monkeypatch.delenv(take_over.VARIABLE, raising=False)
     monkeypatch.setenv("EASEL_ENGINE", "here")
-    Path("requirements.lock").touch()
+    Path("requirements.lock").write_text("numpy==1\n")
     Path("in").write_text("a")
     for name, text in (("refactored", WORK), ("loaded", "x = 1\n"), ("loaded_too", "x = 1\n")):
         Path(f"{name}.py").write_text(text)
