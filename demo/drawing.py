@@ -13,7 +13,6 @@ from lib.config_tree import Section
 from lib.data.picture import decode
 from lib.errors import EaselError
 from lib.painter.canvas import WHITE
-from lib.painter.painting import Painting
 
 LONGEST = 400  # letters of a prompt
 PNG = "data:image/png;base64,"
@@ -42,7 +41,7 @@ class Wanted(Section):
 
 
 def drawn(models: Models, wanted: Wanted) -> dict[str, Any]:
-    """Draws. Returns the pictures, best first, each with its CLIP score and passes.
+    """Draws. Returns the pictures, best first, each with its CLIP score.
 
     Raises:
         EaselError: as of `lib.generate.Painter`; a picture or a mask that is none.
@@ -56,17 +55,13 @@ def drawn(models: Models, wanted: Wanted) -> dict[str, Any]:
         own = settings if mask is not None else {}  # editing without a mask has settings of its own
         picture = _pixels(wanted.picture)
         painting = painter.edit(picture, wanted.prompt, mask, wanted.candidates, wanted.seed, **own)
-    return {"prompt": wanted.prompt, "pictures": list(map(_shown, *_columns(painting)))}
+    return {"prompt": wanted.prompt, "pictures": list(map(_shown, painting.pictures, painting.scores.tolist()))}
 
 
-def _columns(painting: Painting) -> tuple[list[Any], ...]:
-    return list(painting.pictures), painting.scores.tolist(), painting.passes.tolist()
-
-
-def _shown(picture: np.ndarray, score: float, passes: int) -> dict[str, Any]:
+def _shown(picture: np.ndarray, score: float) -> dict[str, Any]:
     content = io.BytesIO()
     Image.fromarray(picture).save(content, "png")
-    return {"png": PNG + base64.b64encode(content.getvalue()).decode(), "score": score, "passes": passes}
+    return {"png": PNG + base64.b64encode(content.getvalue()).decode(), "score": score}
 
 
 def _pixels(address: str) -> np.ndarray:

@@ -198,6 +198,16 @@ def test_sjd2(mutation):
     settle("sjd2", mutation, rehearse_sjd2)
 
 
+def make_unet(params, **sizes):
+    """Made, or refused by the network: that heads and levels do not fit, settings do not say by themselves yet."""
+    try:
+        config = UNetConfig(**sizes)
+    except EaselError as error:
+        assert str(error).startswith("unet: ")
+    else:
+        UNet(config, generator(params.seed, 0))
+
+
 def small(*sizes):
     return max(sizes) <= SMALL
 
@@ -259,7 +269,7 @@ def rehearse_auraflow(params):
         MMDiT(MMDiTConfig(**grid, **dict(own)), generator(params.seed, 0))
     own = models.unet.sizes
     if small(*own.widths, text.width, own.feed_forward) and own.blocks < 4:
-        UNet(UNetConfig(**grid, **dict(own)), generator(params.seed, 0))
+        make_unet(params, **grid, **dict(own))
     for denoising in (models.flow, models.unet):
         noise_schedule(**dict(denoising.descent.noise))
     own = models.raster.sizes
@@ -355,7 +365,7 @@ def rehearse_muse(params):
                     pixels, colours = (settings.small, 0) if run.model == "pixels" else (PICTURE, 3)
                     channels, side = 3 * settings.patch**2, pixels // settings.patch
                 grid = dict(channels=channels, rows=side, columns=side, small_channels=colours)
-                UNet(UNetConfig(**grid, text_width=text.width, **dict(own)), generator(params.seed, 0))
+                make_unet(params, **grid, text_width=text.width, **dict(own))
             noise_schedule(**dict(settings.descent.noise))
             continue
         if not (small(own.width, own.feed_forward, text.width) and own.layers < 4):

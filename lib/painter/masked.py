@@ -69,12 +69,11 @@ class Masked(Editing):
         found = unmasked(self, ids, random, sampling, known=known)
         return Drawn(found.tokens, found.passes)
 
-    def resample(self, ids: Tensor, random: RowRandom, sampling: Resampling, tokens: Tensor) -> Drawn:
+    def resample(self, ids: Tensor, random: RowRandom, sampling: Resampling, tokens: Tensor) -> Tensor:
         guidance = GuidanceOverPasses(sampling.guidance)
         predictor = MusePredictor(self.network, self.features(ids), guidance, top_k=sampling.top_k)
         options = {name: getattr(sampling, name) for name in ("iterations", "share", "temperature")}
-        found = editing.resample(predictor, random, tokens, **options).tokens
-        return Drawn(found, torch.full([len(found)], sampling.iterations))
+        return editing.resample(predictor, random, tokens, **options).tokens
 
 
 def unmasked(

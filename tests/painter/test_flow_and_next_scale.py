@@ -1,4 +1,5 @@
-"""Flow and next-scale models in the painter: what comes out is what their networks and samplers say."""
+"""Kinds of models that studies draw with before a painter knows them: what comes out is what their networks and
+samplers say."""
 
 from dataclasses import asdict
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
 from lib.data.store import Split, read_meta, read_prompts
-from lib.metrics.drawings import Settings, Timing
 from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
@@ -17,7 +16,7 @@ from lib.weights import checkpoint
 from studies.auraflow.code.drawing import timed
 from studies.auraflow.code.drawing_parts import drawing_part
 from studies.auraflow.code.material import DRAWN, SETTINGS, TEXT, TEXTS, TOKENIZER, data, folder
-from studies.auraflow.code.reports import Drawings, Drawn
+from studies.auraflow.code.reports import Drawings, Drawn, Settings, Timing
 from studies.auraflow.code.settings import DENOISING, Params, seeds_of
 
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from lib.data.store import Split
 from lib.evidence.strips import write_strip
-from lib.metrics.drawings import Settings
 from lib.metrics.image_distance import check_pretrained
 from lib.metrics.panel import Panel
 from lib.metrics.reconstruction import reconstruction
@@ -19,7 +18,7 @@ from studies.auraflow.code import claims
 from studies.auraflow.code.draw import languages
 from studies.auraflow.code.material import DRAWN, HELDOUT, SCALES, SETTINGS, SIZE, folder, objects_asked
 from studies.auraflow.code.panels import panel_of
-from studies.auraflow.code.reports import Drawings, Drawn, Measured, Results, Run, Scale, Texts, Training
+from studies.auraflow.code.reports import Drawings, Drawn, Measured, Results, Run, Scale, Settings, Texts, Training
 from studies.auraflow.code.settings import Params, seeds_of
 
 SHOWN = 28  # prompts whose pictures are kept, spread over the categories

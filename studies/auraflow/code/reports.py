@@ -2,8 +2,29 @@
 
 from typing import Any
 
-from lib.evidence.report import Interval, Pairs, Report, Values
-from lib.metrics.drawings import MeasuredRun, Settings, Timing
+from lib.evidence.report import Estimate, Interval, Pairs, Report, Values
+from lib.metrics.panel import Accuracy
+
+
+class Trial(Report):
+    """One sampling setting on validation prompts."""
+
+    sampling: dict[str, Any]
+    exact: float
+    """share of prompts drawn exactly right, mean over categories; CLIP score where no reader can tell"""
+
+
+class Search(Report):
+    """All that was tried for one training, and what was best."""
+
+    trials: list[Trial]
+    best: Trial
+
+
+class Settings(Report):
+    """Sampling settings of every training, chosen on validation prompts."""
+
+    models: dict[str, Search]
 
 
 class Drawn(Report):
@@ -19,6 +40,19 @@ class Drawn(Report):
     """ids, of the first rows"""
     captions: list[int]
     """numbers of the test pictures whose captions are the other rows"""
+
+
+class Timing(Report):
+    """How long one model takes to draw."""
+
+    training: str
+    sampling: dict[str, Any]
+    batch_size: int
+    seconds: list[float]
+    """of a batch, one value a repetition"""
+    operations: float
+    """of a batch: products, convolutions and attention"""
+    machine: dict[str, Any]
 
 
 class Drawings(Report):
@@ -56,11 +90,30 @@ class Scale(Report):
     """dB, of pictures rebuilt from all tokens up to and with this scale"""
 
 
-class Run(MeasuredRun):
+class Run(Report):
     """One way of drawing, with every training of a name."""
 
+    training: str
     language: str
-    """of prompts and captions"""
+    sampling: dict[str, Any]
+    passes: float
+    """of a picture"""
+    prompts: int
+    captions: int
+    """of test pictures, behind FID and KID"""
+    exact: Accuracy | None = None
+    """of prompts whose shapes and colours training pictures have"""
+    accuracy: Accuracy | None = None
+    heldout: Accuracy | None = None
+    """as `exact`, of prompts for a shape in a colour that no training picture has"""
+    objects: Estimate | None = None
+    """drawn, as a share of those asked for"""
+    clip_score: Estimate | None = None
+    fid: Interval | None = None
+    kid: Interval | None = None
+    clip_score_pretrained: Estimate | None = None
+    fid_inception: Interval | None = None
+    kid_inception: Interval | None = None
 
 
 class Texts(Report):

@@ -149,7 +149,6 @@ class Params(config.Params):
         side = SIZE // self.tokenizer.coarse.stride
         fits = f"must divide {side}, the side of the coarse tokenizer's grid"
         require(side % self.auraflow_models.flow.sizes.patch == 0, "auraflow_models.flow.sizes.patch", fits)
-        self.auraflow_models.unet.sizes.require_grid(side, "auraflow_models.unet.sizes")
         last = f"must end with {side}, the side of the coarse tokenizer's grid"
         require(self.auraflow_scales.scales[-1] == side, "auraflow_scales.scales", last)
         for name, one in self.auraflow_texts.networks.items():

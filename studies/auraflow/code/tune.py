@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from lib.data.prompts import first_of_each_category
-from lib.metrics.drawings import Search, Settings, Trial
 from lib.metrics.panel import Panel
 from lib.pipeline import parts
 from lib.scenes.prompts import random_prompts
@@ -15,6 +14,7 @@ from lib.weights import checkpoint
 from studies.auraflow.code.drawing_parts import drawing_part
 from studies.auraflow.code.material import HELDOUT, SETTINGS
 from studies.auraflow.code.panels import panel_of
+from studies.auraflow.code.reports import Search, Settings, Trial
 from studies.auraflow.code.settings import DENOISING, Params, scenes_of
 
 

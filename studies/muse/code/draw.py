@@ -10,7 +10,6 @@ import numpy as np
 
 from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
 from lib.data.store import Split, read_meta, read_prompts
-from lib.metrics.drawings import Settings, Timing
 from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
@@ -18,7 +17,7 @@ from lib.weights import checkpoint
 from studies.muse.code.drawing import rates, timed
 from studies.muse.code.drawing_parts import base_of, drawing_part, inputs_of
 from studies.muse.code.material import Folders, folders
-from studies.muse.code.reports import Drawings, Drawn, Filled, Rates
+from studies.muse.code.reports import Drawings, Drawn, Filled, Rates, Settings, Timing
 from studies.muse.code.settings import PARALLEL, Params, seeds_of
 from studies.muse.code.sizes import PICTURE
 from studies.muse.code.training_parts import folder

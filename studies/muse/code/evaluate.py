@@ -15,7 +15,6 @@ from lib.metrics.panel import Panel
 from lib.models import vqgan
 from lib.ownership import fresh
 from lib.painter.autoregressive import row_seeds
-from lib.painter.drawing import painted
 from lib.painter.masked import unmasked
 from lib.training.muse import accuracy_by_rate
 from lib.weights import checkpoint
@@ -36,6 +35,7 @@ from studies.muse.code.reports import (
     Texts,
     Training,
 )
+from studies.muse.code.searching import pictures
 from studies.muse.code.settings import Params, seeds_of, training_of
 from studies.muse.code.sizes import PICTURE
 from studies.muse.code.training_parts import folder
@@ -169,7 +169,7 @@ def by_prompts(panel: Panel, tokenizer: vqgan.VQGAN, rows: np.ndarray, one: Draw
 
 def by_row(tokenizer: vqgan.VQGAN, rows: np.ndarray) -> np.ndarray:
     """Tokens [n, R, N] or pictures [n, R, S, S, 3] → pictures uint8 [R, n, S, S, 3]."""
-    drawn = painted(tokenizer, rows.reshape(-1, *rows.shape[2:]))
+    drawn = pictures(tokenizer, rows.reshape(-1, *rows.shape[2:]))
     return drawn.reshape(*rows.shape[:2], *drawn.shape[1:]).swapaxes(0, 1)
 
 
@@ -211,13 +211,13 @@ def keep_pictures(params: Params, panels: Mapping[str, Panel], tokenizer: vqgan.
         ids, panel = drawings.runs[run].prompts, panels[params.muse_trainings[drawings.runs[run].training].part]
         few = np.linspace(0, len(ids) - 1, min(SHOWN, len(ids))).round().astype(int)
         tokens = np.load(draw.OUT / f"{run}.npy")[0, 0, few]
-        write_strip(out / f"{name}.png", painted(tokenizer, tokens))
+        write_strip(out / f"{name}.png", pictures(tokenizer, tokens))
         texts[name] = [panel.prompts[ids[index]][panel.language] for index in few]
     ids, panel = drawings.runs[usual].prompts, panels[drawings.part]
     few = np.linspace(0, len(ids) - 1, UNMASKED).round().astype(int)
     texts["unmasking"] = [panel.prompts[ids[index]][panel.language] for index in few]
     drafts = unmasking(params, texts["unmasking"], drawings.runs[usual].sampling)
-    write_strip(out / "unmasking.png", painted(tokenizer, drafts.reshape(-1, drafts.shape[-1])))
+    write_strip(out / "unmasking.png", pictures(tokenizer, drafts.reshape(-1, drafts.shape[-1])))
     Texts(texts=texts).write(out / "texts.json")
 
 

@@ -2,8 +2,25 @@
 
 from typing import Any
 
-from lib.evidence.report import Estimate, Pairs, Report, Values
-from lib.metrics.drawings import MeasuredRun, Search, Settings, Timing
+from lib.evidence.report import Estimate, Interval, Pairs, Report, Values
+from lib.metrics.panel import Accuracy
+
+
+class Trial(Report):
+    """One sampling setting on validation prompts."""
+
+    sampling: dict[str, Any]
+    exact: float
+    """share of prompts drawn exactly right, mean over categories; CLIP score where no reader can tell"""
+    objects: float | None = None
+    """drawn, as a share of those asked for"""
+
+
+class Search(Report):
+    """All that was tried for one model, and what was best."""
+
+    trials: list[Trial]
+    best: Trial
 
 
 class Choice(Report):
@@ -13,6 +30,12 @@ class Choice(Report):
     wanted: float
     hardest: str | None
     """the hardest part that reaches what is wanted"""
+
+
+class Settings(Report):
+    """Sampling settings of every model, chosen on validation prompts."""
+
+    models: dict[str, Search]
 
 
 class Drawn(Report):
@@ -39,6 +62,19 @@ class Filled(Report):
     """of the test split"""
     known: list[bool]
     """[N], which tokens stayed"""
+
+
+class Timing(Report):
+    """How long one model takes to draw."""
+
+    training: str
+    sampling: dict[str, Any]
+    batch_size: int
+    seconds: list[float]
+    """of a batch, one value a repetition"""
+    operations: float
+    """of a batch: products, convolutions and attention"""
+    machine: dict[str, Any]
 
 
 class Rates(Report):
@@ -73,13 +109,33 @@ class Training(Report):
     """of masked models: at the end, share of masked tokens that are right, by the upper end of the masking rate in %"""
 
 
-class Run(MeasuredRun):
+class Run(Report):
     """One way of drawing, with every training of a model."""
 
+    training: str
+    sampling: dict[str, Any]
+    passes: float
+    """of a picture"""
+    prompts: int
+    captions: int
+    """of test pictures, behind FID and KID"""
+    exact: Accuracy | None = None
+    """of prompts whose shapes and colours training pictures have"""
+    accuracy: Accuracy | None = None
     likelihood: Estimate | None = None
     """mean log-likelihood of a token of the test captions' pictures under the judge, nats"""
+    heldout: Accuracy | None = None
+    """as `exact`, of prompts for a shape in a colour that no training picture has"""
+    clip_score: Estimate | None = None
+    objects: Estimate | None = None
+    """drawn, as a share of those asked for"""
     diversity: Estimate | None = None
     """mean distance of two pictures of a prompt, by training"""
+    fid: Interval | None = None
+    kid: Interval | None = None
+    clip_score_pretrained: Estimate | None = None
+    fid_inception: Interval | None = None
+    kid_inception: Interval | None = None
 
 
 class Inpainting(Report):

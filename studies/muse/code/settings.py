@@ -266,13 +266,6 @@ class Params(config.Params):
         for name, side in (("pixels", small), ("cascade", PICTURE)):
             patch = getattr(self.muse_models, name).patch
             require(side % patch == 0, f"muse_models.{name}.patch", f"must divide {side}, the pictures' side")
-        grids = {
-            "latent": PICTURE // self.tokenizer.coarse.stride,
-            "pixels": small // self.muse_models.pixels.patch,
-            "cascade": PICTURE // self.muse_models.cascade.patch,
-        }
-        for name, side in grids.items():
-            getattr(self.muse_models, name).sizes.require_grid(side, f"muse_models.{name}.sizes")
         for name, most in MOST_STEPS.items():
             steps = max((self.muse_search.steps[name], *self.muse_drawing.steps[name]))
             require(steps <= most, f"muse_drawing.steps.{name}", f"must be at most {most}")

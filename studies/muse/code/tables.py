@@ -6,9 +6,8 @@ import numpy as np
 
 from lib.evidence.systems import save
 from lib.evidence.tables import Number, interval, write_all
-from lib.metrics.drawings import Search, Timing
 from studies.muse.code import speed
-from studies.muse.code.reports import Results, Run
+from studies.muse.code.reports import Results, Run, Search, Timing
 from studies.muse.code.settings import FIRST, Params
 from studies.muse.code.systems import systems
 

@@ -3,10 +3,9 @@
 import pytest
 
 from lib.evidence.report import Pairs
-from lib.metrics.drawings import Settings, Timing
 from lib.metrics.panel import Accuracy
 from studies.auraflow.code import claims
-from studies.auraflow.code.reports import Measured, Run
+from studies.auraflow.code.reports import Measured, Run, Settings, Timing
 
 
 def run(training, language, exact):

@@ -13,10 +13,8 @@ from torch.nn.utils import parameters_to_vector
 from lib import config, config_tree
 from lib.config_tree import plain
 from lib.data.store import Split, read_prompts
-from lib.decoding.noise import RowRandom
 from lib.evidence.shown import Shown
 from lib.evidence.strips import read_strip
-from lib.metrics.drawings import Settings
 from lib.models import clip, multi_scale_vqgan, reader, text_encoder, vqgan
 from lib.models.mmdit import MMDiT
 from lib.models.parti import Parti
@@ -24,7 +22,6 @@ from lib.models.text_encoder import LanguageModel, TextEncoder
 from lib.models.unet import UNet
 from lib.models.var import Var
 from lib.painter.autoregressive import row_seeds
-from lib.painter.drawing import painted
 from lib.text import TextTokenizer
 from lib.weights.torch_state import generator
 from studies.auraflow.code import (
@@ -39,8 +36,9 @@ from studies.auraflow.code import (
     train_texts,
     tune,
 )
+from studies.auraflow.code.drawing import drawn, painted
 from studies.auraflow.code.networks import load
-from studies.auraflow.code.reports import Drawings, Results, Texts
+from studies.auraflow.code.reports import Drawings, Results, Settings, Texts
 from studies.auraflow.code.settings import DENOISING, Params
 from studies.auraflow.code.systems import systems
 from tests import house
@@ -97,12 +95,6 @@ def model(training, seed=0, **changes):
     """A trained model, as it draws."""
     best = Settings.read(material.SETTINGS).models[training].best.sampling
     return load(material.folder(training, seed), best | changes)
-
-
-def drawn(network, ids, seed, items):
-    """Pictures of prompts, one by one as numbered."""
-    found = network.draw(ids, RowRandom(row_seeds(seed, items)), network.sampling)
-    return painted(network.tokenizer, found.pictures.numpy())
 
 
 def test_pictures_are_those_of_the_study_and_their_tokens_fit(params):
@@ -180,7 +172,7 @@ def test_a_row_drawn_alone_is_the_one_of_its_batch(params, name):
     network = model(name)
     for row in (1, len(one.prompts) - 1):
         ids = material.tokenised([asked[one.prompts[row]]], params.text.length)
-        alone = drawn(network, ids, 0, [row])[0]
+        alone = painted(network, drawn(network, ids, row_seeds(0, [row])).pictures)[0]
         assert np.abs(alone - kept[row]).max() <= 1  # rounding of sums
 
 

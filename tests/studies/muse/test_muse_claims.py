@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from lib.evidence.report import Pairs
-from lib.metrics.drawings import Settings, Timing
 from lib.metrics.panel import Accuracy
 from studies.muse.code import claims
 from studies.muse.code.evaluate import requirement
-from studies.muse.code.reports import Choice, Measured, Rates, Run
+from studies.muse.code.reports import Choice, Measured, Rates, Run, Settings, Timing
 
 
 def accuracy(*by_seed):
