@@ -1,7 +1,6 @@
 """Headless Chromium, driven over its debugging port."""
 
 import asyncio
-import base64
 import json
 import shutil
 import subprocess
@@ -68,11 +67,6 @@ class Tab:
         for point in points[1:]:
             await self.tell("Input.dispatchMouseEvent", type="mouseMoved", **point, **one)
         await self.tell("Input.dispatchMouseEvent", type="mouseReleased", **points[-1], **one)
-
-    async def shot(self, path):
-        """The page as a picture file."""
-        found = await self.tell("Page.captureScreenshot", captureBeyondViewport=True)
-        Path(path).write_bytes(base64.b64decode(found["data"]))
 
 
 @asynccontextmanager
