@@ -43,7 +43,7 @@ check: environment  ## A few minutes, nothing trained: data hash, exact laws, ev
 test: environment  ## Style, unit tests, then the smoke profile end to end
 	@ruff check . && ruff format --check .
 	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder --ignore=tests/end_to_end
-	@python -m pytest -q tests/end_to_end
+	@python -m pytest -q -n 2 --dist loadfile tests/end_to_end
 
 figures: environment  ## Every figure, table and verdict, drawn anew; needs neither data nor models
 	@python -m lib.figures

@@ -13,6 +13,7 @@ from lib.config_tree import Section
 from lib.data.picture import decode
 from lib.errors import EaselError
 from lib.painter.canvas import WHITE
+from lib.painter.painting import Painting
 
 LONGEST = 400  # letters of a prompt
 PNG = "data:image/png;base64,"
@@ -41,7 +42,7 @@ class Wanted(Section):
 
 
 def drawn(models: Models, wanted: Wanted) -> dict[str, Any]:
-    """Draws. Returns the pictures, best first, each with its CLIP score.
+    """Draws. Returns the pictures, best first, each with its CLIP score and passes.
 
     Raises:
         EaselError: as of `lib.generate.Painter`; a picture or a mask that is none.
@@ -55,13 +56,17 @@ def drawn(models: Models, wanted: Wanted) -> dict[str, Any]:
         own = settings if mask is not None else {}  # editing without a mask has settings of its own
         picture = _pixels(wanted.picture)
         painting = painter.edit(picture, wanted.prompt, mask, wanted.candidates, wanted.seed, **own)
-    return {"prompt": wanted.prompt, "pictures": list(map(_shown, painting.pictures, painting.scores.tolist()))}
+    return {"prompt": wanted.prompt, "pictures": list(map(_shown, *_columns(painting)))}
 
 
-def _shown(picture: np.ndarray, score: float) -> dict[str, Any]:
+def _columns(painting: Painting) -> tuple[list[Any], ...]:
+    return list(painting.pictures), painting.scores.tolist(), painting.passes.tolist()
+
+
+def _shown(picture: np.ndarray, score: float, passes: int) -> dict[str, Any]:
     content = io.BytesIO()
     Image.fromarray(picture).save(content, "png")
-    return {"png": PNG + base64.b64encode(content.getvalue()).decode(), "score": score}
+    return {"png": PNG + base64.b64encode(content.getvalue()).decode(), "score": score, "passes": passes}
 
 
 def _pixels(address: str) -> np.ndarray:

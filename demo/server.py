@@ -5,6 +5,9 @@
     POST /drawings     queues one (demo/drawing.py); answers with its number
     GET  /drawings/3   what is known of it (demo/jobs.py)
 
+Tornado, which JupyterLab brings, and not Gradio, with which DALL·E Mini's page was made: Gradio allows no Pillow as new
+as the lock's, and its page loads fonts and scripts from outside.
+
 A page of another site can neither read nor start anything here: requests must name this machine, and those that start
 something must come from the page.
 """

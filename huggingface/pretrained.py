@@ -21,9 +21,11 @@ from torch import nn
 from huggingface.models.files import read_json, shapes_of
 from lib.errors import EaselError, naming
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig
+from lib.models.mmdit import MMDiT, MMDiTConfig
 from lib.models.muse import Muse, MuseConfig, MuseSuperResolution, SuperResolutionConfig
 from lib.models.parti import Parti
 from lib.models.unet import UNet, UNetConfig
+from lib.models.var import Var, VarConfig
 from lib.weights import checkpoint
 from lib.weights.torch_state import load_module, module_arrays
 
@@ -71,6 +73,15 @@ KINDS = {
             FEATURES,
         ),
         Kind(UNet, UNetConfig, "A U-Net that takes noise out of grids of numbers: diffusion or flow.", FEATURES),
+        Kind(
+            MMDiT, MMDiTConfig, "A transformer of two streams that takes noise out of grids, AuraFlow's kind.", FEATURES
+        ),
+        Kind(
+            Var,
+            VarConfig,
+            "A transformer that draws one scale of a picture after the other, VAR's kind.",
+            FEATURES + " Nor is the tokenizer of all scales, whose codes it draws.",
+        ),
     )
 }
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from lib.errors import EaselError, command_line, naming
-from lib.painter.painting import Painting, Paintings, check_path
+from lib.painter.painting import Painting, Paintings, Sampled, check_path
 from lib.painter.worker import MODEL, TEXT, Worker, check_prompts
 from lib.text import TextTokenizer
 
@@ -114,7 +114,9 @@ class Painter:
         if unknown := [name for name in settings if name not in self.sampling]:
             raise EaselError(f"this model has no setting {unknown[0]}; it has {', '.join(self.sampling)}.")
         drawn = self.worker.sample(prompts, candidates, seed, self.sampling | settings)
-        return self._ranked(prompts, drawn) if drawn.ndim == 5 else self.rank(prompts, self._grids(drawn))
+        if drawn.pictures.ndim == 5:
+            return self._ranked(prompts, drawn.pictures, None, drawn.passes)
+        return self._decoded(prompts, drawn)
 
     def edit(
         self,
@@ -160,12 +162,13 @@ class Painter:
         tokens = vqgan.encode_batches(self.vqgan, picture[None])[0].astype(np.int64)  # [h, w]
         if mask is None:
             drawn = self.worker.resample(prompt, candidates, seed, settings, tokens.reshape(-1))
-            return self.rank([prompt], self._grids(drawn))[0]
+            return self._decoded([prompt], drawn)[0]
         canvas.check_mask(mask, side)
         known = np.where(canvas.cells(mask, stride), -1, tokens)
-        grids = self._grids(self.worker.fill(prompt, candidates, seed, settings, known.reshape(-1)))
+        drawn = self.worker.fill(prompt, candidates, seed, settings, known.reshape(-1))
+        grids = self._grids(drawn.pictures)
         pictures = canvas.pasted(vqgan.decode_batches(self.vqgan, grids[0]), picture, mask)
-        return self._ranked([prompt], pictures[None], grids)[0]
+        return self._ranked([prompt], pictures[None], grids, drawn.passes)[0]
 
     def _check(self, prompts: list[str], candidates: int, seed: int) -> None:
         if candidates < 1:
@@ -179,23 +182,26 @@ class Painter:
         side = round(tokens.shape[2] ** 0.5)
         return tokens.reshape(*tokens.shape[:2], side, side)
 
-    def rank(self, prompts: list[str], tokens: np.ndarray) -> Paintings:
-        """Image tokens [P, n, h, w] → pictures, the best of every prompt first."""
+    def _decoded(self, prompts: list[str], drawn: Sampled) -> Paintings:
+        """Image tokens → pictures, the best of every prompt first."""
         from lib.models import vqgan
 
+        tokens = self._grids(drawn.pictures)
         pictures = vqgan.decode_batches(self.vqgan, tokens.reshape(-1, *tokens.shape[2:]))  # [P·n, S, S, 3]
-        return self._ranked(prompts, pictures.reshape(*tokens.shape[:2], *pictures.shape[1:]), tokens)
+        return self._ranked(prompts, pictures.reshape(*tokens.shape[:2], *pictures.shape[1:]), tokens, drawn.passes)
 
-    def _ranked(self, prompts: list[str], pictures: np.ndarray, tokens: np.ndarray | None = None) -> Paintings:
-        """Pictures uint8 [P, n, S, S, 3], and their tokens [P, n, h, w] if they have any, the best of every prompt
-        first."""
+    def _ranked(
+        self, prompts: list[str], pictures: np.ndarray, tokens: np.ndarray | None, passes: np.ndarray
+    ) -> Paintings:
+        """Pictures uint8 [P, n, S, S, 3], their tokens [P, n, h, w] if they have any, and passes [P, n], the best of
+        every prompt first."""
         from lib.models import clip
 
         seen = clip.embed_images(self.clip, pictures.reshape(-1, *pictures.shape[2:]))  # [P·n, E]
         read = clip.embed_texts(self.clip, self.text.encode(prompts, self.clip.config.length))  # [P, E]
         scores = 100 * np.einsum("pne,pe->pn", seen.reshape(*pictures.shape[:2], -1), read)
         grids = [None] * len(prompts) if tokens is None else tokens
-        return Paintings(map(Painting.ranked, prompts, pictures, scores, grids))
+        return Paintings(map(Painting.ranked, prompts, pictures, scores, grids, passes))
 
     def close(self) -> None:
         """Ends the sampling process; the next call would start another."""

@@ -1,10 +1,10 @@
-"""Makes the site, and the files for reviewers that Git holds: `python -m pages`, or `make pages`."""
+"""Makes the site, and the files for reviewers and authors that Git holds: `python -m pages`, or `make pages`."""
 
 import sys
 import time
 
 from lib.errors import EaselError, command_line
-from pages import artifact
+from pages import artifact, captions
 from pages.build import OUT, build
 from pages.material import Material
 
@@ -16,7 +16,12 @@ def main(arguments: list[str]) -> None:
         raise EaselError("usage: python -m pages")
     started = time.monotonic()
     material = Material()
-    for path, content in artifact.written(material).items():
+    files = artifact.written(material) | captions.written(material)
+    for path in captions.folder(material).rglob("*.txt"):
+        if path not in files:  # of a figure that is no more
+            path.unlink()
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     pages = build(material)
     print(f"{pages} pages in {time.monotonic() - started:.0f} s: {OUT / 'html' / 'index.html'}")

@@ -1,4 +1,5 @@
-"""What a reviewer of artifacts asks for, written from the ledgers, results and lock files, so that it cannot rot.
+"""What a reviewer of artifacts asks for, and the README's drawing, written from the ledgers, results and lock files, so
+that they cannot rot.
 
 Git holds copies at the places where people and programs look for them; tests/pages/test_artifact.py holds those against
 this module, and `make pages` writes them anew.
@@ -6,9 +7,10 @@ this module, and `make pages` writes them anew.
 
 import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
-from pages import appendix, cards, citation, crate, latex, rubric, text
+from pages import appendix, bar, cards, citation, crate, latex, rubric, text
 from pages.material import Material
 
 # Path in the repository → what writes its content.
@@ -21,6 +23,7 @@ FILES: dict[str, Callable[[Material], str]] = {
     "docs/numbers.tex": latex.numbers,
     "docs/references.bib": citation.bibliography,
     "docs/rubric.json": rubric.tree,
+    "docs/verdicts.svg": bar.svg,
 }
 SAID = {
     "CITATION.cff": "how to cite Easel and the papers",
@@ -31,6 +34,7 @@ SAID = {
     "docs/numbers.tex": "every effect, interval, verdict and caption by a name, for LaTeX",
     "docs/references.bib": "BibTeX of the papers",
     "docs/rubric.json": "what a replication of each paper has to show, as a tree with weights",
+    "docs/verdicts.svg": "how many claims of each study have which verdict, as a drawing",
 }
 
 
@@ -40,8 +44,8 @@ def written(material: Material) -> dict[Path, str]:
 
 
 def words(markdown: str) -> str:
-    """Markdown without the elements that say where numbers are from."""
-    return re.sub(r"</?(?:data|span)[^>]*>", "", markdown)
+    """Markdown without the elements that say where numbers are from, its letters as they are."""
+    return unescape(re.sub(r"</?(?:data|span)[^>]*>", "", markdown))
 
 
 def pages(material: Material) -> dict[str, str]:
@@ -49,7 +53,7 @@ def pages(material: Material) -> dict[str, str]:
     listed = "\n".join(f'<li><a href="{Path(name).name}">{Path(name).name}</a>: {SAID[name]}</li>' for name in FILES)
     index = (
         "# Artifact\n\nFor reviewers of artifacts, and for their programs.\n\n"
-        "- [Artifact appendix](appendix.md): machine, disk, minutes, and every claim's command and expected value\n"
+        "- [Artifact appendix](appendix.md): machine, disk, minutes, and what every command is expected to show\n"
         "- [Cards](cards.md) of the networks and tokenizers, and the [data sheet](../docs/data_sheet.md)\n\n"
         f"## Files\n\n<ul>\n{listed}\n</ul>\n"
     )

@@ -51,8 +51,8 @@ def _reference(paper: Paper) -> list[str]:
     ]
     for author in paper.authors:
         family, _, given = author.partition(", ")
-        lines.append(f"      - family-names: {quoted(family)}")
-        lines += [f"        given-names: {quoted(given)}"] if given else []
+        person = [f"      - family-names: {quoted(family)}", f"        given-names: {quoted(given)}"]
+        lines += person if given else [f"      - name: {quoted(family)}"]
     lines.append(f"    year: {paper.year}")
     if paper.venue:
         lines += ["    conference:", f"      name: {quoted(paper.venue)}"]

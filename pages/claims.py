@@ -18,11 +18,12 @@ KNOWN = {
 SCALES = {"reduced": "small networks on this repository's own pictures", "paper": "the paper's own size"}
 
 
+KINDS = ("reproduced", "supported", "inconclusive", "contradicted", "not-attempted")
+
+
 def kind(verdict: str) -> str:
     """One word for a verdict, for style sheets and counts."""
-    return next(
-        word for word in ("reproduced", "supported", "inconclusive", "contradicted", "not attempted") if word in verdict
-    ).replace(" ", "-")
+    return next(word for word in KINDS if word.replace("-", " ") in verdict)
 
 
 def badge(verdict: str) -> str:
@@ -33,17 +34,22 @@ def badge(verdict: str) -> str:
 
 def effect(material: Material, claim: Claim) -> str:
     """What was measured, in the shortest form; a dash if nothing was."""
+    found, unit = measured(material, claim)
+    return f"{found} {escape(unit)}".strip()
+
+
+def measured(material: Material, claim: Claim) -> tuple[str, str]:
+    """The same without its unit, and the unit, "" for counts and answers."""
     index, record = material.verdicts[claim.id]
-    if record["effect"]:
-        found = text.interval(material, VERDICTS, f"claims.{index}.effect")
-        return f"{found} {escape(record['unit'])}"
     metric = claim.metric
-    if metric and metric.kind == "interval" and not record["verdict"].startswith(NOT_ATTEMPTED):
-        unit = material.value(metric.results, f"{metric.key}.unit")
-        return f"{text.interval(material, metric.results, metric.key)} {escape(unit)}"
+    if record["effect"]:
+        return text.interval(material, VERDICTS, f"claims.{index}.effect"), record["unit"]
     if metric is None or record["verdict"].startswith(NOT_ATTEMPTED):
-        return "–"
-    return _counted(material, claim)
+        return "–", ""
+    if metric.kind == "interval":
+        unit = material.value(metric.results, f"{metric.key}.unit")
+        return text.interval(material, metric.results, metric.key), unit
+    return _counted(material, claim), ""
 
 
 def _counted(material: Material, claim: Claim) -> str:
@@ -54,6 +60,8 @@ def _counted(material: Material, claim: Claim) -> str:
         return "possible" if found["possible"] else "impossible"
     if isinstance(found, bool):
         return "yes" if found else "no"
+    if isinstance(found, str):
+        return escape(found)
     if isinstance(found, list):
         return ", ".join(text.data(material, metric.results, f"{metric.key}.{i}") for i in range(len(found)))
     return text.data(material, metric.results, metric.key)
@@ -140,11 +148,24 @@ def _outcome(material: Material, claim: Claim, index: int, record: dict[str, Any
         parts.append(f'<p class="found">{what}, with its interval: {found}</p>\n')
     if record["effect"]:
         parts.append(plots.effect(material, claim, f"claims.{index}.effect"))
-    parts.append(f"**{record['verdict'][0].upper()}{record['verdict'][1:]}.** {text.plain(record['sentence'])}")
+    parts.append(f"**{record['verdict'][0].upper()}{record['verdict'][1:]}.** {text.plain(reason(material, claim))}")
     if record["reference"] not in (None, record["verdict"]):
         parts.append(f"The pinned reference run found otherwise: *{record['reference']}*.")
     parts.append("How verdicts follow from numbers: [the rule](../docs/statistics.md).")
     return "\n\n".join(parts)
+
+
+def reason(material: Material, claim: Claim) -> str:
+    """Why a claim has its verdict: the verdict's sentence, in words where that sets two values beside each other."""
+    sentence, metric = material.verdicts[claim.id][1]["sentence"], claim.metric
+    if metric is None or metric.kind != "exact" or not sentence.startswith(("Equal:", "Not equal:")):
+        return sentence
+    met = sentence.startswith("Equal:")
+    if isinstance(metric.equals, bool):
+        does = "does" if met == metric.equals else "does not"
+        return f"What was tested {'had to' if metric.equals else 'must not'} hold, and it {does}."
+    wanted = metric.equals if isinstance(metric.equals, list) else [metric.equals]
+    return f"It had to be {', '.join(map(str, wanted))}, and it {'is' if met else 'is not'}."
 
 
 def _figures(material: Material, claim: Claim) -> list[str]:
@@ -220,16 +241,19 @@ def row(material: Material, claim: Claim, up: str) -> tuple[str, ...]:
     )
 
 
+def counted(material: Material, study: str | None = None) -> dict[str, int]:
+    """How many claims have a verdict of each kind, of one study or of all."""
+    chosen = [record for _, record in material.verdicts.values() if study in (None, record["study"])]
+    return {word: sum(kind(record["verdict"]) == word for record in chosen) for word in KINDS}
+
+
 def counts(material: Material, study: str | None = None) -> str:
     """A bar of verdicts with its numbers, of one study or of all."""
-    chosen = [record for _, record in material.verdicts.values() if study in (None, record["study"])]
     origin = str(material.results / VERDICTS)
-    words = ("reproduced", "supported", "inconclusive", "contradicted", "not-attempted")
-    found = {word: sum(kind(record["verdict"]) == word for record in chosen) for word in words}
     items = "".join(
         f'<li class="{word}" style="flex-grow:{count}"><data data-from="{origin}" data-counts="{study or ""}:{word}">'
         f"{count}</data> {word.replace('-', ' ')}</li>"
-        for word, count in found.items()
+        for word, count in counted(material, study).items()
         if count
     )
     return f'<ul class="bar" aria-label="verdicts">{items}</ul>\n'

@@ -1,4 +1,8 @@
-"""An RO-Crate of the run, from dvc.lock: every stage an action with what it read and wrote, by hash."""
+"""An RO-Crate of the run, from dvc.lock: every stage an action with what it read and wrote, by hash.
+
+Written as one list of entries and not with the package rocrate, which would be one more for every run to install and
+adds nothing to such a list.
+"""
 
 import json
 from pathlib import Path

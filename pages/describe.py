@@ -21,7 +21,7 @@ class Paper(Section):
     """of its BibTeX entry"""
     title: str
     authors: Several[str]
-    """family name, comma, given names, as in BibTeX"""
+    """family name, comma, given names, as in BibTeX; a group's name has no comma"""
     year: Count
     arxiv: str = ""
     """number of the preprint"""
@@ -133,7 +133,8 @@ class Page(Section):
 
     title: str
     captions: Entries[str] = config_tree.Table({})
-    """figure → a sentence or two for people who cannot or can see it, n among them as `{{file key}}`"""
+    """figure → a sentence or two for people who cannot or can see it, n among them as `{{file key}}` or, of a list,
+    `{{file key n}}`; see `pages.text.filled`"""
     galleries: Several[Gallery] = ()
     charts: Several[Chart] = ()
     cards: Several[Card] = ()

@@ -10,7 +10,7 @@ A name that is not there is an error of LaTeX, not an empty place.
 from collections.abc import Iterator
 
 from lib.evidence.tables import escape_latex
-from pages import text
+from pages import captions, text
 from pages.material import VERDICTS, Material
 
 HEAD = r"""% Written by `make pages` from {sources}; do not edit.
@@ -43,6 +43,4 @@ def _claims(material: Material) -> Iterator[tuple[str, str]]:
 
 def _captions(material: Material) -> Iterator[tuple[str, str]]:
     for figure in material.figures:
-        page = material.pages.get(figure.study)
-        if page and figure.png.stem in page.captions:
-            yield f"caption:{figure.name}", text.told(material, page.captions[figure.png.stem])
+        yield f"caption:{figure.name}", text.bare(captions.caption(material, figure))

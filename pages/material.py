@@ -74,14 +74,19 @@ class Material:
                 f"{self.results / VERDICTS} and the ledgers differ over {', '.join(sorted(unjudged))}. {UPDATE}"
             )
 
+    def path(self, file: str) -> Path:
+        """Where a file of results/<profile>/ lies, or one of settings, which is named by its whole path."""
+        return Path(file) if Path(file).name == "params.yaml" else self.results / file
+
     def document(self, file: str) -> Any:
-        """A JSON file of results/<profile>/."""
+        """What is in a JSON file of results/<profile>/, or in a params.yaml."""
         if file not in self._documents:
-            self._documents[file] = results.read(self.results / file)
+            path = self.path(file)
+            self._documents[file] = config_tree.read_yaml(path) if path.suffix == ".yaml" else results.read(path)
         return self._documents[file]
 
     def value(self, file: str, key: str) -> Any:
-        """What lies at a dotted key of a results file.
+        """What lies at a dotted key of such a file.
 
         Raises:
             EaselError: no such file, or nothing there.
@@ -89,7 +94,7 @@ class Material:
         found = results.find(self.document(file), key)
         if found is None:
             nearest = results.nearest(self.document(file), key)
-            raise EaselError(f"{self.results / file} has no {key}; the key most alike is {nearest}.")
+            raise EaselError(f"{self.path(file)} has no {key}; the key most alike is {nearest}.")
         return found
 
     def ledger_file(self, claim: Claim) -> str:

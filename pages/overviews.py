@@ -29,7 +29,7 @@ def start(material: Material) -> str:
             f'<ul class="studies">\n{studies}\n</ul>\n',
             "## Where to begin",
             "- **To check a claim:** its [page](claims/index.md) has the sentence, its source, what was tested, every "
-            "seed's number, the verdict and the command that repeats it. One table of all: the "
+            "seed's number, the verdict and the command that repeats it. All of them on one page: the "
             "[artifact appendix](artifact/appendix.md).\n"
             "- **To learn:** the [notebooks](notebooks/index.md) have equations beside the code that they name; "
             "[interactive figures](interactive.md), [galleries](galleries.md), [the pipeline](pipeline.md), a "
@@ -96,7 +96,7 @@ def negative(material: Material) -> str:
                 escape(claim.statement),
                 claims.paper_value(claim),
                 claims.effect(material, claim),
-                escape(material.verdicts[claim.id][1]["sentence"]),
+                escape(claims.reason(material, claim)),
             )
             for claim in found
         ]

@@ -99,7 +99,8 @@ def listed(material: Material) -> str:
 
 def bibtex(paper: Paper) -> str:
     """Its BibTeX entry."""
-    fields = {"title": f"{{{paper.title}}}", "author": " and ".join(paper.authors), "year": str(paper.year)}
+    authors = (author if ", " in author else f"{{{author}}}" for author in paper.authors)
+    fields = {"title": f"{{{paper.title}}}", "author": " and ".join(authors), "year": str(paper.year)}
     if paper.venue:
         fields["booktitle"] = paper.venue
     if paper.arxiv:

@@ -3,7 +3,7 @@
 from html import escape
 
 from lib.evidence.ledger import Claim
-from pages import text
+from pages import captions, text
 from pages.material import VERDICTS, Figure, Material
 
 WIDTH, HEIGHT, MARGIN, AXIS = 560, 96, 24, 52  # of the drawing, in pixels
@@ -11,20 +11,15 @@ WIDTH, HEIGHT, MARGIN, AXIS = 560, 96, 24, 52  # of the drawing, in pixels
 
 def figure(material: Material, shown: Figure, up: str, short: bool = False) -> str:
     """A committed figure with its caption and files; `short` leaves the files out."""
-    where = f"{up}_static/figures/{shown.png.parent.name}"
-    page = material.pages.get(shown.study)
-    caption = (page.captions.get(shown.png.stem) if page else None) or shown.png.stem.replace("_", " ")
-    said, plain = text.filled(material, escape(caption, quote=False)), escape(text.told(material, caption))
-    image = f'<img src="{where}/{shown.png.name}" alt="{plain}" loading="lazy">'
+    where, said = f"{up}_static/figures/{shown.png.parent.name}", captions.caption(material, shown)
+    image = f'<img src="{where}/{shown.png.name}" alt="{escape(text.bare(said))}" loading="lazy">'
     files = " ".join(f'<a href="{where}/{path.name}">{escape(path.name)}</a>' for path in shown.files)
     below = said if short else f"{said} <span class=files>{files}</span>"
-    return f'<figure data-from="{shown.png.with_suffix(".json")} {_described(shown.study)}">\n<a href="{where}/' + (
-        f'{shown.png.name}">{image}</a>\n<figcaption>{below}</figcaption>\n</figure>\n'
+    origin = f"{shown.png.with_suffix('.json')} {captions.described_in(shown)}"
+    return (
+        f'<figure data-from="{origin}">\n<a href="{where}/{shown.png.name}">{image}</a>\n'
+        f"<figcaption>{below}</figcaption>\n</figure>\n"
     )
-
-
-def _described(study: str) -> str:
-    return f"studies/{study}/page.yaml" if study else "docs/page.yaml"
 
 
 def effect(material: Material, claim: Claim, key: str) -> str:

@@ -44,8 +44,14 @@ def data(material: Material, file: str, key: str, *, digits: int | None = None, 
         whole = isinstance(value, int) and times == 1
         digits = 0 if whole else decimals(value * times)
     scale = f' data-times="{times:g}"' if times != 1 else ""
-    origin = f"{material.results / file}#{key}"
+    origin = f"{material.path(file)}#{key}"
     return f'<data value="{value!r}" data-from="{escape(origin)}"{scale}>{fixed(value * times, digits)}</data>'
+
+
+def count(material: Material, file: str, key: str) -> str:
+    """How many entries lie at a dotted key: seeds behind a list of their values, prompts in a list of them."""
+    origin = f"{material.path(file)}#{key}"
+    return f'<data data-from="{escape(origin)}" data-entries>{len(material.value(file, key))}</data>'
 
 
 def interval(material: Material, file: str, key: str, *, times: float = 1) -> str:
@@ -59,24 +65,26 @@ def interval(material: Material, file: str, key: str, *, times: float = 1) -> st
 
 
 def filled(material: Material, prose: str) -> str:
-    """Prose with its numbers: `{{file key}}` becomes what lies there, `{{file key %}}` the same in per cent.
+    """Prose with its numbers: `{{file key}}` becomes what lies there, `{{file key %}}` the same in per cent,
+    `{{file key n}}` how many entries lie there. Files are those of results/<profile>/, and params.yaml of any folder.
 
     Raises:
         EaselError: nothing lies there.
     """
 
     def replace(match: re.Match) -> str:
-        file, key, percent = match.groups()
-        found = material.value(file, key)
-        build = interval if isinstance(found, dict) else data
-        return build(material, file, key, times=100 if percent else 1) + ("\u202f%" if percent else "")
+        file, key, sign = match.groups()
+        if sign == "n":
+            return count(material, file, key)
+        build = interval if isinstance(material.value(file, key), dict) else data
+        return build(material, file, key, times=100 if sign else 1) + ("\u202f%" if sign else "")
 
-    return re.sub(r"\{\{(\S+) (\S+?)( %)?\}\}", replace, prose)
+    return re.sub(r"\{\{(\S+) (\S+?)(?: ([%n]))?\}\}", replace, prose)
 
 
-def told(material: Material, prose: str) -> str:
-    """`filled` as plain text."""
-    return unescape(re.sub(r"<[^>]*>", "", filled(material, prose)))
+def bare(html: str) -> str:
+    """HTML as plain text."""
+    return unescape(re.sub(r"<[^>]*>", "", html))
 
 
 def table(

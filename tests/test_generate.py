@@ -79,6 +79,7 @@ def test_pictures_come_ranked_by_clip(painter, painting):
     assert len(set(painting.scores)) > 1
     assert sorted(painting.order) == list(range(5))
     assert 0 <= painting.tokens.min() <= painting.tokens.max() < CODES  # BOS is CODES
+    assert painting.passes.tolist() == [painting.tokens[0].size] * 5  # a token a pass
     # Pictures, tokens and scores still belong together, and the scores are CLIP's.
     np.testing.assert_array_equal(painting.pictures, vqgan.decode_batches(painter.vqgan, painting.tokens))
     seen = clip.embed_images(painter.clip, painting.pictures)
@@ -166,8 +167,9 @@ def test_command_line_writes_the_grid_and_prints_errors(painter, tmp_path, capsy
 
 def test_ranks_run_from_left_to_right_and_the_notebook_sees_a_png():
     pictures = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
-    painting = Painting.ranked("p", pictures, np.array([1.0, 3.0, 2.0, 3.0, 0.0]), np.zeros((5, 1, 1), np.int32))
-    assert painting.order.tolist() == [1, 3, 2, 0, 4]
+    scores, tokens = np.array([1.0, 3.0, 2.0, 3.0, 0.0]), np.zeros((5, 1, 1), np.int32)
+    painting = Painting.ranked("p", pictures, scores, tokens, passes=np.arange(5))
+    assert painting.order.tolist() == painting.passes.tolist() == [1, 3, 2, 0, 4]
     grid = painting.grid(columns=3)
     assert grid.shape == (2 * 4 + GAP, 3 * 4 + 2 * GAP, 3)
     tiles = [grid[y : y + 4, x : x + 4] for y in (0, 4 + GAP) for x in (0, 4 + GAP, 8 + 2 * GAP)]

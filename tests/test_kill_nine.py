@@ -60,8 +60,8 @@ def test_kills_are_survived_and_a_difference_is_seen(tmp_path):
     lock = tmp_path / "dvc.lock"
     moments = [
         ("draw", kill_nine.after_stage("draw", 0.2)),
-        ("writing", kill_nine.while_written(lock, "train@a")),
         ("train@b", kill_nine.after_stage("train@b", 0.1)),
+        ("writing", kill_nine.while_written(lock, "train@b")),  # the last: past it, nothing is left to kill
     ]
     kills = kill_nine.run_killed(command, tmp_path, moments)
     assert kills >= 2  # whether a write of milliseconds is hit depends on the machine

@@ -322,27 +322,28 @@ def rehearse_dalle_mini(params):
 
 
 def rehearse_glu(params):
-    variants, search, switches = params.glu_variants, params.glu_search, params.report_switches
-    setting, base = variants.setting, search.base
-    trials = {name: search.setting_of(name) for name in search.trials}
-    steps = [(setting, count) for count in (*variants.steps.values(), params.glu_text.steps)]
-    steps += [(base, count) for count in (switches.steps, switches.high_steps, 1)]
-    steps += [(one, search.trials[name].get("steps", search.steps)) for name, one in trials.items()]
-    for one, count in steps:
-        if count < 10**5:
-            assert np.isfinite(recipe_of(one, count).rates()).all()
-    sizes = [changed(setting, changes) for changes in params.glu_cost.sizes.values()]
-    for one in (setting, base, *trials.values(), *sizes):
+    setting, variants, search = params.glu_setting, params.glu_variants, params.glu_search
+    switches = params.report_switches
+    recipes = [(steps, rate) for steps in search.steps.values() for rate in search.learning_rates]
+    recipes += [(switches.high_steps, rate) for rate in switches.high_rates]
+    lengths = [steps for one in variants.tokens.values() for steps in one.lengths("relu").values()]
+    recipes += [(steps, search.learning_rates[0]) for steps in (*lengths, params.glu_text.steps, switches.steps, 1)]
+    for steps, rate in recipes:
+        if steps < 10**5:
+            assert np.isfinite(recipe_of(setting, steps, rate).rates()).all()
+    networks = [(tokens, setting) for tokens in variants.tokens]
+    networks += [(params.glu_cost.tokens, changed(setting, changes)) for changes in params.glu_cost.sizes.values()]
+    for tokens, one in networks:
         for block in variants.variants:
-            tokenizer = getattr(params.tokenizer, one.tokens)
+            tokenizer = getattr(params.tokenizer, tokens)
             length = (64 // tokenizer.stride) ** 2
             network = network_of(one, block, TEXT, params.text.length, tokenizer.codes, length)
             if shallow(one):
                 built(network)
     for switch in switches.switches.values():
-        layout_of(base.init_std, switch.baseline), layout_of(base.init_std, switch.treatment)
+        layout_of(setting.init_std, switch.baseline), layout_of(setting.init_std, switch.treatment)
     for changes in switches.placements.values():
-        layout_of(base.init_std, changes)
+        layout_of(setting.init_std, changes)
     text = params.glu_text
     task = SpanTask(np.zeros((1, text.length), int), TEXT.vocabulary, text.masked, text.span)
     inputs, targets = task.held_out(1, params.seed)
@@ -419,8 +420,6 @@ def rehearse_sjd2(params):
 def test_a_broken_check_would_be_seen():
     """The rehearsals do refuse: a setting that slips through a check ends in an error there."""
     params = config.build(smoke(), "glu", "x")
-    bad = params.glu_variants.setting.model_copy(update={"heads": 7})  # unchecked
+    bad = params.glu_setting.model_copy(update={"heads": 7})  # unchecked
     with pytest.raises(EaselError):
-        rehearse_glu(
-            params.model_copy(update={"glu_variants": params.glu_variants.model_copy(update={"setting": bad})})
-        )
+        rehearse_glu(params.model_copy(update={"glu_setting": bad}))

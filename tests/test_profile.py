@@ -50,12 +50,12 @@ def test_another_profile_gets_a_shadow_with_resolved_parameters():
     assert shadow == Path("runs/smoke")
     params = settings_of(shadow)
     assert params.profile == "smoke" and params.reader.steps < config.load().reader.steps
-    assert settings_of(shadow, "glu").glu_variants.seeds < config.load("glu").glu_variants.seeds
+    assert settings_of(shadow, "glu").glu_text.seeds < config.load("glu").glu_text.seeds
     assert (shadow / "lib" / "a.py").read_text() == "a = 1\n"
 
 
 def test_dvc_reads_a_shadow_as_it_is_meant(monkeypatch):
-    settings = ["clip.steps=7", "glu_variants.seeds=3"]
+    settings = ["clip.steps=7", "glu_text.seeds=3"]
     (profile.prepare("smoke", settings) / "params.yaml").write_text("profile: smoke\n")  # as in an older shadow
     shadow = profile.prepare("smoke", settings)
     assert settings_of(shadow).clip.steps == 7

@@ -75,3 +75,6 @@ def test_the_devcontainer_runs_targets_of_the_makefile():
     assert asked and set(asked) <= targets
     assert container["hostRequirements"]["memory"] == "8gb"  # what the README asks for
     assert "8 GB of memory" in README
+    demo = (REPOSITORY / "demo/__main__.py").read_text(encoding="utf-8")
+    ports = {int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)", demo)}
+    assert ports and ports <= set(container["forwardPorts"])

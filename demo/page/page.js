@@ -137,7 +137,7 @@ function show(answer) {
     button.setAttribute("aria-pressed", "false");
     image.src = one.png;
     image.alt = `picture ${rank + 1} of “${answer.prompt}”`;
-    text.textContent = `CLIP ${one.score.toFixed(1)}`;
+    text.textContent = `CLIP ${one.score.toFixed(1)} · ${one.passes} passes`;
     button.append(image, text);
     button.addEventListener("click", () => choose(button, one.png));
     place.append(button);

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,9 @@ LATEX = str.maketrans(
         "√": r"$\surd$",
     }
 )
+# Made smaller where the column of the paper is narrower, and left as it is elsewhere.
+FITTED = r"""\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
+\begin{tabular}"""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ def write(
     units: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     text_widths: Mapping[str, float] | None = None,
+    csv_only: Collection[str] = (),
+    n: Mapping[str, int | None] | None = None,
     **origin: Any,
 ) -> list[Path]:
     """Writes <path>.csv, .md, .tex and the sidecar <path>.provenance.json; returns the four paths.
@@ -119,22 +124,27 @@ def write(
         units: column → unit, added to the header in round brackets.
         notes: further sentences below the table.
         text_widths: LaTeX width in cm of columns whose text should wrap; with any, the table may break over pages.
+        csv_only: columns that would make a page too wide.
+        n: what the numbers rest on (prompts, seeds) → how many; the last note. None is not known, and left out.
         **origin: what `provenance.write` takes (stage, sources, inputs, parameters, claims).
 
     Raises:
-        EaselError: no rows, rows with different columns, or a unit or width for a column that is not there.
+        EaselError: no rows, rows with different columns, or a word on a column that is not there.
     """
     path, units, text_widths = Path(path), dict(units or {}), dict(text_widths or {})
-    _check(path, rows, units, text_widths)
+    _check(path, rows, (*units, *text_widths, *csv_only))
     columns = list(rows[0])
-    headers = {name: f"{name} ({units[name]})" if name in units else name for name in columns}
-    right = {name: _is_numeric([row[name] for row in rows]) for name in columns}
+    shown = [name for name in columns if name not in csv_only]
+    headers = {name: f"{name} ({units[name]})" if name in units else name for name in shown}
+    right = {name: _is_numeric([row[name] for row in rows]) for name in shown}
+    counts = [f"{what} {count:,}" for what, count in (n or {}).items() if count is not None]
+    below = [source, *notes, *([f"n: {'; '.join(counts)}."] if counts else [])]
 
     path.parent.mkdir(parents=True, exist_ok=True)
     outputs = {suffix: path.with_name(f"{path.name}.{suffix}") for suffix in ("csv", "md", "tex")}
     _full(rows, columns, units).to_csv(outputs["csv"], index=False, lineterminator="\n")
-    outputs["md"].write_text(_markdown(rows, headers, right, caption, [source, *notes]), encoding="utf-8")
-    latex = _latex(rows, headers, right, caption, [source, *notes], f"tab:{path.name}", text_widths)
+    outputs["md"].write_text(_markdown(rows, headers, right, caption, below), encoding="utf-8")
+    latex = _latex(rows, headers, right, caption, below, f"tab:{path.name}", text_widths)
     outputs["tex"].write_text(latex, encoding="utf-8")
     # Not <path>.json: beside a table, that name belongs to the numbers themselves.
     sidecar = provenance.write(path.with_name(f"{path.name}.provenance.json"), outputs.values(), **origin)
@@ -146,13 +156,13 @@ def escape_latex(text: str) -> str:
     return re.sub(r"(?<![\w-])-(?=\d)", "−", text).translate(LATEX)
 
 
-def _check(path: Path, rows: Sequence[Mapping], units: Mapping, text_widths: Mapping) -> None:
+def _check(path: Path, rows: Sequence[Mapping], named: Iterable[str]) -> None:
     if not rows:
         raise EaselError(f"Table {path.name}: no rows.")
     for index, row in enumerate(rows):
         if list(row) != list(rows[0]):
             raise EaselError(f"Table {path.name}: row {index} has columns {list(row)}, the first has {list(rows[0])}.")
-    unknown = [name for name in (*units, *text_widths) if name not in rows[0]]
+    unknown = [name for name in named if name not in rows[0]]
     if unknown:
         raise EaselError(f"Table {path.name}: no column {', '.join(unknown)}; columns are {', '.join(rows[0])}.")
 
@@ -208,7 +218,8 @@ def _latex(
     )
     note = r"\par\smallskip{\footnotesize " + " ".join(escape_latex(text) for text in below) + "}\n"
     if not text_widths:
-        return "% needs \\usepackage{booktabs}\n" + table.replace("\\end{table}", note + "\\end{table}")
+        fitted = table.replace("\\begin{tabular}", FITTED).replace("\\end{tabular}", "\\end{tabular}%\n}")
+        return "% needs \\usepackage{booktabs,graphicx}\n" + fitted.replace("\\end{table}", note + "\\end{table}")
     small = "\\begingroup\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
     return f"% needs \\usepackage{{booktabs,longtable}}; best in landscape\n{small}{table}{note}\\endgroup\n"
 

@@ -23,6 +23,9 @@ from lib.evidence.verdicts import (
     Judgement,
 )
 
+# Columns for whoever computes with them: they would make the table three times as wide.
+CSV_ONLY = ("source", "paper's value", "effect", "unit", "seeds", "p", "p (Holm)", "because")
+
 
 def write(
     judgements: Sequence[Judgement],
@@ -56,16 +59,10 @@ def write(
             f"correction among the tests of its study at most {ALPHA:g}, and p itself at most {largest_p(5):g} with 5 "
             f"seeds, {largest_p(6):g} with 6, {largest_p(7):g} with more (docs/statistics.md).",
             "A yes to a question that no paper asks is called supported.",
+            "claims.csv, beside this table, has every claim's source and value there, and why its verdict follows.",
         ],
-        text_widths={
-            "claim": 4.0,
-            "source": 2.5,
-            "paper's value": 2.5,
-            "verdict": 2.2,
-            "reference run": 2.2,
-            "unit": 1.5,
-            "because": 4.5,
-        },
+        text_widths={"claim": 6.5, "verdict": 3.0, "found": 6.5},
+        csv_only=CSV_ONLY,
         inputs=[ledger, *sorted({item.results for item in judgements if item.results})],
         claims=[item.claim.id for item in judgements],
         **origin,
@@ -101,13 +98,14 @@ def _claim_row(item: Judgement, pinned: Mapping[str, str]) -> dict[str, Any]:
     if claim.paper_value is not None:
         paper_value = f"{claim.paper_value} {claim.unit}" if claim.unit else str(claim.paper_value)
     differs = pinned.get(claim.id, item.verdict) != item.verdict
+    verdict = NOT_ATTEMPTED if item.verdict.startswith(NOT_ATTEMPTED) else item.verdict
     return {
         "id": claim.id,
         "claim": claim.statement,
+        "verdict": verdict + (f"; differs from the reference run: {pinned[claim.id]}" if differs else ""),
+        "found": _found(item),
         "source": f"{claim.source.paper}, {claim.source.place}{known}",
         "paper's value": paper_value,
-        "verdict": item.verdict,
-        "reference run": f"differs from the reference run: {pinned[claim.id]}" if differs else None,
         "effect": tables.Number(effect.value, effect.low, effect.high, digits=3) if effect else None,
         "unit": item.unit,
         "seeds": item.seeds,
@@ -115,6 +113,24 @@ def _claim_row(item: Judgement, pinned: Mapping[str, str]) -> dict[str, Any]:
         "p (Holm)": tables.Number(item.corrected, digits=4) if item.corrected is not None else None,
         "because": item.sentence,
     }
+
+
+def _found(item: Judgement) -> str:
+    """What was measured, in one line; what it would take, where nothing was."""
+    if item.verdict.startswith(NOT_ATTEMPTED):
+        return item.verdict.removeprefix(f"{NOT_ATTEMPTED} (").removesuffix(")")
+    if item.effect:
+        p = "" if item.corrected is None else f", p = {item.corrected:.2g}"
+        return f"{_interval(**asdict(item.effect))} {item.unit}, n = {item.seeds}{p}"
+    if item.claim.metric.kind == "interval":
+        return f"{_interval(*(item.measured[end] for end in ('value', 'low', 'high')))} {item.measured['unit']}"
+    if item.claim.metric.kind == "possible":
+        return "possible, by arithmetic" if item.measured["possible"] else "impossible, by arithmetic"
+    return item.sentence
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def _bench_row(item: BenchOutcome) -> dict[str, Any]:

@@ -192,9 +192,17 @@ def _yes(claim: Claim, at_paper_scale: bool) -> str:
 def _decide_exact(claim: Claim, measured: Any) -> tuple[str, str]:
     expected = claim.metric.equals
     # In Python True == 1; a check that passed is not a count of one.
-    if measured == expected and isinstance(measured, bool) == isinstance(expected, bool):
-        return _yes(claim, claim.scale == "paper"), f"Equal: expected {expected}, found {measured}."
-    return CONTRADICTED, f"Not equal: expected {expected}, found {measured}."
+    equal = measured == expected and isinstance(measured, bool) == isinstance(expected, bool)
+    if isinstance(measured, bool) and isinstance(expected, bool):
+        sentence = "What the claim says holds here." if equal else "What the claim says does not hold here."
+    else:
+        sentence = f"Found {_listed(measured)}, {'as claimed' if equal else f'not {_listed(expected)}'}."
+    return (_yes(claim, claim.scale == "paper") if equal else CONTRADICTED), sentence
+
+
+def _listed(value: Any) -> str:
+    """A counted value, or several, as one writes them."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _decide_interval(claim: Claim, measured: Any) -> tuple[str, str]:

@@ -2,19 +2,20 @@
 
 `TextEncoder` is bidirectional, a small twin of T5's encoder (Raffel et al. 2020, arXiv:1910.10683), trained inside a
 `SpanModel` to fill gaps; `LanguageModel` is a decoder alone, trained on the next token. Both turn captions into
-`TextFeatures`, as does CLIP's caption tower through `clip_features`. The blocks are those of lib/models/transformer.py,
+`TextFeatures`, as does CLIP's caption tower, a `CaptionTower`. The blocks are those of lib/models/transformer.py,
 with rotary positions in one dimension where T5 has biases of the distance.
 """
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.errors import EaselError
-from lib.models.clip import PAD, Clip
+from lib.models.clip import PAD, Clip, ClipConfig, TextTower
 from lib.models.cross_attention import CrossBlock, block_weights, line, turns_of
 from lib.models.cross_attention import initialise as initialise_cross
 from lib.models.transformer import Attention, Block, initialise
@@ -202,29 +203,67 @@ def causal_mask(length: int, device: torch.device) -> Tensor:
     return places[:, None] >= places
 
 
-@torch.no_grad()
-def clip_features(clip: Clip, ids: Tensor) -> TextFeatures:
-    """The vectors of every token that CLIP's caption tower has before it takes their mean: ids int64 [B, S].
+class CaptionTower(nn.Module):
+    """CLIP's caption tower (Radford et al. 2021, arXiv:2103.00020) as a text network: the vectors of every token before
+    CLIP takes their mean, as Stable Diffusion reads them.
 
-    Raises:
-        EaselError: captions longer than CLIP was made for, or one that is padding alone.
+    Args:
+        sizes: of the CLIP that the tower is of.
     """
-    tower, present, most = clip.text, ids != PAD, clip.config.length
-    if ids.shape[1] > most:
-        raise EaselError(f"CLIP reads captions of up to {most} tokens, got {ids.shape[1]}.")
-    if not bool(present.any(dim=1).all()):
-        raise EaselError("CLIP was given a caption without a token (padding alone).")
-    x = tower.tokens(ids) + tower.positions.weight[: ids.shape[1]]  # [B, S, D]
-    return TextFeatures(tower.layers(x, src_key_padding_mask=~present), present)
+
+    def __init__(self, sizes: ClipConfig):
+        super().__init__()
+        self.sizes, self.tower = sizes, TextTower(sizes)
+
+    @property
+    def config(self) -> TextConfig:
+        """The sizes that image models ask for."""
+        sizes = self.sizes
+        return TextConfig(
+            vocabulary=sizes.vocabulary,
+            length=sizes.length,
+            padding=PAD,
+            width=sizes.text_width,
+            layers=sizes.text_layers,
+            heads=sizes.text_heads,
+            feed_forward=4 * sizes.text_width,
+        )
+
+    @torch.no_grad()
+    def features(self, ids: Tensor) -> TextFeatures:
+        """What image models read of captions, int64 [B, S ≤ length].
+
+        Raises:
+            EaselError: captions longer than CLIP was made for, or one that is padding alone.
+        """
+        tower, present, most = self.tower, ids != PAD, self.sizes.length
+        if ids.shape[1] > most:
+            raise EaselError(f"CLIP reads captions of up to {most} tokens, got {ids.shape[1]}.")
+        if not bool(present.any(dim=1).all()):
+            raise EaselError("CLIP was given a caption without a token (padding alone).")
+        x = tower.tokens(ids) + tower.positions.weight[: ids.shape[1]]  # [B, S, D]
+        return TextFeatures(tower.layers(x, src_key_padding_mask=~present), present)
 
 
-def save(model: TextEncoder, folder: Path) -> None:
+def caption_tower(clip: Clip) -> CaptionTower:
+    """That of a trained CLIP, in evaluation mode and without gradients of its own."""
+    tower = CaptionTower(clip.config)
+    tower.tower.load_state_dict(clip.text.state_dict())
+    return tower.eval().requires_grad_(False)
+
+
+def save(model: TextEncoder | CaptionTower, folder: Path) -> None:
     """Writes `folder`/model.safetensors, sizes and kind included."""
-    meta = {"config": asdict(model.config), "kind": type(model).__name__}
-    checkpoint.save(Path(folder) / "model.safetensors", module_arrays(model), meta)
+    checkpoint.save(Path(folder) / "model.safetensors", module_arrays(model), described(model))
 
 
-def load(folder: Path) -> TextEncoder:
+def described(model: TextEncoder | CaptionTower) -> dict[str, Any]:
+    """What the weights say of themselves: kind and sizes."""
+    sizes = model.sizes if isinstance(model, CaptionTower) else model.config
+    return {"config": asdict(sizes), "kind": type(model).__name__}
+
+
+def load(folder: Path) -> TextEncoder | CaptionTower:
     """The network that `save` wrote, in evaluation mode and without gradients of its own.
 
     Raises:
@@ -232,6 +271,9 @@ def load(folder: Path) -> TextEncoder:
     """
     arrays, meta = checkpoint.load_network(folder)
     kinds = {kind.__name__: kind for kind in (TextEncoder, LanguageModel)}
-    model = kinds[meta["kind"]](TextConfig(**meta["config"]), torch.Generator())
+    if meta["kind"] == CaptionTower.__name__:
+        model = CaptionTower(ClipConfig(**meta["config"]))
+    else:
+        model = kinds[meta["kind"]](TextConfig(**meta["config"]), torch.Generator())
     load_module(model, arrays)
     return model.eval().requires_grad_(False)

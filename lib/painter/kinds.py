@@ -9,9 +9,11 @@ from lib.models import text_encoder, vqgan
 from lib.models.text_encoder import TextEncoder
 from lib.models.vqgan import VQGAN
 from lib.painter.enlarging import Enlarging
+from lib.painter.flow import Flow
 from lib.painter.latent import Latent
 from lib.painter.masked import Masked
 from lib.painter.model import Model
+from lib.painter.next_scale import NextScale
 from lib.painter.parti import Autoregressive
 from lib.painter.pixels import Cascade, Pixels
 from lib.painter.published import ABOUT, TEXT, WEIGHTS, Published, folders
@@ -21,6 +23,8 @@ from lib.weights import checkpoint
 KINDS: dict[str, type[Model]] = {
     "masked": Masked,
     "autoregressive": Autoregressive,
+    "next_scale": NextScale,
+    "flow": Flow,
     "latent": Latent,
     "super_resolution": Enlarging,
     "cascade": Cascade,

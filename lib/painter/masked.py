@@ -69,11 +69,12 @@ class Masked(Editing):
         found = unmasked(self, ids, random, sampling, known=known)
         return Drawn(found.tokens, found.passes)
 
-    def resample(self, ids: Tensor, random: RowRandom, sampling: Resampling, tokens: Tensor) -> Tensor:
+    def resample(self, ids: Tensor, random: RowRandom, sampling: Resampling, tokens: Tensor) -> Drawn:
         guidance = GuidanceOverPasses(sampling.guidance)
         predictor = MusePredictor(self.network, self.features(ids), guidance, top_k=sampling.top_k)
         options = {name: getattr(sampling, name) for name in ("iterations", "share", "temperature")}
-        return editing.resample(predictor, random, tokens, **options).tokens
+        found = editing.resample(predictor, random, tokens, **options).tokens
+        return Drawn(found, torch.full([len(found)], sampling.iterations))
 
 
 def unmasked(

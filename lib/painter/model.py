@@ -109,7 +109,7 @@ class Editing(Filling):
     resampling: ClassVar[type[Section]]
 
     @abstractmethod
-    def resample(self, ids: Tensor, random: RowRandom, sampling: Any, tokens: Tensor) -> Tensor:
+    def resample(self, ids: Tensor, random: RowRandom, sampling: Any, tokens: Tensor) -> Drawn:
         """Pictures int64 [B, N] brought to what prompts say.
 
         Args:

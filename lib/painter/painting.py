@@ -17,6 +17,19 @@ PROBE = 1 << 20  # bytes that must fit where a picture is to be written
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """What a model drew of several prompts, in the order of candidates.
+
+    Attributes:
+        pictures: image tokens int32 [P, n, N], or uint8 [P, n, S, S, 3] of a model of pixels.
+        passes: of its network, that each took, int [P, n].
+    """
+
+    pictures: np.ndarray
+    passes: np.ndarray
+
+
+@dataclass(frozen=True)
 class Painting:
     """Candidates for one prompt, the best first.
 
@@ -25,6 +38,7 @@ class Painting:
         scores: 100 · cos of CLIP's vectors of prompt and picture, float [n], falling.
         tokens: int32 [n, h, w]; None of a model of pixels.
         order: int [n], the number of the candidate at each rank.
+        passes: of the model's network, that each took, int [n].
     """
 
     prompt: str
@@ -32,14 +46,16 @@ class Painting:
     scores: np.ndarray
     tokens: np.ndarray | None
     order: np.ndarray
+    passes: np.ndarray
 
     @classmethod
     def ranked(
-        cls, prompt: str, pictures: np.ndarray, scores: np.ndarray, tokens: np.ndarray | None = None
+        cls, prompt: str, pictures: np.ndarray, scores: np.ndarray, tokens: np.ndarray | None, passes: np.ndarray
     ) -> "Painting":
         """Sorts candidates by their scores; of equal ones the earlier candidate comes first."""
         order = np.argsort(-scores, kind="stable")
-        return cls(prompt, pictures[order], scores[order], None if tokens is None else tokens[order], order)
+        grids = None if tokens is None else tokens[order]
+        return cls(prompt, pictures[order], scores[order], grids, order, passes[order])
 
     def grid(self, columns: int = 8) -> np.ndarray:
         """One picture uint8 [H, W, 3]: ranks from left to right, then down, on white."""

@@ -21,6 +21,7 @@ import numpy as np
 import lib
 from lib.errors import EaselError, command_line, shortened
 from lib.hardware import use_cores, use_jax_devices
+from lib.painter.painting import Sampled
 from lib.text import TextTokenizer
 
 REPLY = "\x1e"  # begins the child's answers; ASCII's record separator, which nobody prints
@@ -41,8 +42,8 @@ class Worker:
         self.command = [sys.executable, "-m", "lib.painter.worker", str(folder), str(batch_size), str(cores)]
         self.process: subprocess.Popen | None = None
 
-    def sample(self, prompts: list[str], candidates: int, seed: int, settings: dict[str, float]) -> np.ndarray:
-        """Image tokens int32 [P, candidates, image_length].
+    def sample(self, prompts: list[str], candidates: int, seed: int, settings: dict[str, float]) -> Sampled:
+        """Candidates of every prompt, as image tokens, each of which takes a pass.
 
         Candidate c of a prompt is a function of the prompt, the seed and c.
 
@@ -67,7 +68,8 @@ class Worker:
             raise
         if "error" in answer:
             raise EaselError(answer["error"])
-        return np.array(answer["tokens"], np.int32)
+        tokens = np.array(answer["tokens"], np.int32)  # [P, candidates, N]
+        return Sampled(tokens, np.full(tokens.shape[:2], tokens.shape[2]))
 
     def start(self) -> None:
         """Starts the child, which begins to load."""

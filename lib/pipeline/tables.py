@@ -14,8 +14,9 @@ def run(params: Params) -> None:
     reports = {
         name: read(params.results / f"{name}.json") for name in ("tokenizer", "coarse_tokenizer", "reader", "clip")
     }
+    pictures = {f"pictures, {name}": reports[f"{key}tokenizer"]["test"].get("n") for name, key in KINDS.items()}
     listed = [
-        ("tokenizer", tokenizer(reports["tokenizer"], reports["coarse_tokenizer"]), TOKENIZER),
+        ("tokenizer", tokenizer(reports["tokenizer"], reports["coarse_tokenizer"]), TOKENIZER | {"n": pictures}),
         ("reader", reader(reports["reader"]), READER),
         ("clip", clip(reports["clip"]), CLIP),
     ]
@@ -34,6 +35,7 @@ def interval(entry: dict | None, digits: int, scale: float = 1.0) -> Number | No
     return tables.interval(entry and Interval(**entry), digits, scale)
 
 
+KINDS = {"fine": "", "coarse": "coarse_"}  # of image tokenizers → how their reports' names begin
 TOKENIZER = {
     "caption": "Image tokenizer on held-out pictures.",
     "units": {"PSNR": "dB", "pooled PSNR": "dB", "codes in use": "%"},

@@ -12,36 +12,53 @@ from typing import Any
 import numpy as np
 from IPython.display import Markdown
 
+from lib import config
 from lib.errors import EaselError, naming
 from lib.evidence import ledger
+from lib.evidence.ledger import Claim, Requirement
 
 VERDICTS = "verdicts/claims.json"
 
 
-def claims(*ids: str, profile: str = "laptop") -> Markdown:
+def claims(*ids: str, profile: str = "laptop", study: str | None = None) -> Markdown:
     """A box for each claim: its sentence and source from the ledger, and what the long run said of it.
 
     Args:
+        ids: of claims, or of what is asked of the bench.
         profile: of the run; a run without verdicts leaves them out.
+        study: in a notebook that a stage runs, whose ledger is read ("": the one at the top), for the stage to depend
+            on; verdicts come after such stages and are left out. All ledgers, if None.
 
     Raises:
         EaselError: no claim has one of these ids.
     """
-    known = {claim.id: claim for claim in ledger.load_all().claims}
+    if study is None:
+        book, verdicts = ledger.load_all(), _verdicts(Path("results") / profile / VERDICTS)
+    else:
+        book, verdicts = ledger.load(config.folder(study) / "claims.yaml", study or None), {}
+    known = {entry.id: entry for entry in (*book.claims, *book.bench)}
     if unknown := [name for name in ids if name not in known]:
         raise EaselError(
             f"no ledger has a claim {', '.join(unknown)}; ids stand in claims.yaml, here and below studies/."
         )
-    verdicts = _verdicts(Path("results") / profile / VERDICTS)
-    boxes = []
-    for claim in (known[name] for name in ids):
-        lines = [f"**Claim {claim.id}.** {claim.statement}", f"*{claim.source.paper}, {claim.source.place}*"]
-        if claim.paper_value is not None:
-            lines.append(f"The source's number: {claim.paper_value}" + (f" ({claim.unit})" if claim.unit else ""))
-        if claim.id in verdicts:
-            lines.append(f"The long run here: **{verdicts[claim.id]}**")
-        boxes.append("\n>\n".join(f"> {line}" for line in lines))
-    return Markdown("\n\n".join(boxes))
+    return Markdown("\n\n".join(_box(known[name], verdicts.get(name)) for name in ids))
+
+
+def _box(entry: Claim | Requirement, verdict: str | None) -> str:
+    if isinstance(entry, Requirement):
+        lines = [f"**Asked of the bench, {entry.id}.** {entry.statement}", f"*{entry.source}*"]
+    else:
+        lines = [f"**Claim {entry.id}.** {entry.statement}", f"*{entry.source.paper}, {entry.source.place}*"]
+        if entry.paper_value is not None:
+            lines.append(f"The source's number: {entry.paper_value}" + (f" ({entry.unit})" if entry.unit else ""))
+    if verdict:
+        lines.append(f"The long run here: **{verdict}**")
+    return "\n>\n".join(f"> {line}" for line in lines)
+
+
+def answer(text: str) -> Markdown:
+    """What follows a question, once the cell between them has computed it."""
+    return Markdown(f"**Answer.** {text}")
 
 
 def _verdicts(path: Path) -> dict[str, str]:

@@ -27,6 +27,18 @@ class UNetParams(Section):
         require(self.widths, "widths", "must be at least one number")
         levels = len(self.widths)
         require(all(level < levels for level in self.attention), "attention", f"must be levels 0 … {levels - 1}")
+        require(self.head_width % 4 == 0, "head_width", "must be a multiple of 4, for rotary positions")
+        for level, width in enumerate(self.widths):
+            require(width % 8 == 0, "widths", "must be multiples of 8, for group norm")
+            attends = level in self.attention or level == levels - 1
+            heads = f"must be multiples of head_width where there is attention, as at level {level}"
+            require(not attends or width % self.head_width == 0, "widths", heads)
+
+    def require_grid(self, side: int, name: str) -> None:
+        """An error, with the name of these settings, if a grid of `side` cells a side cannot be halved often enough."""
+        halved = len(self.widths) - 1
+        fits = f"has {halved + 1} levels, but a grid of {side}×{side} cannot be halved {halved} times"
+        require(side % 2**halved == 0, f"{name}.widths", fits)
 
 
 class NoiseParams(Section):

@@ -8,7 +8,6 @@ Seeds are split between the devices, where each trains its own: there is no traf
 averaging come as numbers with each step, so trainings of any length share one compiled program.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +28,7 @@ from lib.training.order import BatchOrder
 from lib.weights import jax_state
 
 SEEDS = PartitionSpec("seeds")  # every array that a run owns has the seeds on axis 0
-MEASURED = ("losses", "curve", "cpu_seconds")  # what a trainee keeps of its way
+MEASURED = ("losses", "curve")  # what a trainee keeps of its way
 DIVERGED = 100.0  # nats; stands in the logged mean for a loss that is larger, infinite or NaN
 
 
@@ -115,7 +114,6 @@ class SeedsTrainee:
     Attributes:
         losses: float32 [steps, seeds], the loss of every batch before its update; NaN where not yet trained.
         curve: float32 [points, seeds], nats a target on `held_out`.
-        cpu_seconds: float32 [steps], processor time of every step, compiling included where it happened.
     """
 
     def __init__(
@@ -134,7 +132,6 @@ class SeedsTrainee:
         self.measured = np.unique(np.linspace(0, recipe.steps, points + 1).round().astype(int)[1:])
         self.losses = np.full((recipe.steps, len(seeds)), np.nan, np.float32)
         self.curve = np.full((len(self.measured), len(seeds)), np.nan, np.float32)
-        self.cpu_seconds = np.full(recipe.steps, np.nan, np.float32)
         self.mesh = seed_mesh(len(seeds))
         # Copies: donation, by which an update writes the new state over the old one, would end the caller's arrays.
         params = jax.tree.map(np.array, params)
@@ -153,7 +150,6 @@ class SeedsTrainee:
 
     def step(self, step: int, indices: np.ndarray) -> dict[str, float]:
         """One update of every seed on its items, int64 [seeds, batch]."""
-        began = time.process_time()
         draws = [
             self.task.draw(own, np.random.Generator(np.random.PCG64([seed, step])))
             for seed, own in zip(self.seeds, indices, strict=True)
@@ -161,7 +157,6 @@ class SeedsTrainee:
         batch = self._place(tuple(np.stack(parts) for parts in zip(*draws, strict=True)))
         self.train_state, losses = update(self.train_state, batch, self.rates[step], self.memory, self.model, self.mesh)
         self.losses[step] = losses
-        self.cpu_seconds[step] = time.process_time() - began
         (point,) = np.nonzero(self.measured == step + 1)
         if point.size:
             self.curve[point[0]] = evaluate(self.model, self.average, self.held_out, self.recipe.batch_size)

@@ -68,7 +68,7 @@ async def visit(page, profile):
         assert await browser.run("document.querySelector('#temperature').checkVisibility()")
         await draw(browser, 1)
         text = await browser.run("document.querySelector('#pictures span').textContent")
-        assert "CLIP" in text
+        assert "CLIP" in text and "3 passes" in text
 
         await browser.click("#pictures button")
         await browser.until("!document.querySelector('#editor').hidden")

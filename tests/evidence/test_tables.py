@@ -9,13 +9,13 @@ from lib.evidence import ledger, provenance, tables
 from lib.evidence.tables import Number
 
 ROOT = Path(__file__).parents[2]
-# Commands of LaTeX itself, booktabs and longtable.
+# Commands of LaTeX itself, booktabs, longtable and graphicx.
 KNOWN = {
     *("begin", "end", "caption", "label", "par", "smallskip", "footnotesize", "begingroup", "endgroup", "setlength"),
     *("tabcolsep", "usepackage", "toprule", "midrule", "bottomrule", "endfirsthead", "endhead", "endfoot"),
     *("endlastfoot", "multicolumn", "textbackslash", "textasciitilde", "textasciicircum", "textperiodcentered"),
     *("dots", "times", "chi", "pm", "rightarrow", "uparrow", "downarrow", "geq", "leq", "neq", "approx", "pi", "Delta"),
-    *("surd", "textless", "textgreater", "textbar"),
+    *("surd", "textless", "textgreater", "textbar", "resizebox", "ifdim", "width", "linewidth", "else", "fi"),
 }
 ROWS = [
     {"model": "A_1 | é", "PSNR": Number(27.41234, 27.1, 27.7, digits=1), "seeds": 3, "ok": True},
@@ -77,11 +77,33 @@ def test_latex_uses_booktabs_and_escapes(write):
     assert text.index("Source: run.") < text.index(r"\end{table}")
 
 
+def test_a_table_is_no_wider_than_its_column(write):
+    write()
+    text = Path("out/quality.tex").read_text()
+    begin, end = text.index(r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"), text.index("%\n}\n")
+    assert begin < text.index(r"\begin{tabular}") < text.index(r"\end{tabular}") < end < text.index("Source: run.")
+    assert "graphicx" in text.splitlines()[0]
+
+
+def test_what_numbers_rest_on_is_the_last_note(write):
+    write(notes=["A note."], n={"prompts": 1098, "pictures": None, "seeds": 5})
+    assert Path("out/quality.md").read_text().endswith("\n\nA note.\n\nn: prompts 1,098; seeds 5.\n")
+    assert "A note. n: prompts 1,098; seeds 5.}" in Path("out/quality.tex").read_text()
+
+
 def test_wide_texts_wrap_in_a_table_that_may_break(write):
     write(text_widths={"model": 3.5})
     text = Path("out/quality.tex").read_text()
     assert r"\begin{longtable}" in text and "p{3.5cm}rrl" in text
     assert text.index(r"\end{longtable}") < text.index("Source: run.")
+
+
+def test_a_column_for_the_csv_alone(write):
+    write(csv_only=["seeds"])
+    assert [name for name in pd.read_csv("out/quality.csv") if name == "seeds"]
+    assert not [suffix for suffix in ("md", "tex") if "seeds" in Path(f"out/quality.{suffix}").read_text()]
+    with pytest.raises(EaselError, match="no column seed; columns are"):
+        write(csv_only=["seed"])
 
 
 def test_every_sign_in_the_ledger_has_a_latex_spelling():

@@ -207,7 +207,10 @@ def test_exact_claims_are_equal_or_not(tmp_path):
     assert exact(True, True).verdict == verdicts.REDUCED_SCALE
     assert exact(4718593, 4718592).verdict == verdicts.CONTRADICTED
     assert exact(1, True).verdict == verdicts.CONTRADICTED
-    assert exact(4718593, 4718592).sentence == "Not equal: expected 4718592, found 4718593."
+    assert exact(4718593, 4718592).sentence == "Found 4718593, not 4718592."
+    assert exact([4718592], [4718592]).sentence == "Found 4718592, as claimed."
+    assert exact(True, True).sentence == "What the claim says holds here."
+    assert exact(False, True).sentence == "What the claim says does not hold here."
 
 
 def test_an_interval_lies_on_one_side_of_the_threshold_or_decides_nothing(tmp_path):
@@ -408,10 +411,30 @@ def test_written_files_agree_and_are_the_same_every_time(tmp_path, monkeypatch):
     assert document["profile"] == "laptop"
     assert document["counts"][verdicts.REDUCED_SCALE] == 1
     assert document["bench"][0]["outcome"] == "not measured"
-    markdown = first["claims.md"].decode()
-    assert "trend reproduced at reduced scale" in markdown and "1.5 points" in markdown
-    assert judgement.sentence in markdown
+    markdown, full = first["claims.md"].decode(), first["claims.csv"].decode()
+    assert "trend reproduced at reduced scale" in markdown and f" points, n = 6, p = {judgement.p:.2g} |" in markdown
+    assert "1.5 points" in full and judgement.sentence in full and "1.5 points" not in markdown
     assert str(tmp_path) not in "".join(content.decode() for content in first.values())
+
+
+@pytest.mark.parametrize(
+    ("metric", "measured", "found"),
+    [
+        ({"kind": "exact", "equals": True}, False, "What the claim says does not hold here."),
+        (
+            {"kind": "interval", "better": "lower", "threshold": 0.05},
+            {"value": 0.04, "low": 0.03, "high": 0.0451, "unit": "nats", "over": "pictures"},
+            "0.04 [0.03, 0.0451] nats",
+        ),
+        ({"kind": "possible"}, {"possible": False, "because": "it takes 300 %."}, "impossible, by arithmetic"),
+        ({"kind": "direction", "better": "lower"}, pairs([0.0] * 3, [1.0] * 3), "1 [1, 1] points, n = 3"),
+        (None, None, "needs a GPU (or two)"),
+    ],
+)
+def test_a_line_says_what_was_found(tmp_path, metric, measured, found):
+    (tmp_path / "study.json").write_text(json.dumps({"a": measured}))
+    one = replace(claim(), metric=metric and Metric("study.json", "a", **metric), needs=None if metric else found[6:])
+    assert verdict_tables._found(verdicts.judge([one], tmp_path)[0]) == found
 
 
 def test_a_claim_that_parts_from_the_reference_run_is_marked(tmp_path, monkeypatch):

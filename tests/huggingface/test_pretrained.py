@@ -11,7 +11,9 @@ from lib.models import autoregressive, unet
 from lib.models.autoregressive import Autoregressive
 from lib.models.parti import Parti
 from lib.weights.torch_state import generator
+from tests.models import tiny_var
 from tests.models.tiny_autoregressive import NETWORK, shaken
+from tests.models.tiny_mmdit import PATCHES, mmdit
 from tests.models.tiny_muse import BEFORE, base, large
 from tests.models.tiny_unet import ENLARGING
 from tests.models.tiny_unet import unet as tiny_unet
@@ -22,6 +24,8 @@ MODELS = {
     "Muse": base,
     "MuseSuperResolution": large,
     "UNet": lambda: tiny_unet(ENLARGING),
+    "MMDiT": lambda: mmdit(PATCHES),
+    "Var": tiny_var.model,
 }
 
 

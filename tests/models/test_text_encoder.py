@@ -6,7 +6,16 @@ import torch
 from lib.errors import EaselError
 from lib.models import text_encoder
 from lib.models.clip import Clip, ClipConfig
-from lib.models.text_encoder import LanguageModel, SpanModel, TextConfig, TextEncoder, TextFeatures, clip_features
+from lib.models.text_encoder import (
+    LanguageModel,
+    SpanModel,
+    TextConfig,
+    TextEncoder,
+    TextFeatures,
+    caption_tower,
+    load,
+    save,
+)
 from lib.weights.torch_state import generator
 from tests.models.tiny_autoregressive import shaken
 
@@ -94,15 +103,19 @@ def test_captions_follow_one_another():
     assert short.then(long).present.tolist() == [[True, True, False]] * 2 + [[True, False, False]]
 
 
-def test_clip_features_are_what_its_embedding_averages():
+def test_the_caption_towers_features_are_what_clips_embedding_averages(tmp_path):
     config = ClipConfig(12, 6, width=4, embedding=8, text_width=16, text_layers=1, text_heads=2)
     clip = Clip(config, generator(0)).eval()
-    with torch.no_grad():
-        found = clip_features(clip, TEXT)
-        mean = (found.vectors * found.present[..., None]).sum(1) / found.present.sum(1, keepdim=True)
-        embedded = torch.nn.functional.normalize(clip.text.project(mean), dim=1)
-        torch.testing.assert_close(embedded, clip.text_embedding(TEXT))
-    with pytest.raises(EaselError, match="up to 6 tokens, got 7"):
-        clip_features(clip, torch.ones(1, 7, dtype=torch.int64))
-    with pytest.raises(EaselError, match="padding alone"):
-        clip_features(clip, torch.zeros(1, 4, dtype=torch.int64))
+    save(caption_tower(clip), tmp_path)
+    for tower in (caption_tower(clip), load(tmp_path)):
+        found = tower.features(TEXT)
+        assert (tower.config.width, tower.config.length, tower.config.padding) == (16, 6, 0)
+        with torch.no_grad():
+            mean = (found.vectors * found.present[..., None]).sum(1) / found.present.sum(1, keepdim=True)
+            embedded = torch.nn.functional.normalize(clip.text.project(mean), dim=1)
+            torch.testing.assert_close(embedded, clip.text_embedding(TEXT))
+        assert not any(weights.requires_grad for weights in tower.parameters())
+        with pytest.raises(EaselError, match="up to 6 tokens, got 7"):
+            tower.features(torch.ones(1, 7, dtype=torch.int64))
+        with pytest.raises(EaselError, match="padding alone"):
+            tower.features(torch.zeros(1, 4, dtype=torch.int64))

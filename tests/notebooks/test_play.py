@@ -19,14 +19,18 @@ TINY = {
     "decoding": {"drawn": 60, "length": 3, "window": 2, "long_length": 6, "long_window": 3},
     "diffusion": {"points": 50, "passes": 2, "steps": 10, "pictures": 20},
     "glu": {"width": 8, "inner": 12, "steps": 2, "pictures": 20},
+    "guidance": {"width": 8, "steps": 10, "pictures": 20, "tested": 4, "drawn": 2000},
     "masked": {"steps": 10, "pictures": 20, "tested": 8, "passes": 2, "iterations": 3},
+    "scales": {"width": 8, "steps": 10, "pictures": 80, "tested": 8, "codes": 16, "repetitions": 1},
 }
 # Notebook → what a reader could get wrong in a version of their own, and how.
 WRONG = {
     "decoding": ("accepted = q * torch.minimum", "accepted = p * torch.minimum"),
     "diffusion": ("there.alpha * clean + there.sigma", "there.alpha * clean + here.sigma"),
     "glu": ("gated = x @ V", "gated = x @ W"),
+    "guidance": ("np.cumsum(law[order]) - law[order] >= p", "np.cumsum(law[order]) >= p"),
     "masked": ("np.pi / 2 * (1 - uniform)", "np.pi / 2 * (1 - uniform) ** 2"),
+    "scales": ("rest = rest - (entries", "rest = grid.permute(2, 0, 1)[None] - (entries"),
 }
 
 

@@ -2,13 +2,13 @@
 
 import json
 import re
+from xml.etree import ElementTree
 
 import pytest
 from ruamel.yaml import YAML
 
 from lib.evidence.tables import escape_latex
-from lib.evidence.verdicts import NOT_ATTEMPTED
-from pages import artifact
+from pages import artifact, claims, papers
 from tests.house import REPOSITORY
 
 pytestmark = pytest.mark.xdist_group("pages")
@@ -22,6 +22,20 @@ def files(material):
 @pytest.mark.parametrize("name", artifact.FILES)
 def test_what_git_holds_is_what_the_program_writes(files, name):
     assert (REPOSITORY / name).read_text(encoding="utf-8") == files[name], "`make pages` writes it anew"
+
+
+def test_the_bars_are_as_long_as_there_are_verdicts(files, material):
+    drawn = ElementTree.fromstring(files["docs/verdicts.svg"])
+    rows = drawn.findall("{*}g")[:-1]  # the last one is the legend
+    units = set()
+    for row in rows:
+        title, *numbers = [text.text for text in row.findall("{*}text")]
+        (study,) = [study for study in material.studies if material.title(study) == title]
+        counted = claims.counted(material, study)
+        assert [int(number) for number in numbers] == [count for count in counted.values() if count]
+        widths = [float(box.get("width")) for box in row.findall("{*}rect")]
+        units |= {round(width / int(number), 1) for width, number in zip(widths, numbers, strict=True)}
+    assert len(rows) == len(material.studies) and max(units) - min(units) <= 0.2
 
 
 def test_the_rubric_is_a_tree_with_a_leaf_for_every_result(files, material):
@@ -73,10 +87,32 @@ def test_codecheck_and_citation_are_yaml_and_name_files_that_are_there(files, ma
     assert [entry["title"] for entry in citation["references"]] == [paper.title for paper in material.papers]
 
 
-def test_the_appendix_has_every_claim_with_its_command(files, material):
-    rows = [line for line in files["docs/artifact_appendix.md"].splitlines() if line.startswith("| ")]
-    for claim in material.ledger.claims:
-        (row,) = [line for line in rows if line.startswith(f"| {claim.id} |")]
-        assert ("make repro STUDY=" in row) == (claim.metric is not None)
-        if not material.verdicts[claim.id][1]["verdict"].startswith(NOT_ATTEMPTED):
-            assert "| – |" not in row
+def test_every_paper_can_be_cited_and_a_group_is_no_person(files, material):
+    bibtex = files["docs/references.bib"]
+    assert re.findall(r"^@\w+\{(\S+),$", bibtex, re.MULTILINE) == [paper.key for paper in material.papers]
+    assert "author = {{Kolors Team}}" in bibtex and '- name: "Kolors Team"' in files["CITATION.cff"]
+    named = {origin.name for origin in papers.all_origins(material) if origin.arxiv and not origin.paper(material)}
+    assert not named, f"docs/references.yaml lacks {named}"
+
+
+def test_the_appendix_has_every_claim_that_is_tested_at_its_command(files, material):
+    lines = files["docs/artifact_appendix.md"].splitlines()
+    commands = {
+        line.partition("`: ")[0]: line.partition("`: ")[2] for line in lines if line.startswith("- `make repro ")
+    }
+    named = {line: re.findall(r"\b[CDP]\d+\b", listed) for line, listed in commands.items()}
+    tested = [
+        claim for claim in material.ledger.claims if "not attempted" not in material.verdicts[claim.id][1]["verdict"]
+    ]
+    assert sorted(id for ids in named.values() for id in ids) == sorted(claim.id for claim in tested)
+    for claim in tested:
+        study = material.made(claim.metric.results).stage.rpartition("/")[0]
+        assert claim.id in named[f"- `make repro STUDY={study}"]
+        value = artifact.words(claims.measured(material, claim)[0])
+        assert f"{claim.id} {value}" in commands[f"- `make repro STUDY={study}"] and value != "–"
+
+
+def test_the_appendix_is_a_page_of_plain_text(files):
+    lines = files["docs/artifact_appendix.md"].splitlines()
+    assert sum(1 + len(line) // 110 for line in lines) <= 80
+    assert "&#" not in files["docs/artifact_appendix.md"] + files["docs/cards.md"]

@@ -18,6 +18,9 @@ class Made:
     def __init__(self, folder, documents):
         self.results, self.documents = folder, documents
 
+    def path(self, file):
+        return self.results / file
+
     def value(self, file, key):
         from lib.evidence import results
 
@@ -78,8 +81,9 @@ def test_pictures_and_prompts_must_be_as_many(tmp_path):
 
 
 def test_a_number_that_lies_nowhere_is_named(tmp_path):
-    made = Made(tmp_path, {"f.json": {"a": {"b": 0.123}}})
+    made = Made(tmp_path, {"f.json": {"a": {"b": 0.123}, "seeds": [1, 1, 1]}})
     assert ">0.123<" in text.filled(made, "{{f.json a.b}}") and ">12.3<" in text.filled(made, "{{f.json a.b %}}")
+    assert ">3<" in text.filled(made, "{{f.json seeds n}}")
     with pytest.raises(EaselError, match=r"no a\.c"):
         text.filled(made, "{{f.json a.c}}")
 

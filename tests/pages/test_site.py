@@ -50,9 +50,9 @@ def test_nothing_is_loaded_from_outside(site):
         assert not re.search(r"@import|url\(\s*['\"]?https?:|fetch\(['\"]https?:", source), path
 
 
-def test_links_outside_lead_to_papers_and_code(site):
+def test_links_outside_lead_to_papers_and_code(site, material):
     hosts = {link.split("/")[2] for page in site.pages.values() for link in page.links if OUTSIDE.match(link)}
-    assert hosts <= {"arxiv.org", "github.com"}, hosts
+    assert hosts <= {"arxiv.org", "github.com", *(paper.address.split("/")[2] for paper in material.papers)}, hosts
 
 
 def test_pages_are_well_formed(site):

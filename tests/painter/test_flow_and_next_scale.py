@@ -1,5 +1,4 @@
-"""Kinds of models that studies draw with before a painter knows them: what comes out is what their networks and
-samplers say."""
+"""Flow and next-scale models in the painter: what comes out is what their networks and samplers say."""
 
 from dataclasses import asdict
 
@@ -19,7 +18,7 @@ from lib.models.multi_scale_vqgan import MultiScaleVQGAN
 from lib.models.var import Var, VarConfig
 from lib.models.var_predictor import VarPredictor
 from lib.painter.flow import Flow
-from lib.painter.next_scale import NextScale
+from lib.painter.next_scale import NextScale, outside
 from lib.weights.torch_state import generator, module_arrays
 from tests.models.tiny_autoregressive import shaken
 from tests.painter import tiny_painter
@@ -123,3 +122,34 @@ def test_a_next_scale_model_paints_with_its_own_tokenizer_in_a_pass_a_scale(mode
 def test_settings_of_another_kind_are_refused(build, name, setting):
     with pytest.raises(EaselError, match=next(iter(setting))):
         KINDS[name](build, **setting)
+
+
+def test_known_tokens_of_all_scales_stay_and_the_others_follow_from_them(models):
+    model = models["next_scale"]
+    tokenizer, random = model.network["tokenizer"], torch.Generator().manual_seed(0)
+    whole = torch.randint(CODES, (3, SCALES.length), generator=random)
+    free = torch.full_like(whole, -1)
+    assert torch.equal(model.fill(IDS, RowRandom(SEEDS), model.sampling, free).pictures, drawn(model).pictures)
+    given = model.fill(IDS, RowRandom(SEEDS), model.sampling, whole).pictures
+    wanted = multi_scale_vqgan.decode_batches(tokenizer, whole.numpy())
+    np.testing.assert_array_equal(given.numpy(), wanted)
+    known = whole.where(outside(torch.eye(SIDE), SCALES.scales), -1)
+    half = model.fill(IDS, RowRandom(SEEDS), model.sampling, known)
+    assert (half.pictures != given).any() and (half.pictures != drawn(model).pictures).any()
+    assert half.passes.tolist() == [3, 3, 3]
+
+
+def test_a_coarse_cell_is_outside_if_all_that_it_overlaps_is():
+    hole = torch.zeros(8, 8)
+    hole[0, 7] = 1  # the upper right corner
+    row = outside(hole, (1, 2, 3, 8))
+    one, two, three, eight = row.split([1, 4, 9, 64])
+    assert not one.any()
+    assert two.tolist() == [True, False, True, True]
+    assert three.tolist() == [True, True, False, *[True] * 6]
+    assert torch.equal(eight.view(8, 8), hole == 0)
+    hole[:] = 0
+    hole[3, 3] = 1
+    assert outside(hole, (3,)).tolist() == [True, True, True, True, False, True, True, True, True]
+    hole[2, 2] = 1  # the first and the second of three cells both overlap the third of eight
+    assert outside(hole, (3,)).tolist() == [False, False, True, False, False, True, True, True, True]

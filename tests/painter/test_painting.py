@@ -70,7 +70,7 @@ def test_a_file_that_may_not_be_written_is_found_first(monkeypatch):
 def test_a_disk_that_fills_up_while_painting_is_told():
     Path("full.png").symlink_to("/dev/full")
     pictures = np.zeros((1, 4, 4, 3), np.uint8)
-    painted = Painting("p", pictures, np.zeros(1), np.zeros((1, 1, 1), np.int32), np.zeros(1, int))
+    painted = Painting("p", pictures, np.zeros(1), np.zeros((1, 1, 1), np.int32), np.zeros(1, int), np.ones(1))
     with pytest.raises(EaselError, match=r"full\.png: No space left on device\. Free some space"):
         painted.save("full.png")
     painted.save("grid.png")

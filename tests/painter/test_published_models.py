@@ -52,12 +52,14 @@ def painted(painting):
 
 
 SIDES = {"super_resolution": 2 * PICTURE, "pixels": PICTURE // 2}
+PASSES = {"masked": 3, "autoregressive": SIDE**2, "super_resolution": 3 + 3, "latent": 2, "pixels": 2, "cascade": 2 + 2}
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_kind_paints_and_a_picture_is_the_same_in_any_batch(painters, name):
     painter, side = painters[name], SIDES.get(name, PICTURE)
     painting = painter.paint(RED, candidates=4)
+    assert painting.passes.tolist() == [PASSES[name]] * 4
     assert painting.pictures.shape == (4, side, side, 3) and painting.pictures.dtype == np.uint8
     assert len({one.tobytes() for one in painting.pictures}) == 4 and len(set(painting.scores)) > 1
     again = painter.paint_all([BLUE, RED], candidates=2)
@@ -127,6 +129,7 @@ def test_editing_without_a_mask_changes_a_share_of_the_tokens_an_iteration(paint
         changed = (painting.tokens != original).sum(axis=(1, 2))
         assert (changed <= 2 * iterations).all() and changed.any()
         np.testing.assert_array_equal(painting.pictures, vqgan.decode_batches(painter.vqgan, painting.tokens))
+        assert painting.passes.tolist() == [iterations] * 5
     assert (painter.edit(picture, BLUE, candidates=5).tokens != original).mean() > 0.5  # the paper's 100 iterations
 
 

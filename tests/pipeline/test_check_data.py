@@ -91,7 +91,7 @@ def test_as_many_as_are_needed_suffice_and_one_fewer_does_not(profile):
         split: max(need.count for need in needs if need.split == split and need.size)
         for split in ("train", "val", "test")
     }
-    enough = most | {"train": max(most["train"], 40), "test": max(most["test"], 40)}  # 40 captions are a stretch
+    enough = {split: max(count, 40) for split, count in most.items()}  # 40 captions are a stretch
     if max(enough.values()) > params.encode.pictures:
         pytest.skip("more than are encoded")
     check_data.check_size(needs, params, splits_of(enough))
@@ -129,7 +129,7 @@ def test_what_to_do_is_said():
     few = splits_of({"train": 3, "val": 1, "test": 1}, sizes=(64,), caption="a")
     with pytest.raises(EaselError, match=r"raise data\.val_share") as error:
         check_data.check_size(pictures_of(needs_of("laptop")), house.params(), few)
-    first = "auraflow_models.flow.descent.training.batch_size needs 16 pictures of 64×64 in train, there are 3"
+    first = "auraflow_models.flow.descent.training.batch_size needs 32 pictures of 64×64 in train, there are 3"
     assert first in str(error.value)
     assert "add 128 to data.image_sizes" in str(error.value) and "more. Add pictures" in str(error.value)
     enough = splits_of({"train": 200, "val": 9, "test": 60}, caption="a")

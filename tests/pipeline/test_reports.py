@@ -23,6 +23,7 @@ PICTURES = (
     "pictures",
     "muse_pictures",
     "muse_painting",
+    "auraflow_painting",
     "sjd2_pictures",
 )  # folders of what was measured; those shown are some figure's inputs
 OF_STUDIES = (dalle_mini_tables, glu_tables, sjd2_tables)

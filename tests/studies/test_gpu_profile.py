@@ -14,7 +14,13 @@ from lib.metering import memory
 from lib.models import dalle_mini
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig
 from lib.models.clip import Clip, ClipConfig
+from lib.models.mmdit import MMDiT, MMDiTConfig
+from lib.models.muse import Muse, MuseConfig, MuseSuperResolution, SuperResolutionConfig
+from lib.models.parti import Parti
 from lib.models.reader import Reader, ReaderConfig
+from lib.models.text_encoder import TextFeatures
+from lib.models.unet import SmallPictures, UNet, UNetConfig
+from lib.models.var import Var, VarConfig
 from lib.models.vqgan import VQGAN
 from lib.training.dalle_mini import mean_loss
 from lib.training.optimizers import optimizer
@@ -142,9 +148,155 @@ def test_dalle_mini_fits():
 def test_feed_forward_variants_fit(variant):
     """All seeds of a variant train side by side in one program."""
     params = house.params("glu", "gpu")
-    settings = params.glu_variants
-    rows, columns = grid(params, settings.setting.tokens)
-    codes = getattr(params.tokenizer, settings.setting.tokens).codes
-    config = network_of(settings.setting, variant, text(params), params.text.length, codes, rows * columns)
-    found = of_dalle_mini(config, settings.setting.batch_size)
-    assert found.activations > 0 and settings.seeds * found.total < CARD
+    for tokens, one in params.glu_variants.tokens.items():
+        rows, columns = grid(params, tokens)
+        codes = getattr(params.tokenizer, tokens).codes
+        config = network_of(params.glu_setting, variant, text(params), params.text.length, codes, rows * columns)
+        found = of_dalle_mini(config, params.glu_setting.batch_size)
+        assert found.activations > 0 and one.seeds * found.total < CARD
+
+
+MUSE, AURAFLOW = house.params("muse", "gpu"), house.params("auraflow", "gpu")
+
+
+@pytest.fixture
+def captions_not_looked_at(monkeypatch):
+    """The networks refuse captions without a token; on the meta device there is nothing to look at."""
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda tensor: True)
+
+
+def features(params, sizes, batch):
+    """Captions as a text network of these sizes gives them."""
+    length = params.text.length
+    return TextFeatures(
+        torch.empty(batch, length, sizes.width, device="meta"),
+        torch.ones(batch, length, dtype=torch.bool, device="meta"),
+    )
+
+
+def planned(network, config, loss, settings):
+    """That an update of a network that reads captions fits; `loss` takes it and a batch size. Gives its weights."""
+    model = network(config, torch.Generator()).to("meta")  # some cannot be built there
+    found = memory.of_torch(model, lambda: loss(model, settings.descent.training.batch_size))
+    assert found.activations > 0 and found.total < CARD
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def of_tokens(params, sizes):
+    """Loss of a network over coarse tokens, all of them."""
+
+    def loss(model, batch):
+        tokens, dropped = ids(batch, model.config.length), torch.zeros(batch, dtype=torch.bool, device="meta")
+        small = [ids(batch, model.config.small_length)] if isinstance(model, MuseSuperResolution) else []
+        memories = model.read(features(params, sizes, batch), dropped, *small)
+        logits = model.head(model.features(tokens, memories))
+        assert logits.shape == (*tokens.shape, model.config.codes)
+        return F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+
+    return loss
+
+
+def of_noise(params, sizes, small_side=0):
+    """Loss of a network that denoises grids."""
+
+    def loss(model, batch):
+        config, times = model.config, torch.empty(batch, device="meta")
+        x = torch.empty(batch, config.channels, config.rows, config.columns, device="meta")
+        small = None
+        if config.small_channels:
+            pictures = torch.empty(batch, config.small_channels, small_side, small_side, device="meta")
+            small = SmallPictures(pictures, times)
+        said = model(x, times, model.read(features(params, sizes, batch)), small)
+        assert said.shape == x.shape
+        return said.square().mean()
+
+    return loss
+
+
+def tokens_of(params):
+    """Sizes of a picture in coarse tokens."""
+    rows, columns = grid(params, "coarse")
+    coarse = params.tokenizer.coarse
+    return {"codes": coarse.codes, "code_width": coarse.code_width, "rows": rows, "columns": columns}
+
+
+@pytest.mark.parametrize(("name", "network"), [("autoregressive", Parti), ("masked", Muse)])
+def test_muse_s_models_of_tokens_fit(name, network, captions_not_looked_at):
+    settings, text_sizes = getattr(MUSE.muse_models, name), MUSE.muse_text.sizes
+    others = {"neighbours": False} if network is Parti else {}
+    config = MuseConfig(**tokens_of(MUSE), text_width=text_sizes.width, **dict(settings.sizes), **others)
+    loss = of_tokens(MUSE, text_sizes)
+    weights = planned(network, config, loss, settings)
+    assert weights >= 50e6
+
+
+def test_muse_s_super_resolution_fits(captions_not_looked_at):
+    settings, text_sizes, small = MUSE.muse_models.super_resolution, MUSE.muse_text.sizes, tokens_of(MUSE)
+    config = SuperResolutionConfig(
+        **small | {"rows": 2 * small["rows"], "columns": 2 * small["columns"]},
+        small_rows=small["rows"],
+        small_columns=small["columns"],
+        text_width=text_sizes.width,
+        **dict(settings.sizes),
+    )
+    assert config.length == 256  # of 128×128 pixels
+    loss = of_tokens(MUSE, text_sizes)
+    planned(MuseSuperResolution, config, loss, settings)
+
+
+def latents(params):
+    """Sizes of a picture in the coarse tokenizer's vectors."""
+    found = tokens_of(params)
+    return {"channels": found["code_width"], "rows": found["rows"], "columns": found["columns"]}
+
+
+@pytest.mark.parametrize("name", ["latent", "pixels", "cascade"])
+def test_muse_s_u_nets_fit(name, captions_not_looked_at):
+    settings, text_sizes = getattr(MUSE.muse_models, name), MUSE.muse_text.sizes
+    sizes, small = latents(MUSE), 0
+    if name != "latent":
+        side = (settings.small if name == "pixels" else PICTURE) // settings.patch
+        sizes = {"channels": 3 * settings.patch**2, "rows": side, "columns": side}
+    if name == "cascade":
+        sizes, small = sizes | {"small_channels": 3}, settings.small
+    config = UNetConfig(**sizes, text_width=text_sizes.width, **dict(settings.sizes))
+    loss = of_noise(MUSE, text_sizes, small)
+    planned(UNet, config, loss, settings)
+
+
+@pytest.mark.parametrize(("name", "network", "kind"), [("flow", MMDiT, MMDiTConfig), ("unet", UNet, UNetConfig)])
+def test_auraflow_s_networks_that_denoise_fit(name, network, kind, captions_not_looked_at):
+    settings, text_sizes = getattr(AURAFLOW.auraflow_models, name), AURAFLOW.auraflow_texts.sizes
+    config = kind(**latents(AURAFLOW), text_width=text_sizes.width, **dict(settings.sizes))
+    loss = of_noise(AURAFLOW, text_sizes)
+    planned(network, config, loss, settings)
+
+
+def test_auraflow_s_raster_model_fits(captions_not_looked_at):
+    settings, text_sizes = AURAFLOW.auraflow_models.raster, AURAFLOW.auraflow_texts.sizes
+    config = MuseConfig(**tokens_of(AURAFLOW), text_width=text_sizes.width, neighbours=False, **dict(settings.sizes))
+    planned(Parti, config, of_tokens(AURAFLOW, text_sizes), settings)
+
+
+def test_auraflow_s_next_scale_model_fits(captions_not_looked_at):
+    settings, text_sizes, scales = (
+        AURAFLOW.auraflow_models.next_scale,
+        AURAFLOW.auraflow_texts.sizes,
+        AURAFLOW.auraflow_scales,
+    )
+    config = VarConfig(
+        codes=scales.codes,
+        scales=tuple(scales.scales),
+        code_width=AURAFLOW.tokenizer.coarse.code_width,
+        text_width=text_sizes.width,
+        **dict(settings.sizes),
+    )
+
+    def loss(model, batch):
+        tokens = ids(batch, config.length)
+        inputs = torch.empty(batch, config.length - 1, config.code_width, device="meta")
+        logits = model(inputs, features(AURAFLOW, text_sizes, batch))
+        assert logits.shape == (*tokens.shape, config.codes)
+        return F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+
+    planned(Var, config, loss, settings)

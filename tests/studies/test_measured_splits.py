@@ -13,8 +13,8 @@ from lib.pipeline.stage import Training
 from lib.weights import checkpoint
 from studies.dalle_mini.code import evaluate as evaluate_dalle_mini
 from studies.dalle_mini.code.reports import SampleSet
-from studies.glu.code import search, train_variants, training
-from studies.glu.code.settings import GluSearchParams, GluVariantsParams
+from studies.glu.code import search, text_training, train_variants, training
+from studies.glu.code.settings import GluSearchParams, GluTextParams, GluVariantsParams
 from studies.sjd2.code import evaluate as evaluate_sjd2
 from studies.sjd2.code.reports import Row
 from tests.studies.glu.test_stages import SEARCH, SETTING, VARIANTS
@@ -49,17 +49,17 @@ def glu(monkeypatch, tmp_path):
         captions = [{"en": [str(MARKS[split])]}] * PICTURES
         return np.full((PICTURES, SIDE, SIDE), MARKS[split]), captions
 
-    def train(name, network, seeds, task, recipe, where, held_out=None, points=0):
-        seen["trained"].append(split_of(task.tokens))
+    def trainee(model, initial, seeds, task, recipe, held_out=None, points=0):
+        seen["trained"].append(split_of(task.tokens if hasattr(task, "tokens") else task.stretches))
         if held_out is not None:
             seen["watched"].append(split_of(np.concatenate([part.ravel() for part in held_out])))
         losses = np.ones((recipe.steps, len(seeds)))
-        trained = {"model": None, "average": None, "params": None, "cpu_seconds": [1.0], "losses": losses}
-        return SimpleNamespace(**trained, recipe=recipe, measured=np.arange(points), curve=losses[:points])
+        return SimpleNamespace(average=None, losses=losses, measured=np.arange(points), curve=losses[:points])
 
     def evaluate(model, weights, held_out, batch_size):
-        seen["measured"].append((split_of(np.concatenate([part.ravel() for part in held_out])), len(held_out[0])))
-        return np.arange(3.0) + len(seen["measured"]) ** 2
+        ids = np.concatenate([part.ravel() for part in held_out])
+        seen["measured"].append((split_of(ids[ids < Text.vocabulary]), len(held_out[0])))  # without the marks of gaps
+        return np.arange(3.0) ** len(seen["measured"])  # no two differ by the same for every seed
 
     def run(stage, parts):
         """Every part in this process."""
@@ -69,20 +69,28 @@ def glu(monkeypatch, tmp_path):
         return {part.name: tmp_path / f"{part.name}.safetensors" for part in parts}
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "use_jax_devices", lambda count: None)
-    monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(training, "TextTokenizer", SimpleNamespace(load=lambda path: Text))
+    for module in (training, text_training):
+        monkeypatch.setattr(module, "use_jax_devices", lambda count: None)
+        monkeypatch.setattr(module, "TextTokenizer", SimpleNamespace(load=lambda path: Text))
+    monkeypatch.setattr(training, "train", lambda name, trainee, where: None)
     monkeypatch.setattr(training, "encoded_pictures", encoded)
+    monkeypatch.setattr(text_training, "captions_of", lambda split, pictures: [str(MARKS[split])] * pictures)
+    monkeypatch.setattr(training.paired, "create", lambda network, seeds: (None, None))
+    monkeypatch.setattr(training.paired, "SeedsTrainee", trainee)
     monkeypatch.setattr(training.paired, "evaluate", evaluate)
+    monkeypatch.setattr(train_variants, "chosen_rate", lambda task: 0.1)
     monkeypatch.setattr(train_variants.parts, "run", run)
     codes = SimpleNamespace(codes=64, leave_out=(), stride=32)
     params = SimpleNamespace(
         seed=0,
         threads=1,
         text=SimpleNamespace(length=4),
+        encode=SimpleNamespace(pictures=9),
         tokenizer=SimpleNamespace(coarse=codes, fine=codes),
+        glu_setting=SETTING,
         glu_variants=GluVariantsParams(**VARIANTS),
-        glu_search=GluSearchParams(**(SEARCH | {"trials": {"base": {}, "longer": {"steps": 9}}})),
+        glu_search=GluSearchParams(**SEARCH),
+        glu_text=GluTextParams(seeds=3, steps=4, length=9, masked=0.3, span=3.0, stretches=3),
     )
     return params, seen
 
@@ -90,18 +98,16 @@ def glu(monkeypatch, tmp_path):
 def test_blocks_are_trained_watched_and_measured_on_three_splits(glu):
     params, seen = glu
     train_variants.run(params)
-    trainings = 2 * len(params.glu_variants.variants)
+    trainings = 2 * len(params.glu_variants.variants) + 2  # on two kinds of tokens, and two blocks for a shorter time
     assert seen["trained"] == ["train"] * trainings and seen["watched"] == ["val"] * trainings
-    assert seen["measured"] == [("test", params.glu_variants.pictures)] * trainings * 2  # kinds of weights
+    assert seen["measured"] == [("test", params.glu_variants.pictures)] * trainings
 
 
 def test_the_search_never_reads_the_test_split(glu):
     params, seen = glu
     search.run(params)
-    assert set(seen["trained"]) == {"train"} and not seen["watched"]
-    assert set(seen["measured"]) == {("val", params.glu_search.pictures)}
-    assert len(seen["measured"]) == 2 * 2 * 2  # trials, blocks, kinds of weights
-    assert SETTING.tokens == "coarse"
+    assert seen["trained"] == ["train"] * 3 * 2 * 2 and not seen["watched"]  # tasks, blocks, rates
+    assert seen["measured"] == [("val", 2)] * len(seen["trained"])  # as many as SEARCH says, of pictures and stretches
 
 
 # ------------------------------------------------------------------------------------------------- judges of pictures

@@ -23,6 +23,14 @@ def test_a_claim_comes_with_its_source_and_the_long_runs_verdict():
         claims("C24", "C999")
 
 
+def test_a_stages_notebook_reads_one_ledger_and_no_verdict():
+    shown = claims("C24", study="glu").data
+    assert "**Claim C24.**" in shown and "The long run" not in shown
+    with pytest.raises(EaselError, match="no ledger has a claim C30"):
+        claims("C24", "C30", study="glu")
+    assert claims("B1", study="").data.startswith("> **Asked of the bench, B1.** The image tokenizer")
+
+
 def test_a_source_is_shown_as_it_stands():
     shown = source(speculative.leading, speculative.residual).data
     assert "`lib/decoding/speculative.py`, line " in shown

@@ -221,9 +221,11 @@ def test_every_parameter_is_trained_once():
     assert sorted(map(id, found)) == sorted(map(id, who.model.parameters()))
     names = {id(p): name for name, p in who.model.named_parameters()}
     by_muon = {names[id(p)] for p in groups["muon"][0]["params"]}
-    inside = {name for name in names.values() if ".transformer." in name and name.endswith(".weight")}
-    assert by_muon == {name for name in inside if "_norm" not in name}
-    assert "middle.0.transformer.cross.query.weight" in by_muon
+    kinds = dict(who.model.named_modules())
+    convolutions = {name for name, part in kinds.items() if isinstance(part, torch.nn.Conv2d)} - {"stem", "head"}
+    products = {name for name, part in kinds.items() if ".transformer." in name and isinstance(part, torch.nn.Linear)}
+    assert by_muon == {f"{name}.weight" for name in convolutions | products}
+    assert {"middle.0.transformer.cross.query.weight", "down.0.0.residual.conv1.weight"} <= by_muon
 
 
 def test_held_out_loss_by_the_quarter_of_the_time():

@@ -10,6 +10,7 @@ TRAININGS = "independent trainings, paired by seed"
 COMPARED = {
     "chinese": ("raster_english_zh", "raster_language_zh"),
     "english": ("raster_english", "raster_language"),
+    "clip": ("raster_clip_zh", "raster_language_zh"),
     "encoders": ("raster_both_zh", "raster_language_zh"),
     "both_languages": ("raster_language", "raster_language_zh"),
     "one_language": ("raster_english_zh", "raster_english"),

@@ -9,14 +9,16 @@ import numpy as np
 
 from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
 from lib.data.store import Split, read_meta, read_prompts
+from lib.metrics.drawings import Settings, Timing
 from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
 from lib.weights import checkpoint
+from studies.auraflow.code.again import drawn_again, ways
 from studies.auraflow.code.drawing import timed
 from studies.auraflow.code.drawing_parts import drawing_part
 from studies.auraflow.code.material import DRAWN, SETTINGS, TEXT, TEXTS, TOKENIZER, data, folder
-from studies.auraflow.code.reports import Drawings, Drawn, Settings, Timing
+from studies.auraflow.code.reports import Drawings, Drawn
 from studies.auraflow.code.settings import DENOISING, Params, seeds_of
 
 
@@ -69,9 +71,12 @@ def run(params: Params) -> None:
         texts += [test.captions[number][one.language][0] for number in numbers]
         items = [*range(len(prompts)), *(CAPTION_ITEMS + number for number in numbers)]
         for seed in one.seeds:
-            listed[name, seed] = drawing_part(params, f"{name}, {seed}", one.training, seed, texts, items, one.sampling)
+            model = folder(one.training, seed)
+            listed[name, seed] = drawing_part(params, f"{name}, {seed}", model, seed, texts, items, one.sampling)
+    again = ways(params, test, languages()[0])
+    drawn_anew = drawn_again(params, found, test, again)
     timings = timed_parts(params, found, [prompt[languages()[0]] for prompt in prompts])
-    paths = parts.run("auraflow/draw", [*listed.values(), *timings.values()])
+    paths = parts.run("auraflow/draw", [*listed.values(), *drawn_anew.values(), *timings.values()])
 
     fresh(DRAWN)
     DRAWN.mkdir(parents=True, exist_ok=True)
@@ -87,6 +92,10 @@ def run(params: Params) -> None:
             prompts=[prompt["id"] for prompt in prompts],
             captions=list(range(min(one.captions, there))),
         )
+    for way, one in again.items():
+        for name in one.trainings:
+            own = [checkpoint.load(paths[drawn_anew[way, name, seed].name])[0] for seed in seeds_of(params, name)]
+            np.save(DRAWN / f"{name}_{way}.npy", np.array([each["pictures"] for each in own]))
     times = {}
     for name, part in timings.items():
         arrays, numbers = checkpoint.load(paths[part.name])
@@ -98,7 +107,7 @@ def run(params: Params) -> None:
             operations=numbers["operations"],
             machine=numbers["machine"],
         )
-    Drawings(runs=runs, timings=times).write(DRAWN / "drawings.json")
+    Drawings(runs=runs, again=again, timings=times).write(DRAWN / "drawings.json")
 
 
 def timed_parts(params: Params, found: Settings, texts: Sequence[str]) -> dict[str, Part]:

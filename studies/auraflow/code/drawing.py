@@ -1,22 +1,15 @@
 """One model drawing from captions in one way, as a part."""
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from lib.decoding.noise import RowRandom
-from lib.models import vqgan
-from lib.painter.autoregressive import row_seeds
-from lib.painter.model import Drawn, Model
+from lib.painter import drawing
+from lib.painter.drawing import batches, painted
 from lib.pipeline.stage import Training
-from lib.progress import Progress
 from studies.auraflow.code.material import tokenised
 from studies.auraflow.code.networks import load
 
@@ -33,6 +26,7 @@ def draw(
     batch_size: int,
     text_length: int,
     sampling: Mapping[str, Any],
+    known: Sequence[Sequence[int]] | None = None,
 ) -> Result:
     """Draws one picture for each caption.
 
@@ -41,31 +35,18 @@ def draw(
         model: folder of the trained model.
         items: by which the captions' random numbers are numbered, with `seed`.
         sampling: settings, as the kind of model has them.
+        known: tokens [R, N] that stay as they are, −1 elsewhere, of a model that fills gaps; None for nothing known.
 
     Returns:
         pictures uint8 [R, S, S, 3]; passes of each, int64 [R].
     """
     network, ids = load(Path(model), sampling), tokenised(captions, text_length)
-    progress, pictures, passes = Progress("draw", len(ids)), [], []
-    for start in range(0, len(ids), batch_size):
-        found = drawn(network, ids[start : start + batch_size], row_seeds(seed, items[start : start + batch_size]))
-        pictures.append(painted(network, found.pictures))
+    pictures, passes = [], []
+    given = None if known is None else torch.tensor(known)
+    for found in batches(network, ids, items, seed, batch_size, given):
+        pictures.append(painted(network.tokenizer, found.pictures.numpy()))
         passes.append(found.passes)
-        progress.update(min(start + batch_size, len(ids)))
     return {"pictures": np.concatenate(pictures), "passes": torch.cat(passes).numpy()}, {}
-
-
-def drawn(network: Model, ids: Tensor, seeds: Sequence[int]) -> Drawn:
-    """A batch in the model's own settings."""
-    return network.draw(ids, RowRandom(seeds), network.sampling)
-
-
-def painted(network: Model, rows: Tensor) -> np.ndarray:
-    """Tokens [B, N] of square pictures → uint8 [B, S, S, 3]; pictures as they are."""
-    if rows.ndim > 2:
-        return rows.numpy()
-    side = round(rows.shape[1] ** 0.5)
-    return vqgan.decode_batches(network.tokenizer, rows.view(-1, side, side).numpy())
 
 
 def timed(
@@ -77,27 +58,13 @@ def timed(
     text_length: int,
     sampling: Mapping[str, Any],
 ) -> Result:
-    """How long a batch takes until its pictures are there, captions read included, over and over.
+    """How long a batch takes until its pictures are there; see `lib.painter.drawing.timed`.
 
     Returns:
-        seconds float [repetitions] a batch; operations of a batch, as `FlopCounterMode` counts them: of products,
-        convolutions and attention.
+        seconds float [repetitions] a batch; operations of a batch.
     """
-    network, ids, seeds = (
-        load(Path(model), sampling),
-        tokenised(captions, text_length),
-        row_seeds(0, range(len(captions))),
+    network, ids = load(Path(model), sampling), tokenised(captions, text_length)
+    seconds, operations = drawing.timed(
+        network, ids, repetitions, lambda rows: painted(network.tokenizer, rows.numpy())
     )
-
-    def draw_all() -> None:
-        painted(network, drawn(network, ids, seeds).pictures)
-
-    # The first call, which allocates too; of attention the counter knows its two products alone.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        draw_all()
-    seconds = []
-    for _ in range(repetitions):
-        began = time.perf_counter()
-        draw_all()
-        seconds.append(time.perf_counter() - began)
-    return {"seconds": np.array(seconds)}, {"operations": counter.get_total_flops()}
+    return {"seconds": seconds}, {"operations": operations}

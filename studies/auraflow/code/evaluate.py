@@ -7,18 +7,20 @@ import numpy as np
 
 from lib.data.store import Split
 from lib.evidence.strips import write_strip
+from lib.metrics.drawings import Settings
 from lib.metrics.image_distance import check_pretrained
-from lib.metrics.panel import Panel
+from lib.metrics.panel import Accuracy, Panel
 from lib.metrics.reconstruction import reconstruction
 from lib.models import multi_scale_vqgan
 from lib.models.multi_scale_quantizer import usage_by_scale
 from lib.ownership import fresh
+from lib.scenes.wordings import requirements
 from lib.weights import checkpoint
 from studies.auraflow.code import claims
 from studies.auraflow.code.draw import languages
 from studies.auraflow.code.material import DRAWN, HELDOUT, SCALES, SETTINGS, SIZE, folder, objects_asked
 from studies.auraflow.code.panels import panel_of
-from studies.auraflow.code.reports import Drawings, Drawn, Measured, Results, Run, Scale, Settings, Texts, Training
+from studies.auraflow.code.reports import Again, Drawings, Drawn, Measured, Results, Run, Scale, Texts, Training
 from studies.auraflow.code.settings import Params, seeds_of
 
 SHOWN = 28  # prompts whose pictures are kept, spread over the categories
@@ -34,6 +36,7 @@ def run(params: Params) -> None:
         trainings={name: trained(params, name) for name in params.auraflow_trainings},
         scales=scales(params, panel.test),
         runs={name: measured(panel, name, one) for name, one in drawings.runs.items()},
+        again={way: drawn_again(panel, way, one) for way, one in drawings.again.items()},
         timings=drawings.timings,
         search=Settings.read(SETTINGS),
     )
@@ -93,6 +96,16 @@ def measured(panel: Panel, name: str, one: Drawn) -> Run:
         **given,
         **panel.distances(own, one.captions),
     )
+
+
+def drawn_again(panel: Panel, way: str, one: Again) -> dict[str, Accuracy]:
+    """How many test pictures that were drawn anew show what their captions say and nothing else, training by training,
+    over its seeds."""
+    found, wanted = {}, requirements(one.captions)
+    for name in one.trainings:
+        drawn = np.load(DRAWN / f"{name}_{way}.npy").swapaxes(0, 1)  # [R, seeds, S, S, 3]
+        found[name] = panel.accuracies(drawn, wanted)["exact"]
+    return found
 
 
 def keep_pictures(params: Params, panel: Panel, drawings: Drawings) -> None:

@@ -16,8 +16,10 @@ from lib.models.text_encoder import TextFeatures
 from lib.text import TextTokenizer
 
 SHARED, TEXT, TOKENIZER = Path("data"), Path("build/text/tokenizer.json"), Path("build/tokenizer/coarse")
+CLIP = Path("build/clip")
 PICTURES, TOKENS = Path("build/auraflow/pictures"), Path("build/auraflow/tokens")
 TEXTS, SCALES, MODELS = Path("build/auraflow/texts"), Path("build/auraflow/scales"), Path("build/auraflow/models")
+SCHEDULES = Path("build/auraflow/schedules")
 SETTINGS, DRAWN = Path("build/auraflow/settings.json"), Path("build/auraflow/drawn")
 SIZE = 64  # of all pictures, in pixels a side
 HELDOUT = "heldout"  # category of prompts with shapes in colours that no training picture has

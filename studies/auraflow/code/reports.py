@@ -2,29 +2,9 @@
 
 from typing import Any
 
-from lib.evidence.report import Estimate, Interval, Pairs, Report, Values
+from lib.evidence.report import Interval, Pairs, Report, Values
+from lib.metrics.drawings import MeasuredRun, Settings, Timing
 from lib.metrics.panel import Accuracy
-
-
-class Trial(Report):
-    """One sampling setting on validation prompts."""
-
-    sampling: dict[str, Any]
-    exact: float
-    """share of prompts drawn exactly right, mean over categories; CLIP score where no reader can tell"""
-
-
-class Search(Report):
-    """All that was tried for one training, and what was best."""
-
-    trials: list[Trial]
-    best: Trial
-
-
-class Settings(Report):
-    """Sampling settings of every training, chosen on validation prompts."""
-
-    models: dict[str, Search]
 
 
 class Drawn(Report):
@@ -42,23 +22,22 @@ class Drawn(Report):
     """numbers of the test pictures whose captions are the other rows"""
 
 
-class Timing(Report):
-    """How long one model takes to draw."""
+class Again(Report):
+    """Test pictures that are drawn anew in one way: `build/auraflow/drawn/<training>_<way>.npy`."""
 
-    training: str
-    sampling: dict[str, Any]
-    batch_size: int
-    seconds: list[float]
-    """of a batch, one value a repetition"""
-    operations: float
-    """of a batch: products, convolutions and attention"""
-    machine: dict[str, Any]
+    pictures: list[int]
+    captions: list[str]
+    """that they are drawn from, in English"""
+    trainings: list[str]
+    """that draw them"""
 
 
 class Drawings(Report):
     """All that was drawn."""
 
     runs: dict[str, Drawn]
+    again: dict[str, Again]
+    """way → test pictures: short and long captions, filled, all but the middle given"""
     timings: dict[str, Timing]
 
 
@@ -90,36 +69,23 @@ class Scale(Report):
     """dB, of pictures rebuilt from all tokens up to and with this scale"""
 
 
-class Run(Report):
+class Run(MeasuredRun):
     """One way of drawing, with every training of a name."""
 
-    training: str
     language: str
-    sampling: dict[str, Any]
-    passes: float
-    """of a picture"""
-    prompts: int
-    captions: int
-    """of test pictures, behind FID and KID"""
-    exact: Accuracy | None = None
-    """of prompts whose shapes and colours training pictures have"""
-    accuracy: Accuracy | None = None
-    heldout: Accuracy | None = None
-    """as `exact`, of prompts for a shape in a colour that no training picture has"""
-    objects: Estimate | None = None
-    """drawn, as a share of those asked for"""
-    clip_score: Estimate | None = None
-    fid: Interval | None = None
-    kid: Interval | None = None
-    clip_score_pretrained: Estimate | None = None
-    fid_inception: Interval | None = None
-    kid_inception: Interval | None = None
+    """of prompts and captions"""
 
 
 class Texts(Report):
     """Prompts of the pictures that are kept, each with itself in English."""
 
     texts: dict[str, list[tuple[str, str]]]
+
+
+class Painted(Report):
+    """Prompts of what the published models painted, by training."""
+
+    texts: dict[str, list[str]]
 
 
 class Measured(Report):
@@ -131,8 +97,38 @@ class Measured(Report):
     trainings: dict[str, Training]
     scales: list[Scale]
     runs: dict[str, Run]
+    again: dict[str, dict[str, Accuracy]]
+    """way, as of `Drawings` → training → how many of the test pictures show exactly what they showed"""
     timings: dict[str, Timing]
     search: Settings
+
+
+class Scheduled(Report):
+    """What a U-Net draws that was trained at the noise levels of one schedule. Brightness: 0 is black, 1 is white."""
+
+    levels: int
+    terminal_snr: float
+    """signal-to-noise ratio at the last level"""
+    brightness: Interval
+    """of a picture"""
+    spread: Interval
+    """how far a picture's brightness lies from the mean of the test pictures"""
+    contrast: Interval
+    """standard deviation of brightness inside a picture"""
+    fid: Interval | None = None
+    kid: Interval | None = None
+
+
+class Schedules(Report):
+    """The U-Net at the noise levels of several schedules, and the test pictures themselves."""
+
+    seeds: int
+    """independent trainings behind each"""
+    pictures: int
+    """of each training, and of the test split"""
+    real: dict[str, Interval]
+    """brightness, spread and contrast of the test pictures"""
+    schedules: dict[str, Scheduled]
 
 
 class Results(Measured):

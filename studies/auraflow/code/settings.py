@@ -6,6 +6,7 @@ from pydantic import Field
 
 from lib import config
 from lib.config import ScenesParams
+from lib.config_changes import changed
 from lib.config_tree import (
     Amount,
     Count,
@@ -15,18 +16,20 @@ from lib.config_tree import (
     Section,
     Several,
     Temperature,
+    plain,
     require,
     within,
 )
 from lib.scenes.kept import Kept
 from lib.scenes.part import part_of
 from lib.training.averaged_settings import AveragedTrainingParams
-from lib.training.diffusion_settings import DiffusionTrainingParams, UNetParams
+from lib.training.diffusion_settings import DiffusionTrainingParams, NoiseParams, UNetParams
 from lib.training.masked_settings import CaptionedTransformerParams, SpanTrainingParams, TransformerParams
 from lib.training.mmdit_settings import MMDiTParams
 from lib.training.multi_scale_settings import MultiScaleParams
 
 SIZE = 64  # of all pictures, in pixels a side; as in material.py, which is not for settings: it loads networks
+FILLING = ("next_scale", "raster")  # models that can be given tokens
 DENOISING = ("flow", "unet")  # models that draw in as many passes as one likes
 MOST_STEPS = 1000  # a pass a noise level
 
@@ -34,15 +37,17 @@ MOST_STEPS = 1000  # a pass a noise level
 class TextNetworkParams(Section):
     """A frozen text network."""
 
-    task: Literal["gaps", "next_token"]
-    """that it is trained on: gaps, as T5's kind of encoder, or the next token, as a decoder-only language model"""
+    task: Literal["gaps", "next_token", "clip"]
+    """that it is trained on: gaps, as T5's kind of encoder; next_token, as a decoder-only language model; clip: none,
+    it is the caption tower of the CLIP that all studies share, which pictures taught"""
     languages: Several[str]
-    """of the captions that it reads; [] is all there are"""
+    """of the captions that it reads; [] is all there are, as CLIP's"""
     dropped: Amount
     """layers at the end that it is trained with and then loses, so that image models read the one before them"""
 
     def check(self) -> None:
-        require(self.task == "next_token" or not self.dropped, "dropped", "must be 0: gaps need every layer")
+        require(self.task == "next_token" or not self.dropped, "dropped", f"must be 0: {self.task} needs every layer")
+        require(self.task != "clip" or not self.languages, "languages", "must be []: CLIP has read all there are")
 
 
 class TextsParams(SpanTrainingParams):
@@ -96,6 +101,25 @@ class TrainingParams(Section):
     """independent trainings"""
 
 
+class SchedulesParams(Section):
+    """The U-Net at other noise levels: what is left of a picture at the last one, and how bright what is drawn gets."""
+
+    text: Name
+    """of auraflow_texts.networks"""
+    seeds: Count
+    """independent trainings at each"""
+    descent: Entries[Any]
+    """values of auraflow_models.unet.descent that differ, the same for all"""
+    noises: Entries[NoiseParams]
+    """by the names of their schedules"""
+    pictures: Amount
+    """drawn for captions of test pictures, by each training"""
+    guidance: Guidance
+    """scale; 1: none"""
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)]
+    """passes"""
+
+
 class SearchParams(Section):
     """Sampling settings that are tried on validation prompts, every value with every other."""
 
@@ -116,6 +140,10 @@ class DrawingParams(Section):
     """of each category, at most, in every language"""
     pictures: Amount
     """drawn for captions of test pictures, which FID and KID compare with: by all trainings of a name together"""
+    worded: Amount
+    """test pictures, at most, that every training draws from their shortest and from their longest caption"""
+    inpainted: Amount
+    """test pictures, at most, whose middle is drawn anew"""
     steps: Several[Annotated[int, Field(ge=1, le=MOST_STEPS)]]
     """passes of models that denoise, beside the usual ones; by the first training alone"""
     batch_size: Count
@@ -136,6 +164,7 @@ class Params(config.Params):
     auraflow_scales: MultiScaleParams
     auraflow_models: ModelsParams
     auraflow_trainings: Entries[TrainingParams]
+    auraflow_schedules: SchedulesParams
     auraflow_search: SearchParams
     auraflow_drawing: DrawingParams
 
@@ -149,6 +178,7 @@ class Params(config.Params):
         side = SIZE // self.tokenizer.coarse.stride
         fits = f"must divide {side}, the side of the coarse tokenizer's grid"
         require(side % self.auraflow_models.flow.sizes.patch == 0, "auraflow_models.flow.sizes.patch", fits)
+        self.auraflow_models.unet.sizes.require_grid(side, "auraflow_models.unet.sizes")
         last = f"must end with {side}, the side of the coarse tokenizer's grid"
         require(self.auraflow_scales.scales[-1] == side, "auraflow_scales.scales", last)
         for name, one in self.auraflow_texts.networks.items():
@@ -158,12 +188,23 @@ class Params(config.Params):
             require(
                 known, f"auraflow_trainings.{name}.text", f"is {one.text}, which is none of auraflow_texts.networks"
             )
+        known = self.auraflow_schedules.text in self.auraflow_texts.networks
+        require(known, "auraflow_schedules.text", "is none of auraflow_texts.networks")
+        for name in self.auraflow_schedules.noises:
+            with within(f"auraflow_schedules.noises.{name}"):
+                scheduled(self, name)
         self.require_prompts(self.auraflow_drawing.prompts, "auraflow_drawing.prompts")
 
 
 def scenes_of(params: Params) -> tuple[ScenesParams, Kept]:
     """How this study's pictures are drawn; see `lib.scenes.part.part_of`."""
     return part_of(params.scenes, params.auraflow_pictures, params.tokenizer.coarse.leave_out)
+
+
+def scheduled(params: Params, name: str) -> UNetModelParams:
+    """The U-Net and its training at the noise levels of auraflow_schedules.noises.<name>."""
+    own = params.auraflow_schedules
+    return changed(params.auraflow_models.unet, {"descent": plain(own.descent) | {"noise": own.noises[name]}})
 
 
 def seeds_of(params: Params, training: str) -> list[int]:

@@ -13,7 +13,7 @@ SHOWN = {
     "flow": ("rectified flow, MMDiT (AuraFlow)", "flow"),
     "unet": ("latent diffusion, U-Net (Kolors)", "diffusion"),
 }
-READ = {"english": "English T5 kind", "both": "bilingual T5 kind", "language": "language model"}
+READ = {"english": "English T5 kind", "both": "bilingual T5 kind", "language": "language model", "clip": "CLIP tower"}
 
 
 def systems(params: Params, report: Results) -> Iterator[System]:

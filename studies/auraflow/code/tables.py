@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from lib.evidence.report import Interval
 from lib.evidence.systems import save
 from lib.evidence.tables import Number, interval, write_all
-from studies.auraflow.code.reports import Results
+from studies.auraflow.code.reports import Results, Schedules
 from studies.auraflow.code.settings import Params
 from studies.auraflow.code.systems import systems
 
@@ -14,25 +15,34 @@ from studies.auraflow.code.systems import systems
 def run(params: Params) -> None:
     """Writes all tables."""
     source, out = params.results / "auraflow.json", params.results / "tables" / "auraflow"
-    report = Results.read(source)
+    report, schedules = Results.read(source), params.results / "auraflow_schedules.json"
     write_all(
         out,
-        all_tables(report),
+        [*all_tables(report), ("auraflow_schedules", schedule_rows(Schedules.read(schedules)), SCHEDULES)],
         profile=params.profile,
         stage="auraflow/tables",
         sources=["studies/auraflow/code/tables.py"],
-        inputs=[source],
+        inputs=[source, schedules],
     )
     save(out, systems(params, report))
 
 
 def all_tables(report: Results) -> list[tuple[str, list[dict[str, Any]], dict[str, Any]]]:
     """(name, rows, options of `lib.evidence.tables.write`) of every table."""
+    one = report.runs[next(iter(report.trainings))]  # all draw as many
+    exact = {"prompts": one.exact and one.exact.n}
+    drawn = exact | {
+        "held-out prompts": one.heldout and one.heldout.n,
+        "test captions behind FID and KID": one.captions,
+    }
+    timed = {"repetitions": min(len(timing.seconds) for timing in report.timings.values())}
     return [
-        ("auraflow_models", model_rows(report), MODELS),
-        ("auraflow_languages", language_rows(report), LANGUAGES),
-        ("auraflow_passes", pass_rows(report), PASSES),
-        ("auraflow_speed", speed_rows(report), SPEED),
+        ("auraflow_models", model_rows(report), MODELS | {"n": drawn}),
+        ("auraflow_languages", language_rows(report), LANGUAGES | {"n": exact}),
+        ("auraflow_captions", caption_rows(report), CAPTIONS),
+        ("auraflow_inpainting", inpainting_rows(report), INPAINTING),
+        ("auraflow_passes", pass_rows(report), PASSES | {"n": exact}),
+        ("auraflow_speed", speed_rows(report), SPEED | {"n": timed}),
         ("auraflow_scales", scale_rows(report), SCALES),
         ("auraflow_search", search_rows(report), SEARCH),
     ]
@@ -109,6 +119,56 @@ def language_rows(report: Results) -> list[dict[str, Any]]:
     return rows
 
 
+CAPTIONS = {
+    "caption": "Pictures drawn exactly right from captions that say little and from captions that say all.",
+    "units": {"short captions": "%", "long captions": "%"},
+    "notes": [
+        "The same test pictures, English captions, over all trainings. Both name one object and its colour; the long "
+        "ones its size and the background as well, as captions by a language model do. Exact: the object, in its "
+        "colour, and nothing else."
+    ],
+}
+
+
+def caption_rows(report: Results) -> list[dict[str, Any]]:
+    """One row a training."""
+    return [
+        {
+            "model": own.model.replace("_", " "),
+            "text network": own.text,
+            "trainings": len(own.minutes),
+            "short captions": interval(report.again.get("short", {}).get(name), 1, 100),
+            "long captions": interval(report.again.get("long", {}).get(name), 1, 100),
+        }
+        for name, own in report.trainings.items()
+    ]
+
+
+INPAINTING = {
+    "caption": "Test pictures whose middle is drawn anew, half of the picture in both directions.",
+    "units": {"right": "%"},
+    "notes": [
+        "Right: the picture shows the object that it showed, in its colour, and nothing else, by its longest caption. "
+        "The next-scale model is given the tokens of all scales that show nothing of the middle, which it was not "
+        "trained for; the raster model sees of what is given only what comes before."
+    ],
+}
+
+
+def inpainting_rows(report: Results) -> list[dict[str, Any]]:
+    """One row a training of a model that can be given tokens."""
+    return [
+        {
+            "model": report.trainings[name].model.replace("_", " "),
+            "text network": report.trainings[name].text,
+            "trainings": len(report.trainings[name].minutes),
+            "pictures": one.n,
+            "right": interval(one, 1, 100),
+        }
+        for name, one in report.again.get("filled", {}).items()
+    ]
+
+
 PASSES = {
     "caption": "Models that denoise, by the number of passes; the first training of each.",
     "units": {"exact": "%"},
@@ -179,6 +239,48 @@ def scale_rows(report: Results) -> list[dict[str, Any]]:
         }
         for one in report.scales
     ]
+
+
+SCHEDULES = {
+    "caption": "What the U-Net draws that was trained at the noise levels of several schedules.",
+    "units": {"brightness": "%", "spread of brightness": "%", "contrast": "%"},
+    "notes": [
+        "Brightness from black, 0 %, to white, 100 %; its spread: how far a picture's lies from the mean of the test "
+        "pictures, on average; contrast: standard deviation inside a picture. Captions of test pictures, the first row "
+        "those pictures themselves. All say v, in as many updates, fewer than in the comparison of models."
+    ],
+    "claims": ["C37"],
+}
+
+
+def schedule_rows(report: Schedules) -> list[dict[str, Any]]:
+    """One row for the test pictures, and one a schedule."""
+    missing = {"levels": "–", "terminal SNR": "–", "FID": interval(None, 2), "KID": interval(None, 4)}
+    real = {"schedule": "test pictures", "trainings": "–", "pictures": report.pictures}
+    rows = [real | light_row(report.real) | missing]
+    for name, one in report.schedules.items():
+        rows.append(
+            {
+                "schedule": name.replace("_", " "),
+                "trainings": report.seeds,
+                "pictures": report.seeds * report.pictures,
+                **light_row({"brightness": one.brightness, "spread": one.spread, "contrast": one.contrast}),
+                "levels": one.levels,
+                "terminal SNR": Number(one.terminal_snr, digits=5),
+                "FID": interval(one.fid, 2),
+                "KID": interval(one.kid, 4),
+            }
+        )
+    return rows
+
+
+def light_row(found: dict[str, Interval]) -> dict[str, Any]:
+    """How bright pictures are."""
+    return {
+        "brightness": interval(found["brightness"], 1, 100),
+        "spread of brightness": interval(found["spread"], 1, 100),
+        "contrast": interval(found["contrast"], 1, 100),
+    }
 
 
 SEARCH = {

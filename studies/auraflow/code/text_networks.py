@@ -1,12 +1,14 @@
-"""The frozen text networks as parts: an encoder of T5's kind, and a decoder-only language model."""
+"""The frozen text networks as parts: an encoder of T5's kind, a decoder-only language model, CLIP's caption tower."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from torch import nn
 
 from lib.config_tree import Section
-from lib.models.text_encoder import LanguageModel, SpanModel, TextConfig, TextEncoder
+from lib.models.clip import load as load_clip
+from lib.models.text_encoder import LanguageModel, SpanModel, TextConfig, TextEncoder, caption_tower, described
 from lib.pipeline.stage import Training
 from lib.text import TextTokenizer
 from lib.training.spans import most_gaps
@@ -50,9 +52,15 @@ def language_model(
     return module_arrays(model), {"kind": "LanguageModel", "config": asdict(config), "history": history}
 
 
+def clip(training: Training, *, folder: str) -> Result:
+    """Takes the caption tower of the CLIP that all studies share: nothing is trained."""
+    tower = caption_tower(load_clip(Path(folder)))
+    return module_arrays(tower), described(tower)
+
+
 def config_of(text: TextTokenizer, sizes: Section, length: int, marks: int = 0) -> TextConfig:
     """Sizes of a text network over the words of `text`."""
     return TextConfig(vocabulary=text.vocabulary, length=length, padding=text.pad_id, marks=marks, **dict(sizes))
 
 
-TASKS = {"gaps": encoder, "next_token": language_model}
+TASKS = {"gaps": encoder, "next_token": language_model, "clip": clip}

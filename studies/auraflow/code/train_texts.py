@@ -1,11 +1,12 @@
-"""Stage auraflow/train_texts: captions → the frozen text networks → build/auraflow/texts/<name>/model.safetensors."""
+"""Stage auraflow/train_texts: captions → the frozen text networks, CLIP's caption tower among them →
+build/auraflow/texts/<name>/model.safetensors."""
 
 from lib.data.store import Split, read_meta
 from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
 from lib.weights import checkpoint
-from studies.auraflow.code.material import SHARED, TEXT, TEXTS
+from studies.auraflow.code.material import CLIP, SHARED, TEXT, TEXTS
 from studies.auraflow.code.settings import Params
 from studies.auraflow.code.text_networks import TASKS
 
@@ -15,6 +16,9 @@ def run(params: Params) -> None:
     settings, listed = params.auraflow_texts, []
     entries = Split.open(SHARED, "train").captions[: settings.pictures]
     for name, one in settings.networks.items():
+        if one.task == "clip":
+            listed.append(Part(name=name, work=TASKS["clip"], arguments={"folder": str(CLIP)}, inputs=[CLIP]))
+            continue
         languages = one.languages or read_meta(SHARED)["languages"]
         arguments = {
             "settings": settings,

@@ -18,7 +18,6 @@ from lib.models.var import Var, VarConfig
 from lib.pipeline.stage import Training
 from lib.training.captioned import CaptionedTrainee
 from lib.training.diffusion import DiffusionTrainee, NoisyBatches
-from lib.training.flow import FlowTrainee
 from lib.training.loop import Trainee, fit
 from lib.training.multi_scale import MultiScaleTrainee
 from lib.training.order import BatchOrder
@@ -39,12 +38,12 @@ def flow(training: Training, *, settings: Section, text: str, text_length: int, 
         text: folder of the text network that reads its captions.
         text_length: the longest caption, in tokens.
     """
-    return denoiser(training, "flow", MMDiT, MMDiTConfig, FlowTrainee, settings, text, text_length, seed)
+    return denoiser(training, "flow", MMDiT, MMDiTConfig, settings, text, text_length, seed)
 
 
 def unet(training: Training, *, settings: Section, text: str, text_length: int, seed: int) -> Result:
     """Trains the U-Net on the same; as `flow`, of `UNetModelParams`."""
-    return denoiser(training, "latent", UNet, UNetConfig, DiffusionTrainee, settings, text, text_length, seed)
+    return denoiser(training, "latent", UNet, UNetConfig, settings, text, text_length, seed)
 
 
 def denoiser(
@@ -52,7 +51,6 @@ def denoiser(
     kind: str,
     network: type[nn.Module],
     config: type,
-    trainee: type[DiffusionTrainee],
     settings: Section,
     text: str,
     text_length: int,
@@ -66,7 +64,7 @@ def denoiser(
     sizes = {"channels": channels, "rows": rows, "columns": columns, "text_width": encoder.config.width}
     model = network(config(**sizes, **dict(settings.sizes)), generator(seed, 0))
     batches = NoisyBatches(model, pictures.captions, latents, encode_of(encoder), own, seed)
-    arrays, numbers = result(training, trainee(model, batches, own), own, len(latents), seed)
+    arrays, numbers = result(training, DiffusionTrainee(model, batches, own), own, len(latents), seed)
     return arrays, numbers | {"kind": kind, "text": text, "target": own.target, "noise": plain(own.noise)}
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from lib.data.prompts import first_of_each_category
+from lib.metrics.drawings import Search, Settings, Trial
 from lib.metrics.panel import Panel
 from lib.pipeline import parts
 from lib.scenes.prompts import random_prompts
 from lib.weights import checkpoint
 from studies.auraflow.code.drawing_parts import drawing_part
-from studies.auraflow.code.material import HELDOUT, SETTINGS
+from studies.auraflow.code.material import HELDOUT, SETTINGS, folder
 from studies.auraflow.code.panels import panel_of
-from studies.auraflow.code.reports import Search, Settings, Trial
 from studies.auraflow.code.settings import DENOISING, Params, scenes_of
 
 
@@ -24,7 +24,9 @@ def run(params: Params) -> None:
     prompts = prompts_of(params, panel)
     texts = [prompt[panel.language] for prompt in prompts]
     listed = {
-        (name, number): drawing_part(params, f"{name}, {number}", name, params.seed, texts, range(len(texts)), sampling)
+        (name, number): drawing_part(
+            params, f"{name}, {number}", folder(name, params.seed), params.seed, texts, range(len(texts)), sampling
+        )
         for name, one in params.auraflow_trainings.items()
         for number, sampling in enumerate(grid_of(params, one.model))
     }

@@ -11,12 +11,15 @@ def run(params: Params) -> None:
     """Writes one table per question; a table whose numbers do not apply to this data source is left out."""
     inputs = [params.results / f"{name}.json" for name in ("dalle_mini", "dalle_mini_training", "dalle_mini_search")]
     drawn, trained, searched = Evaluation.read(inputs[0]), Trainings.read(inputs[1]), Search.read(inputs[2])
+    prompts = {"prompts": drawn.guided.clip_score.n, "pictures of them": drawn.guided.pictures}
+    fid = {"pictures behind FID and KID": drawn.guided.pictures_in_fid}
+    ranked = {"prompts": drawn.reranking.prompts, "candidates of a prompt and seed": drawn.reranking.candidates}
     tables = [
-        ("dalle_mini", dalle_mini(drawn), DALLE_MINI),
+        ("dalle_mini", dalle_mini(drawn), DALLE_MINI | {"n": prompts | fid}),
         ("dalle_mini_training", training(trained), TRAINING),
         ("dalle_mini_search", search(searched), SEARCH),
-        ("dalle_mini_ranking", ranking(drawn), RANKING),
-        ("dalle_mini_languages", languages(drawn), LANGUAGES),
+        ("dalle_mini_ranking", ranking(drawn), RANKING | {"n": ranked}),
+        ("dalle_mini_languages", languages(drawn), LANGUAGES | {"n": prompts}),
     ]
     out = params.results / "tables" / "dalle_mini"
     write_all(

@@ -4,12 +4,14 @@ Losses are held-out log-perplexities (nats a token); lists have one value per se
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import permutations, product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lib.errors import EaselError
-from lib.evidence.statistics import differences, paired, spearman
+from lib.evidence.statistics import Interval, differences, spearman
+from lib.models.layout import BLOCKS
 
 BASELINE, FAVOURITE = "relu", "geglu"
 PAIRS = {"relu": "reglu", "gelu": "geglu", "swish": "swiglu"}  # the same activation without and with a gate
@@ -36,43 +38,53 @@ PAPER = {
     "reglu": Row(1.953, 0.003, 1.645),
 }
 PAPER_STEPS = {"short": 65_536, "long": 524_288}
+ROUNDING = 1e-9  # far below the steps between rank correlations
 PAPER_PARAMETERS = 220_000_000  # T5-base, rounded (arXiv:1910.10683, section 3.1.2)
 
 
-def compared(nats: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Any]]:
-    """Every block's mean and spread, and its difference to the ReLU block seed by seed.
-
-    Args:
-        nats: block → one loss per seed.
+def rank_correlation(nats: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Spearman's correlation of the order of all eight blocks with the paper's after its long training.
 
     Returns:
-        block → mean, sd (over seeds; None for one seed), and, but for ReLU, difference {value, low, high, p}: the
-        paired 95 % interval and the one-sided sign-flip p on the side of its mean.
+        mean: of the order of the blocks' mean losses; by_seed: of each seed's own order; chance: the mean of
+            `chance_correlations`; as_good: the share of these that are at least `mean`.
     """
-    found = {}
-    for block, values in nats.items():
-        sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        found[block] = {"mean": float(np.mean(values)), "sd": sd}
-        if block != BASELINE:
-            found[block]["difference"] = paired(nats[BASELINE], values, block)
-    return found
-
-
-def certain(difference: Mapping[str, float]) -> bool:
-    """Whether a difference of `paired` is told from 0 by its interval and by the sign-flip test."""
-    return (difference["low"] > 0 or difference["high"] < 0) and difference["p"] <= 0.05
-
-
-def rank_correlation(nats: Mapping[str, Sequence[float]], length: str) -> dict[str, Any]:
-    """Spearman's correlation of our order with the paper's after the same length of training.
-
-    Returns:
-        mean: of the order of the blocks' mean losses; by_seed: of each seed's own order.
-    """
-    theirs = [getattr(PAPER[block], length) for block in nats]
+    theirs = [PAPER[block].long for block in nats]
     columns = np.array([nats[block] for block in nats])  # [blocks, seeds]
-    by_seed = [spearman(column, theirs)[0] for column in columns.T]
-    return {"mean": spearman(columns.mean(axis=1), theirs)[0], "by_seed": by_seed}
+    mean, chance = spearman(columns.mean(axis=1), theirs)[0], chance_correlations()
+    return {
+        "mean": mean,
+        "by_seed": [spearman(column, theirs)[0] for column in columns.T],
+        "chance": float(chance.mean()),
+        "as_good": float((chance > mean - ROUNDING).mean()),
+    }
+
+
+def chance_correlations() -> np.ndarray:
+    """Spearman's correlations with the paper's order of all 720 orders that put gated blocks before ungated ones, from
+    low to high.
+
+    Where gates help and all else is chance these are equally likely. Their mean is 5/7: an agreement of so much says
+    nothing of the blocks beyond that gates help.
+    """
+    order = sorted(PAPER, key=lambda block: PAPER[block].long)
+    places = {gate: [place for place, block in enumerate(order) if BLOCKS[block][0] == gate] for gate in (True, False)}
+    orders = np.array([gated + plain for gated, plain in product(*map(permutations, places.values()))])
+    count = len(order)
+    squares = ((orders - np.arange(count)) ** 2).sum(axis=1)  # [orders]; no ties
+    return np.sort(1 - 6 * squares / (count * (count**2 - 1)))
+
+
+def beyond_chance(correlation: float) -> Interval:
+    """A rank correlation minus the mean of `chance_correlations`, between its distances to the ends of their middle.
+
+    It lies above 0 with both ends if at most 2.5 % of the orders by chance agree as well, and below with both if at
+    most 2.5 % agree as little: a two-sided permutation test at 5 %.
+    """
+    chance = chance_correlations()
+    outside = int(0.025 * len(chance))
+    ends = (chance.mean(), chance[-1 - outside], chance[outside])
+    return Interval(*(round(correlation - float(end), 9) for end in ends))  # what is equal has a difference of 0
 
 
 def ungated_against_relu(nats: Mapping[str, Sequence[float]]) -> list[float]:
@@ -102,39 +114,6 @@ def paper_steps_saved() -> float:
     return steps_saved(PAPER[BASELINE].long, row.short, row.long, PAPER_STEPS["long"] / PAPER_STEPS["short"])
 
 
-def saved_by_seed(variants: Mapping[str, Any], block: str = FAVOURITE) -> list[float]:
-    """`steps_saved` of a block for every seed, from reports of stage glu/train_variants."""
-    short, long = variants[block]["short"], variants[block]["long"]
-    factor = long["steps"] / short["steps"]
-    ends = zip(variants[BASELINE]["long"]["nats"], short["nats"], long["nats"], strict=True)
-    return [steps_saved(*end, factor) for end in ends]
-
-
 def speed_gain(baseline: Sequence[float], treatment: Sequence[float]) -> list[float]:
     """How many percent faster the treatment is, per repetition: 100 (baseline seconds / treatment seconds − 1)."""
     return [100 * (slow / fast - 1) for slow, fast in zip(baseline, treatment, strict=True)]
-
-
-def memory_rises(blocks: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Working memory of a gated block over that of the ungated one with its activation, parameters matched."""
-    return {
-        f"{gated} / {plain}": blocks[gated]["working_bytes"] / blocks[plain]["working_bytes"]
-        for plain, gated in PAIRS.items()
-        if plain in blocks and gated in blocks
-    }
-
-
-def trouble(placements: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[float]:
-    """Per seed: loss spikes plus lost runs, averaged over the placements `names` and all learning rates."""
-    counts = [
-        np.add(run["spikes"], np.asarray(run["lost"], int)) for name in names for run in placements[name].values()
-    ]
-    return np.mean(counts, axis=0).tolist()
-
-
-def agreement(difference: Mapping[str, float], expected: str) -> str:
-    """What a difference says of a finding by which the treatment's loss is `higher`, `lower` or `equal`."""
-    if not certain(difference):
-        return "consistent: no difference found" if expected == "equal" else "inconclusive"
-    points = "higher" if difference["value"] > 0 else "lower"
-    return "agrees" if points == expected else f"contradicts: {points} loss"

@@ -1,6 +1,7 @@
 """Stage glu/evaluate: what the trainings and measurements of the GLU study say → results/<profile>/glu.json."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import jax
@@ -14,7 +15,7 @@ from lib.models.glu import FFN, GLU
 from lib.models.layout import BLOCKS, Layout, matched_width
 from studies.glu.code import comparison, reports
 from studies.glu.code.comparison import BASELINE, FAVOURITE, MARGIN, PAIRS
-from studies.glu.code.settings import Params, changed
+from studies.glu.code.settings import TASK_OF_TEXT, TWO_LENGTHS, Params
 
 BUILD = Path("build/glu")
 PAPER_WIDTH, PAPER_INNER = 768, 3072  # T5-base
@@ -25,8 +26,8 @@ VERDICTS = {1: "agrees", -1: "contradicts", 0: "inconclusive"}  # on a finding, 
 def run(params: Params) -> None:
     """Reads all reports of the study, compares, writes the numbers."""
     found = evaluated(
-        {block: reports.Variant.read(BUILD / "variants" / f"{block}.json") for block in params.glu_variants.variants},
-        reports.EvaluatedSearch(**reports.Search.read(BUILD / "search.json").plain(), chosen=chosen(params)),
+        reports.Variants.read(BUILD / "variants.json"),
+        reports.Search.read(BUILD / "search.json"),
         reports.Text.read(BUILD / "text.json"),
         reports.Cost.read(BUILD / "cost.json"),
         reports.Switches.read(BUILD / "switches.json"),
@@ -35,46 +36,48 @@ def run(params: Params) -> None:
 
 
 def evaluated(
-    variants: Mapping[str, reports.Variant],
-    search: reports.EvaluatedSearch,
+    variants: reports.Variants,
+    search: reports.Search,
     text: reports.Text,
     cost: reports.Cost,
     switches: reports.Switches,
 ) -> reports.Results:
     """All that follows from the stages' reports."""
+    main = variants.tokens[TWO_LENGTHS].blocks
     return reports.Results(
-        variants=reports.Lengths(short=compared(variants, "short"), long=compared(variants, "long")),
-        claims=claims(variants, switches),
-        parameters=parameters(variants),
-        steps_saved=steps_saved(variants),
+        variants={tokens: compared(one.blocks) for tokens, one in variants.tokens.items()},
+        claims=claims(variants, text, switches),
+        parameters=parameters(main),
+        steps_saved=steps_saved(main),
         search=search,
         text=reports.EvaluatedText(**text.plain(), compared=compared_text(text)),
         cost=reports.EvaluatedCost(**cost.plain(), gains=gains(cost), memory=memory(cost)),
         switches=reports.EvaluatedSwitches(**switches.plain() | {"switches": judged(switches)}),
         curves={
-            block: reports.Lengths(short=entry.short.curve, long=entry.long.curve) for block, entry in variants.items()
+            tokens: {block: entry.long.curve for block, entry in one.blocks.items()}
+            for tokens, one in variants.tokens.items()
         },
     )
 
 
-def chosen(params: Params) -> list[str]:
-    """The trials whose setting the comparison has, whatever their length."""
-    search, setting = params.glu_search, params.glu_variants.setting
-    plain = {name: {key: changes[key] for key in changes if key != "steps"} for name, changes in search.trials.items()}
-    return [name for name, changes in plain.items() if changed(search.base, changes) == setting]
+def compared(variants: Mapping[str, reports.Variant]) -> reports.Lengths[reports.Compared]:
+    """Losses after both lengths of training, each of the blocks that have it."""
+    found = {}
+    for length in ("short", "long"):
+        trained = {block: one for block, entry in variants.items() if (one := getattr(entry, length))}
+        if trained:
+            nats = {block: entry.nats for block, entry in trained.items()}
+            found[length] = reports.Compared(
+                steps=trained[BASELINE].steps, blocks=against_baseline(nats), nats=nats, **ranks(nats)
+            )
+    return reports.Lengths[reports.Compared](**found)
 
 
-def compared(variants: Mapping[str, reports.Variant], length: str) -> reports.Compared:
-    """Losses after the `short` or the `long` training."""
-    trained = {block: getattr(entry, length) for block, entry in variants.items()}
-    nats = {block: entry.nats for block, entry in trained.items()}
-    ranks = comparison.rank_correlation(nats, length) if len(nats) > 2 else None
-    return reports.Compared(
-        steps=trained[BASELINE].steps,
-        blocks=against_baseline(nats),
-        nats=nats,
-        rank_correlation=ranks and reports.RankCorrelation(**ranks),
-    )
+def ranks(nats: Mapping[str, Sequence[float]]) -> dict[str, reports.RankCorrelation]:
+    """The agreement with the paper's order, where all blocks are there."""
+    if set(nats) != set(BLOCKS):
+        return {}
+    return {"rank_correlation": reports.RankCorrelation(**comparison.rank_correlation(nats))}
 
 
 def against_baseline(nats: Mapping[str, Sequence[float]]) -> dict[str, reports.Block]:
@@ -86,12 +89,15 @@ def against_baseline(nats: Mapping[str, Sequence[float]]) -> dict[str, reports.B
     return found
 
 
-def claims(variants: Mapping[str, reports.Variant], switches: reports.Switches) -> reports.Claims:
+def claims(variants: reports.Variants, text: reports.Text, switches: reports.Switches) -> reports.Claims:
     """What claims.yaml decides by, as far as it was measured."""
-    relu, geglu = variants[BASELINE], variants[FAVOURITE]
+    tasks = {
+        tokens: {block: entry.long.nats for block, entry in one.blocks.items()}
+        for tokens, one in variants.tokens.items()
+    }
+    tasks[TASK_OF_TEXT] = {block: entry.nats for block, entry in text.variants.items()}
     found = {
-        "geglu": Pairs(baseline=relu.long.nats, treatment=geglu.long.nats, unit=NATS, seeds_are=SEEDS),
-        "geglu_short": Pairs(baseline=relu.short.nats, treatment=geglu.short.nats, unit=NATS, seeds_are=SEEDS),
+        "tasks": {task: of_blocks(nats) for task, nats in tasks.items()},
         "placements": Pairs(
             baseline=trouble(switches.placements, ("preln", "postln")),
             treatment=trouble(switches.placements, ("normformer", "cogview")),
@@ -99,17 +105,26 @@ def claims(variants: Mapping[str, reports.Variant], switches: reports.Switches) 
             seeds_are=SEEDS,
         ),
     }
-    if set(variants) == set(BLOCKS):
-        long = {block: entry.long.nats for block, entry in variants.items()}
-        by_seed = comparison.rank_correlation(long, "long")["by_seed"]
-        found["rank_correlation"] = Values(values=by_seed, unit="rank correlation", seeds_are=SEEDS)
-        found["ungated"] = Values(values=comparison.ungated_against_relu(long), unit=NATS, seeds_are=SEEDS)
+    for name, key in (("bias", "bias_loss"), ("final_norm", "final_norm")):
+        if switch := switches.switches.get(name):
+            both = {"baseline": switch.baseline.nats, "treatment": switch.treatment.nats}
+            found[key] = Pairs(**both, unit=NATS, seeds_are=SEEDS)
     if bias := switches.switches.get("bias"):
-        plain, biased = bias.baseline.nats, bias.treatment.nats
-        found["bias_loss"] = Pairs(baseline=plain, treatment=biased, unit=NATS, seeds_are=SEEDS)
         times = {side: [1000 * time for time in values] for side, values in bias.step_seconds}
         found["bias_time"] = Pairs(**times, unit="ms a step", seeds_are=ROUNDS)
     return reports.Claims(**found)
+
+
+def of_blocks(nats: Mapping[str, Sequence[float]]) -> reports.BlockClaims:
+    """What losses [seeds] of the blocks say of the paper's claims: of its order only if all blocks are there."""
+    found = {"geglu": Pairs(baseline=nats[BASELINE], treatment=nats[FAVOURITE], unit=NATS, seeds_are=SEEDS)}
+    if set(nats) == set(BLOCKS):
+        agreement = comparison.beyond_chance(comparison.rank_correlation(nats)["mean"])
+        found["order"] = reports.Range(
+            **asdict(agreement), unit="rank correlation more than by chance", over="all orders with gated blocks first"
+        )
+        found["ungated"] = Values(values=comparison.ungated_against_relu(nats), unit=NATS, seeds_are=SEEDS)
+    return reports.BlockClaims(**found)
 
 
 def trouble(placements: Mapping[str, Mapping[str, reports.HighRate]], names: Sequence[str]) -> list[float]:
@@ -152,7 +167,7 @@ def compared_text(text: reports.Text) -> reports.TextCompared:
     nats = {block: entry.nats for block, entry in text.variants.items()}
     found = sides({block: differences(nats[BASELINE], nats[block]) for block in nats if block != BASELINE})
     told_apart = [block for block, side in found.items() if side]
-    return reports.TextCompared(blocks=against_baseline(nats), told_apart=told_apart)
+    return reports.TextCompared(blocks=against_baseline(nats), told_apart=told_apart, **ranks(nats))
 
 
 def sides(tests: Mapping[str, Sequence[float]]) -> dict[str, int]:
@@ -201,7 +216,7 @@ def gains(cost: reports.Cost) -> dict[str, reports.Gains]:
 
 
 def memory(cost: reports.Cost) -> reports.Memory:
-    """Working memory, gated over ungated; and whether it rises in every pair at every size."""
+    """Working memory, gated over ungated, of every pair at every size."""
     ratios = {}
     for size, entry in cost.sizes.items():
         needed = {block: measured.working_bytes for block, measured in entry.blocks.items()}
@@ -211,4 +226,8 @@ def memory(cost: reports.Cost) -> reports.Memory:
             if {plain, gated} <= set(needed)
         }
     every = [ratio for pairs in ratios.values() for ratio in pairs.values()]
-    return reports.Memory(ratios=ratios, always_rises=bool(every) and min(every) > 1)
+    if not every:
+        return reports.Memory(ratios=ratios)
+    ends = {"value": float(np.mean(every)), "low": min(every), "high": max(every)}
+    rise = reports.Range(**ends, unit="times the ungated block's", over=f"{len(every)} pairs of blocks, at all sizes")
+    return reports.Memory(ratios=ratios, rise=rise)

@@ -1,8 +1,8 @@
 """Stage glu/measure_cost: time, memory and operations of every feed-forward block → build/glu/cost.json.
 
-Cost does not depend on what is learned, so weights, captions and pictures are random. Every block is
-measured with the parameters of the ungated ones, and GEGLU at their inner width as well.
-Blocks are timed in turn, round after round: whatever else slows the machine for a while slows all of them.
+Cost does not depend on what is learned, so weights, captions and pictures are random. Memory and operations of every
+block are counted with the parameters of the ungated ones, and those of GEGLU at their inner width as well. ReLU and
+GEGLU, which claims are about, are timed in turn, round after round: what slows the machine for a while slows both.
 
 Times are no function of the configuration; they hold for the machine that the report names.
 """
@@ -15,8 +15,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from lib.config_tree import plain
-from lib.data.store import write_json
 from lib.decoding.autoregressive_jax import row_keys
 from lib.hardware import keep_freed_memory, machine
 from lib.metering.flops import forward_flops, training_flops
@@ -26,8 +24,9 @@ from lib.painter.dalle_mini import Sampler
 from lib.progress import Progress
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
+from studies.glu.code import reports
 from studies.glu.code.comparison import FAVOURITE
-from studies.glu.code.settings import GluSetting, Params, changed
+from studies.glu.code.settings import NEEDED, GluSetting, Params, changed
 from studies.glu.code.training import PICTURE, TEXT, network_of
 
 OUT = Path("build/glu/cost.json")
@@ -36,34 +35,33 @@ OUT = Path("build/glu/cost.json")
 def run(params: Params) -> None:
     """Measures every size in turn."""
     keep_freed_memory()
-    costs, text = params.glu_cost, TextTokenizer.load(TEXT)
-    report = {"machine": machine(), "threads": params.threads, "repetitions": costs.repetitions, "sizes": {}}
+    costs, text, sizes = params.glu_cost, TextTokenizer.load(TEXT), {}
     for name, changes in costs.sizes.items():
-        setting = changed(params.glu_variants.setting, changes)
+        setting = changed(params.glu_setting, changes)
         networks = networks_of(params, setting, text)
         blocks, steppers, drawers = {}, {}, {}
         progress = Progress(f"glu/measure_cost {name}, compiling", len(networks))
         for done, (key, network) in enumerate(networks.items()):
             blocks[key] = counted(network, setting.batch_size)
-            steppers[key], drawers[key] = stepper(network, setting), drawer(network, costs.drawn)
-            steppers[key](), drawers[key]()
+            if key in NEEDED:
+                steppers[key], drawers[key] = stepper(network, setting), drawer(network, costs.drawn)
+                steppers[key](), drawers[key]()
             progress.update(done + 1)
         training, drawing = timed(params, name, steppers, drawers)
-        for key, block in blocks.items():
-            block |= {"step_seconds": training[key], "picture_seconds": drawing[key]}
-        report["sizes"][name] = {
-            "setting": plain(setting),
-            "batch_size": setting.batch_size,
-            "drawn": costs.drawn,
-            "blocks": blocks,
-        }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    write_json(OUT, report)
+        for key in NEEDED:
+            blocks[key] |= {"step_seconds": training[key], "picture_seconds": drawing[key]}
+        sizes[name] = reports.SizeCost(
+            setting=setting,
+            batch_size=setting.batch_size,
+            drawn=costs.drawn,
+            blocks={key: reports.BlockCost(**block) for key, block in blocks.items()},
+        )
+    reports.Cost(machine=machine(), threads=params.threads, repetitions=costs.repetitions, sizes=sizes).write(OUT)
 
 
 def networks_of(params: Params, setting: GluSetting, text: TextTokenizer) -> dict[str, DalleMiniConfig]:
     """One network a block, parameters matched, and `geglu, equal width`, DALL·E Mini's block without the two thirds."""
-    tokenizer = getattr(params.tokenizer, setting.tokens)
+    tokenizer = getattr(params.tokenizer, params.glu_cost.tokens)
     length = (PICTURE // tokenizer.stride) ** 2
     networks = {
         block: network_of(setting, block, text, params.text.length, tokenizer.codes, length)
@@ -137,7 +135,7 @@ def weights(network: DalleMiniConfig) -> dict:
 def stepper(network: DalleMiniConfig, setting: GluSetting) -> Callable[[], object]:
     """One training step of the network from one seed, on random data."""
     initial = jax.tree.map(lambda leaf: leaf[None], weights(network))  # [...] → [1 seed, ...]
-    recipe = paired.Recipe(1, setting.batch_size, setting.learning_rate, 0.0, 0.0, 0.0)
+    recipe = paired.Recipe(1, setting.batch_size, 1e-3, 0.0, 0.0, 0.0)  # at any rate
     trainee = paired.SeedsTrainee(dalle_mini.DalleMini(network), initial, [0], RandomTask(network), recipe)
     indices = np.arange(setting.batch_size)[None]
     return lambda: trainee.step(0, indices)

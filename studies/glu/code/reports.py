@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from lib.evidence import inference
-from lib.evidence.report import Interval, Number, Pairs, Report, Values
+from lib.evidence.report import Interval, Pairs, Report, Values
 from studies.glu.code.settings import GluSetting
 
 Part = TypeVar("Part")
@@ -24,9 +24,9 @@ class Curve(Report):
 
 
 class Lengths(Report, Generic[Part]):
-    """The same of the short and of the long training."""
+    """The same of the short training, if there is one, and of the long one."""
 
-    short: Part
+    short: Part | None = None
     long: Part
 
 
@@ -44,18 +44,31 @@ class Training(Report):
 
 
 class Variant(Lengths[Training]):
-    """One block: build/glu/variants/<block>.json."""
+    """One block on one kind of tokens."""
 
-    seeds: list[int]
     parameters: int
     """of a network"""
     inner: int
     """width of the block"""
 
 
+class Comparison(Report):
+    """All blocks on one kind of tokens."""
+
+    learning_rate: float
+    seeds: list[int]
+    blocks: dict[str, Variant]
+
+
+class Variants(Report):
+    """build/glu/variants.json."""
+
+    tokens: dict[str, Comparison]
+
+
 # ------------------------------------------------------------------------------------------------- search
-class Power(Report):
-    """How clearly a trial tells the two blocks apart; see `studies.glu.code.search.power`."""
+class Trial(Report):
+    """Two blocks at one learning rate; losses [seeds] of the averaged weights."""
 
     relu: list[float]
     geglu: list[float]
@@ -66,23 +79,17 @@ class Power(Report):
     seed_noise: float
     """standard deviation of ReLU's losses"""
     ratio: float
-    """−effect / noise"""
-    ratio_per_root_minute: float
+    """effect, without its sign, over noise"""
 
 
-class Trial(Report):
-    """A setting."""
+class Searched(Report):
+    """All rates on one kind of tokens, or on text."""
 
-    changes: dict[str, Number | str]
-    """values that differ from glu_search.base, and the steps"""
-    parameters: int
-    """of the second network"""
-    cpu_minutes: float
-    """of both blocks, all seeds"""
-    averaged: Power
-    """of the averaged weights"""
-    last: Power
-    """of the last weights"""
+    steps: int
+    trials: dict[str, Trial]
+    """by peak learning rate"""
+    chosen: float
+    """the rate with the largest ratio"""
 
 
 class Search(Report):
@@ -90,7 +97,8 @@ class Search(Report):
 
     seeds: list[int]
     blocks: list[str]
-    trials: dict[str, Trial]
+    tasks: dict[str, Searched]
+    """by tokens, and `text`"""
 
 
 # ------------------------------------------------------------------------------------------------- train_text
@@ -118,6 +126,7 @@ class TextTraining(Report):
 class Text(Report):
     """build/glu/text.json."""
 
+    learning_rate: float
     seeds: list[int]
     steps: int
     gaps: int
@@ -146,9 +155,9 @@ class BlockCost(Report):
     """of that program at its fullest, as XLA plans it"""
     working_bytes: int
     """of these beside parameters and gradients"""
-    step_seconds: list[float]
-    """[repetitions], of a training step"""
-    picture_seconds: list[float]
+    step_seconds: list[float] | None = None
+    """[repetitions], of a training step, if it was timed"""
+    picture_seconds: list[float] | None = None
     """[repetitions], of a drawn picture"""
 
 
@@ -215,6 +224,8 @@ class HighRate(Report):
 class Switches(Report):
     """build/glu/switches.json."""
 
+    learning_rate: float
+    """the ordinary one"""
     seeds: list[int]
     steps: int
     high_steps: int
@@ -251,34 +262,53 @@ class Block(Report):
 
 
 class RankCorrelation(Report):
-    """Spearman's correlation of the order of the blocks with the paper's."""
+    """Spearman's correlation of the order of the blocks with the paper's after its long training."""
 
     mean: float
     """of the order of the means over seeds"""
     by_seed: list[float]
+    chance: float
+    """the mean over all orders that put gated blocks before ungated ones"""
+    as_good: float
+    """the share of these orders that agree at least as well as that of the means"""
 
 
 class Compared(Report):
-    """All blocks after trainings of one length."""
+    """Blocks after trainings of one length."""
 
     steps: int
     blocks: dict[str, Block]
     nats: dict[str, list[float]]
     """[seeds]"""
-    rank_correlation: RankCorrelation | None
-    """None of two blocks"""
+    rank_correlation: RankCorrelation | None = None
+    """of all eight blocks"""
+
+
+class Range(Interval):
+    """What a claim without seeds is judged by."""
+
+    unit: str
+    over: str
+    """what the ends are over"""
+
+
+class BlockClaims(Report):
+    """What claims.yaml decides by of the blocks, after the long training of one task."""
+
+    geglu: Pairs
+    order: Range | None = None
+    ungated: Values | None = None
 
 
 class Claims(Report):
     """What claims.yaml decides by."""
 
-    geglu: Pairs
-    geglu_short: Pairs
+    tasks: dict[str, BlockClaims]
+    """by tokens, and `text`"""
     placements: Pairs
-    rank_correlation: Values | None = None
-    ungated: Values | None = None
     bias_loss: Pairs | None = None
     bias_time: Pairs | None = None
+    final_norm: Pairs | None = None
 
 
 class Parameters(Report):
@@ -293,16 +323,10 @@ class Parameters(Report):
 
 
 class StepsSaved(Values):
-    """By GEGLU on the way to ReLU's final loss, in percent of the long training."""
+    """By GEGLU on the way to ReLU's final loss on coarse tokens, in percent of the long training."""
 
     paper: float
     """the same from the paper's own table"""
-
-
-class EvaluatedSearch(Search):
-    """With the trials whose setting the comparison has."""
-
-    chosen: list[str]
 
 
 class TextCompared(Report):
@@ -311,6 +335,8 @@ class TextCompared(Report):
     blocks: dict[str, Block]
     told_apart: list[str]
     """blocks whose difference to ReLU would be a verdict, Holm's correction among them"""
+    rank_correlation: RankCorrelation | None = None
+    """of all eight blocks"""
 
 
 class EvaluatedText(Text):
@@ -331,7 +357,8 @@ class Memory(Report):
 
     ratios: dict[str, dict[str, float]]
     """size → "gated / ungated" → ratio"""
-    always_rises: bool
+    rise: Range | None = None
+    """their mean, least and most, if there are any"""
 
 
 class EvaluatedCost(Cost):
@@ -358,13 +385,14 @@ class EvaluatedSwitches(Switches):
 class Results(Report):
     """results/<profile>/glu.json."""
 
-    variants: Lengths[Compared]
+    variants: dict[str, Lengths[Compared]]
+    """by tokens"""
     claims: Claims
     parameters: Parameters
     steps_saved: StepsSaved
-    search: EvaluatedSearch
+    search: Search
     text: EvaluatedText
     cost: EvaluatedCost
     switches: EvaluatedSwitches
-    curves: dict[str, Lengths[Curve]]
-    """by block"""
+    curves: dict[str, dict[str, Curve]]
+    """tokens → block → curve of the long training"""

@@ -1,74 +1,68 @@
-"""Stage glu/search: in which setting do blocks differ most, per noise and minute? → build/glu/search.json.
+"""Stage glu/search: at which learning rate do blocks differ most, over the noise of seeds? → build/glu/search.json.
 
-Trains the ReLU and the GEGLU block shortly in every trial of section glu_search and measures their difference, the
-noise of that difference over seeds and the processor time, on the validation split; the comparison itself is measured
-on the test split, which this stage does not read.
+Trains the ReLU and the GEGLU block shortly at every rate of section glu_search, on every kind of image tokens and on
+captions with gaps, and measures them on the validation split. The rate with the largest difference, whichever block it
+favours, over the standard deviation of the paired differences is that of all later trainings of its kind. Trials of one
+kind are equally long, so no clock has a say. The comparisons have seeds of their own, and are measured on the test
+split, which this stage does not read.
 """
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lib.data.store import write_json
 from lib.pipeline import parts
-from lib.weights import checkpoint
+from lib.pipeline.parts import Part
 from studies.glu.code.comparison import BASELINE, FAVOURITE
-from studies.glu.code.settings import Params
-from studies.glu.code.train_variants import part, seed_numbers
+from studies.glu.code.reports import Search, Searched, Trial
+from studies.glu.code.settings import MOST_SEEDS, TASK_OF_TEXT, Params
+from studies.glu.code.training_parts import SEARCH as OUT
+from studies.glu.code.training_parts import picture_part, results, seed_numbers, text_part
 
-OUT = Path("build/glu/search.json")
 COMPARED = (BASELINE, FAVOURITE)
 
 
 def run(params: Params) -> None:
-    """Trains both blocks in every trial; a trial's weights are measured with and without averaging."""
+    """Trains both blocks in every trial, and chooses."""
     search = params.glu_search
-    seeds = seed_numbers(params, search.seeds)
-    measured = {"split": "val", "pictures": search.pictures}
-    steps = {name: changes.get("steps", search.steps) for name, changes in search.trials.items()}
-    found = parts.run(
+    seeds = seed_numbers(params, search.seeds, first=MOST_SEEDS)  # no comparison has as many
+    paths = parts.run(
         "glu/search",
-        [
-            part(params, f"{name}, {block}", search.setting_of(name), block, seeds, steps[name], measured=measured)
-            for name in search.trials
-            for block in COMPARED
-        ],
+        [part(params, task, block, seeds, steps) for task, steps in search.steps.items() for block in COMPARED],
     )
-    trials = {}
-    for name, changes in search.trials.items():
-        changes = {key: changes[key] for key in changes if key != "steps"} | {"steps": steps[name]}
-        trial = {"changes": changes, "averaged": {}, "last": {}, "cpu_minutes": 0.0}
-        for block in COMPARED:
-            arrays, numbers = checkpoint.load(found[f"{name}, {block}"])
-            trial["cpu_minutes"] += numbers["cpu_minutes"]
-            for key in ("averaged", "last"):
-                trial[key][block] = arrays[key].tolist()
-            trial["parameters"] = numbers["parameters"]
-        for key in ("averaged", "last"):
-            trial[key] |= power(*(trial[key][block] for block in COMPARED), trial["cpu_minutes"])
-        trials[name] = trial
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    write_json(OUT, {"seeds": seeds, "blocks": list(COMPARED), "trials": trials})
+    tasks = {}
+    for task, steps in search.steps.items():
+        relu, geglu = (results(paths[f"{task}, {block}"])[0] for block in COMPARED)
+        trials = {name: trial(relu[name]["nats"], geglu[name]["nats"]) for name in relu}
+        tasks[task] = Searched(steps=steps, trials=trials, chosen=chosen(trials))
+    Search(seeds=seeds, blocks=list(COMPARED), tasks=tasks).write(OUT)
 
 
-def power(baseline: list[float], treatment: list[float], minutes: float) -> dict[str, float]:
-    """How clearly a trial tells two blocks apart.
+def part(params: Params, task: str, block: str, seeds: Sequence[int], steps: int) -> Part:
+    """The trainings of a block at all rates."""
+    search, name = params.glu_search, f"{task}, {block}"
+    recipes = {str(rate): {"steps": steps, "learning_rate": rate} for rate in search.learning_rates}
+    if task == TASK_OF_TEXT:
+        return text_part(params, name, block, seeds, recipes, {"split": "val", "stretches": search.stretches})
+    return picture_part(
+        params, name, task, block, seeds, recipes, measured={"split": "val", "pictures": search.pictures}
+    )
 
-    Returns:
-        effect: mean paired difference, treatment − baseline, in nats a token.
-        noise: standard deviation of the paired differences over the seeds.
-        seed_noise: standard deviation of the baseline over the seeds, what unpaired runs would have to fight.
-        ratio: −effect / noise, positive where the treatment is better.
-        ratio_per_root_minute: ratio / √minutes. With n seeds the t value is ratio × √n, and seeds cost minutes in
-            proportion: so among trials of one cost per seed this is what the t value of any number of seeds follows.
-    """
-    differences = np.subtract(treatment, baseline)
-    noise = float(differences.std(ddof=1))
-    ratio = float(-differences.mean() / noise)
-    return {
-        "effect": float(differences.mean()),
-        "noise": noise,
-        "seed_noise": float(np.std(baseline, ddof=1)),
-        "ratio": ratio,
-        "ratio_per_root_minute": ratio / float(np.sqrt(minutes)),
-    }
+
+def trial(relu: Sequence[float], geglu: Sequence[float]) -> Trial:
+    """How clearly a rate tells both blocks apart, by their losses [seeds]."""
+    differences = np.subtract(geglu, relu)
+    effect, noise = float(differences.mean()), float(differences.std(ddof=1))
+    return Trial(
+        relu=list(relu),
+        geglu=list(geglu),
+        effect=effect,
+        noise=noise,
+        seed_noise=float(np.std(relu, ddof=1)),
+        ratio=abs(effect) / noise,
+    )
+
+
+def chosen(trials: Mapping[str, Trial]) -> float:
+    """The rate of the trial with the largest ratio; the first of equals."""
+    return float(max(trials, key=lambda name: trials[name].ratio))

@@ -1,8 +1,8 @@
-"""Configuration of the study of feed-forward blocks: sections glu_variants, glu_search, glu_text, glu_cost and
-report_switches of its params.yaml."""
+"""Configuration of the study of feed-forward blocks: sections glu_setting, glu_variants, glu_search, glu_text,
+glu_cost and report_switches of its params.yaml."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -24,17 +24,18 @@ from lib.config_tree import (
 from lib.models.layout import BLOCKS, Layout, NormPlacement, Scale
 
 NEEDED = ("relu", "geglu")  # blocks whose difference the study is about
+TWO_LENGTHS = "coarse"  # tokens on which they are trained at two lengths
 PLACEMENTS = ("cogview", "normformer", "postln", "preln")  # that the claim on placements compares
 TOKENS_A_CAPTION = 11  # of drawn captions of up to four objects, on average, at least
 CAPTIONS_A_PICTURE = 3  # of the drawn ones, in each language
-Seeds = Annotated[int, Field(ge=2, le=1000)]  # of one seed there is no noise to compare with
+TASK_OF_TEXT = "text"  # beside those on pictures, which are known by their tokens
+MOST_SEEDS = 1000
+Seeds = Annotated[int, Field(ge=2, le=MOST_SEEDS)]  # of one seed there is no noise to compare with
 
 
 class GluSetting(Section):
-    """One network, but for its feed-forward block, and how it is trained."""
+    """What all networks and trainings have in common, whatever their blocks, tokens and learning rates."""
 
-    tokens: config.TokenizerName
-    """of which image tokenizer"""
     width: Width
     """of a token"""
     encoder_layers: Depth
@@ -53,10 +54,8 @@ class GluSetting(Section):
     """standard deviation of the initial weights"""
     batch_size: Count
     """pictures"""
-    learning_rate: Rate
-    """AdamW's peak: warm-up, constant, linear to 0"""
     warmup: Share
-    """of the steps, in which the learning rate rises"""
+    """of the steps, in which AdamW's learning rate rises; it is constant then, and falls to 0 at the end"""
     decay: Share
     """of the steps, the last ones, in which it falls"""
     averaging: Share
@@ -73,17 +72,32 @@ class GluSetting(Section):
         require(fits, "warmup", f"is {self.warmup:g}, which leaves nothing of a training of {steps} steps")
 
 
+class TokensParams(Section):
+    """The comparison on one kind of image tokens."""
+
+    seeds: Seeds
+    """paired over all blocks"""
+    steps: Count
+    """of a training"""
+    short: Count | None = None
+    """of a shorter one of ReLU and GEGLU, with a schedule of its own"""
+
+    def check(self) -> None:
+        require(self.short is None or self.short < self.steps, "short", f"must be fewer than steps = {self.steps}")
+
+    def lengths(self, block: str) -> dict[str, int]:
+        """The trainings of a block, by their names in reports, and their steps."""
+        short = {"short": self.short} if self.short and block in NEEDED else {}
+        return short | {"long": self.steps}
+
+
 class GluVariantsParams(Section):
-    """The comparison: every variant from every seed, trained shortly and long, each with a schedule of its own."""
+    """The comparison: every variant from every seed, on every kind of tokens."""
 
     variants: Several[str]
     """feed-forward blocks"""
-    seeds: Seeds
-    """paired over everything that is compared"""
-    steps: Entries[Count]
-    """of a short and a long training"""
-    setting: GluSetting
-    """the best of glu_search.trials"""
+    tokens: Entries[TokensParams]
+    """image tokenizer → how networks are trained on its tokens"""
     pictures: Count
     """of the test split, on which the trained weights are measured"""
     curve_points: Count
@@ -96,56 +110,44 @@ class GluVariantsParams(Section):
         require(not unknown, "variants", f"must be some of {', '.join(BLOCKS)}")
         require(set(NEEDED) <= set(self.variants), "variants", f"must hold {' and '.join(NEEDED)}")
         require(len(set(self.variants)) == len(self.variants), "variants", "must name every block once")
-        require(set(self.steps) == {"short", "long"}, "steps", "must name short and long")
-        require(self.steps["short"] < self.steps["long"], "steps", "must be fewer for short than for long")
-        points = self.curve_points <= self.steps["short"]
-        require(points, "curve_points", f"must be at most steps.short = {self.steps['short']}")
-        with within("setting"):
-            for steps in self.steps.values():
-                self.setting.check_steps(steps)
+        require(set(self.tokens) <= set(get_args(config.TokenizerName)), "tokens", "must name image tokenizers")
+        with_short = TWO_LENGTHS in self.tokens and self.tokens[TWO_LENGTHS].short
+        require(with_short, f"tokens.{TWO_LENGTHS}", "must be there and have a short training")
+        for name, one in self.tokens.items():
+            points = self.curve_points <= (one.short or one.steps)
+            require(points, "curve_points", f"must be at most the steps of any training; tokens.{name} has fewer")
 
 
 class GluSearchParams(Section):
-    """Settings tried before the comparison, which then takes one of them: see `glu_variants.setting`."""
+    """Learning rates tried before the comparison: in which do ReLU and GEGLU differ most, over the noise of seeds?"""
 
-    base: GluSetting
-    """what trials change"""
+    learning_rates: Several[Rate]
+    """AdamW's peaks"""
     seeds: Seeds
-    """of every trial"""
-    steps: Count
-    """of a trial that does not say otherwise"""
+    """of every trial; others than those of the comparisons"""
+    steps: Entries[Count]
+    """of a trial: of networks on every kind of tokens that glu_variants has, and of those on text"""
     pictures: Count
     """of the validation split, on which trials are measured"""
-    trials: Entries[Entries[Any]]
-    """name → values of `base` that differ, or `steps`"""
+    stretches: Count
+    """of captions of that split, on which those on text are"""
 
     def check(self) -> None:
-        require(self.trials, "trials", "must be at least one")
-        for name, changes in self.trials.items():
-            with within(f"trials.{name}"):
-                steps = changes.get("steps", self.steps)
-                whole = type(steps) is int and 0 < steps < 2**31
-                require(whole, "steps", f"is {steps!r}, must be a whole number, at least 1")
-                self.setting_of(name).check_steps(steps)
-
-    def setting_of(self, trial: str) -> GluSetting:
-        """What a trial trains."""
-        changes = self.trials[trial]
-        return changed(self.base, {name: changes[name] for name in changes if name != "steps"})
+        require(self.learning_rates, "learning_rates", "must be at least one")
+        different = len(set(self.learning_rates)) == len(self.learning_rates)
+        require(different, "learning_rates", "must differ from each other")
 
 
 class GluTextParams(Section):
     """The paper's own task: a text with gaps, encoded, and what was in the gaps, decoded (T5's span corruption).
 
-    Network and training are those of `glu_variants.setting`, but for the learning rate.
+    Network and training are those of `glu_setting`.
     """
 
     seeds: Seeds
     """of every block"""
     steps: Count
     """of a training"""
-    learning_rate: Rate
-    """AdamW's peak"""
     length: Annotated[int, Field(ge=2, le=10**5)]
     """tokens of a stretch of captions before spans are cut out"""
     masked: Annotated[float, Field(gt=0, lt=1)]
@@ -167,12 +169,14 @@ class GluTextParams(Section):
 
 
 class GluCostParams(Section):
-    """What is timed and counted for every block, with the parameters matched and at equal inner width."""
+    """What is counted for every block, with the parameters matched and at equal inner width, and timed for two."""
 
+    tokens: config.TokenizerName
+    """of which image tokenizer"""
     sizes: Entries[Entries[Any]]
-    """name → values of `GluSetting` that differ from `glu_variants.setting`"""
+    """name → values that differ from `glu_setting`"""
     repetitions: Annotated[int, Field(ge=5, le=10**4)]  # the fewest for a verdict
-    """rounds, in each of which every block is timed once"""
+    """rounds, in each of which ReLU and GEGLU are timed once"""
     step_seconds: Annotated[float, Field(gt=0, le=3600)]
     """of training in one repetition, about"""
     drawn: Count
@@ -199,8 +203,10 @@ class SwitchParams(Section):
 
 
 class ReportSwitchesParams(Section):
-    """The other findings of the DALL·E Mini report, on the network of `glu_search.base`."""
+    """The other findings of the DALL·E Mini report."""
 
+    tokens: config.TokenizerName
+    """of which image tokenizer; the ordinary learning rate is the one that was chosen for them"""
     seeds: Seeds
     """of every layout"""
     steps: Count
@@ -247,6 +253,7 @@ def layout_of(init_std: float, changes: Mapping[str, Any]) -> Layout:
 class Params(config.Params):
     """What the stages of this study read."""
 
+    glu_setting: GluSetting
     glu_variants: GluVariantsParams
     glu_search: GluSearchParams
     glu_text: GluTextParams
@@ -255,41 +262,40 @@ class Params(config.Params):
 
     def check(self) -> None:
         super().check()
-        variants, search, switches = self.glu_variants, self.glu_search, self.report_switches
-        for key, setting in self._settings():
-            self.require_pictures(setting.batch_size, f"{key}.batch_size", "train", setting.tokens)
-        for tokens in {variants.setting.tokens, search.base.tokens}:  # the second are those of the switches
+        setting, variants = self.glu_setting, self.glu_variants
+        search, switches = self.glu_search, self.report_switches
+        tasks = {*variants.tokens, TASK_OF_TEXT}
+        require(set(search.steps) == tasks, "glu_search.steps", f"must name {', '.join(sorted(tasks))}")
+        require(switches.tokens in tasks, "report_switches.tokens", "must be one of glu_variants.tokens")
+        for tokens in variants.tokens:
+            self.require_pictures(setting.batch_size, "glu_setting.batch_size", "train", tokens)
             self.require_pictures(variants.pictures, "glu_variants.pictures", "test", tokens)
-        self.require_pictures(variants.curve_pictures, "glu_variants.curve_pictures", "val", variants.setting.tokens)
-        for tokens in {search.setting_of(name).tokens for name in search.trials}:
+            self.require_pictures(variants.curve_pictures, "glu_variants.curve_pictures", "val", tokens)
             self.require_pictures(search.pictures, "glu_search.pictures", "val", tokens)
         with within("glu_cost.sizes"):
             for name, changes in self.glu_cost.sizes.items():
                 with within(name):
-                    changed(variants.setting, changes)
-        with within("glu_variants.setting"):
-            variants.setting.check_steps(self.glu_text.steps)
-        with within("glu_search.base"):
-            for steps in (switches.steps, switches.high_steps, 1):  # one step is timed
-                search.base.check_steps(steps)
+                    changed(setting, changes)
+        with within("glu_setting"):
+            for one in variants.tokens.values():
+                setting.check_steps(one.short or one.steps)
+            for steps in (*search.steps.values(), self.glu_text.steps, switches.steps, switches.high_steps, 1):
+                setting.check_steps(steps)  # one step is timed
         self._check_text()
 
-    def _settings(self) -> Iterator[tuple[str, GluSetting]]:
-        """Everything that is trained, by its key."""
-        yield "glu_variants.setting", self.glu_variants.setting
-        yield "glu_search.base", self.glu_search.base
-        for name in self.glu_search.trials:
-            yield f"glu_search.trials.{name}", self.glu_search.setting_of(name)
-
     def _check_text(self) -> None:
-        text, batch = self.glu_text, self.glu_variants.setting.batch_size
-        for split, wanted, key in (("train", batch, "length"), ("test", text.stretches, "stretches")):
+        text, batch = self.glu_text, self.glu_setting.batch_size
+        for split, wanted, key, value in (
+            ("train", batch, "glu_text.length", text.length),
+            ("val", self.glu_search.stretches, "glu_search.stretches", self.glu_search.stretches),
+            ("test", text.stretches, "glu_text.stretches", text.stretches),
+        ):
             captions = CAPTIONS_A_PICTURE * self.pictures(split, most=self.encode.pictures)
             tokens = 2 + (TOKENS_A_CAPTION - 2) * self.scenes.max_objects / 4
             there = captions * min(self.text.length, tokens) / text.length
             require(
                 wanted <= there,
-                f"glu_text.{key}",
-                f"is {getattr(text, key)}, but the captions of split {split} make only about {there:.0f} stretches of "
-                f"{text.length} tokens; {wanted} are needed",
+                key,
+                f"is {value}, but the captions of split {split} make only about {there:.0f} stretches of {text.length} "
+                f"tokens; {wanted} are needed",
             )

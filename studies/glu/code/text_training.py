@@ -1,7 +1,7 @@
 """A training on captions with gaps, as a part; see studies/glu/code/training.py."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from lib.models.layout import DalleMiniConfig
 from lib.pipeline.stage import Training
 from lib.text import TextTokenizer
 from studies.glu.code.tasks import SpanTask, stretches
-from studies.glu.code.training import DATA, TEXT, network_of, recipe_of, results, train
+from studies.glu.code.training import DATA, TEXT, network_of, train_all
 
 
 def trained(
@@ -22,33 +22,35 @@ def trained(
     setting: Section,
     variant: str,
     seeds: Sequence[int],
-    steps: int,
+    recipes: Mapping[str, Mapping[str, float]],
     length: int,
     masked: float,
     span: float,
     pictures: int,
     text_length: int,
-    measured: int,
+    measured: Mapping[str, Any],
     seed: int,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Trains a network on the captions of split train from every seed, on one thread, and measures it on test.
+    """Trains a network on the captions of split train from every seed, on one thread, by one recipe after another.
 
     Args:
         setting: a `GluSetting`.
         variant: the feed-forward block.
+        recipes: name → steps and learning_rate.
         pictures, text_length, length, masked, span: as of `span_task`.
-        measured: stretches that it is measured on.
-        seed: of their gaps.
+        measured: split and stretches on which the trained weights are measured.
+        seed: of the gaps there.
 
     Returns:
-        as `studies.glu.code.training.results`.
+        as `studies.glu.code.training.train_all`.
     """
     use_jax_devices(1)
     text = TextTokenizer.load(TEXT)
-    tasks = {split: span_task(text, split, pictures, text_length, length, masked, span) for split in ("train", "test")}
+    splits = ("train", measured["split"])
+    tasks = {split: span_task(text, split, pictures, text_length, length, masked, span) for split in splits}
     network = span_network(network_of(setting, variant, text, text_length, 1, 1), tasks["train"])
-    trainee = train(variant, network, seeds, tasks["train"], recipe_of(setting, steps), training)
-    return results(trainee, network, tasks["test"].held_out(measured, seed))
+    held_out = tasks[measured["split"]].held_out(measured["stretches"], seed)
+    return train_all(variant, network, seeds, tasks["train"], setting, recipes, training, held_out)
 
 
 def captions_of(split: str, pictures: int) -> list[str]:

@@ -1,9 +1,8 @@
 """Stage glu/train_switches: the DALL·E Mini report's other findings, at small scale → build/glu/switches.json.
 
-Two questions, on the coarse network of glu_search.base, which trains faster than the one of the comparison, with the
-original's layout but for what is tested. How low is the loss after an ordinary training, with and without a switch?
-And how does a placement of norms take a learning rate that is too high: how many spikes does the loss have, and how
-many seeds are lost?
+Two questions, with the original's layout but for what is tested. How low is the loss after a training at the rate that
+was chosen for these tokens, with and without a switch? And how does a placement of norms take a learning rate that is
+too high: how many spikes does the loss have, and how many seeds are lost?
 """
 
 import dataclasses
@@ -15,22 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from lib import config_tree
-from lib.data.store import write_json
 from lib.hardware import keep_freed_memory
 from lib.models.layout import DalleMiniConfig
 from lib.pipeline import parts
 from lib.text import TextTokenizer
 from lib.training import seeds as paired
-from lib.weights import checkpoint
-from studies.glu.code.settings import Params, layout_of
+from studies.glu.code import reports
+from studies.glu.code.settings import GluSetting, Params, layout_of
 from studies.glu.code.stability import lost, spikes
 from studies.glu.code.tasks import ImageTask
-from studies.glu.code.train_variants import part, seed_numbers, thinned
 from studies.glu.code.training import TEXT, load_task, network_of, recipe_of
+from studies.glu.code.training_parts import chosen_rate, picture_part, results, seed_numbers, thinned
 
 OUT = Path("build/glu/switches.json")
 BLOCK = "geglu"  # whose inner width all layouts have
+TIMED = "bias"  # the switch that is said to cost time
 REPETITIONS = 9  # of timed steps, in turn
 STEP_SECONDS = 0.5  # of training in one of them, about
 
@@ -38,74 +36,69 @@ STEP_SECONDS = 0.5  # of training in one of them, about
 def run(params: Params) -> None:
     """Trains every distinct layout once at the ordinary rate, and every placement at the high ones."""
     keep_freed_memory()
-    switches, setting = params.report_switches, params.glu_search.base
-    seeds = seed_numbers(params, switches.seeds)
+    switches, setting, tokens = params.report_switches, params.glu_setting, params.report_switches.tokens
+    seeds, rate = seed_numbers(params, switches.seeds), chosen_rate(tokens)
     layouts = {
         described(changes): layout_of(setting.init_std, changes)
         for switch in switches.switches.values()
         for changes in (switch.baseline, switch.treatment)
     }
     measured = {"split": "test", "pictures": params.glu_variants.pictures}
+    ordinary = {"ordinary": {"steps": switches.steps, "learning_rate": rate}}
+    high = {f"{peak:g}": {"steps": switches.high_steps, "learning_rate": peak} for peak in switches.high_rates}
     trainings = [
-        part(params, key, setting, BLOCK, seeds, switches.steps, layout=layout, measured=measured)
+        picture_part(params, key, tokens, BLOCK, seeds, ordinary, layout=layout, measured=measured)
         for key, layout in layouts.items()
     ]
     for name, changes in switches.placements.items():
         layout = layout_of(setting.init_std, changes)
-        for rate in switches.high_rates:
-            fast, label = config_tree.replace(setting, learning_rate=rate), f"{name} at {rate:g}"
-            trainings.append(part(params, label, fast, BLOCK, seeds, switches.high_steps, layout=layout))
+        trainings.append(picture_part(params, f"{name} at high rates", tokens, BLOCK, seeds, high, layout=layout))
     paths = parts.run("glu/train_switches", trainings)
 
-    found = {}
-    for key in layouts:
-        arrays, numbers = checkpoint.load(paths[key])
-        found[key] = {
-            "parameters": numbers["parameters"],
-            "nats": arrays["averaged"].tolist(),
-            "training": thinned(arrays["losses"]),
-        }
-    ordinary = {
-        name: {
-            "finding": switch.finding,
-            "expected": switch.expected,
-            "baseline": found[described(switch.baseline)] | {"layout": described(switch.baseline)},
-            "treatment": found[described(switch.treatment)] | {"layout": described(switch.treatment)},
-        }
-        for name, switch in switches.switches.items()
-    }
-    text, tokenizer = TextTokenizer.load(TEXT), getattr(params.tokenizer, setting.tokens)
-    task = load_task(setting.tokens, tokenizer.leave_out, text, params.text.length, "train")
-    base = network_of(setting, BLOCK, text, params.text.length, tokenizer.codes, task.tokens.shape[1])
-    if "bias" in switches.switches:
-        pair = switches.switches["bias"]
-        ordinary["bias"] |= {"step_seconds": step_seconds(base, setting, pair.baseline, pair.treatment, task)}
+    def trained(changes: Mapping[str, Any]) -> reports.LayoutTraining:
+        arrays, numbers = results(paths[described(changes)])
+        return reports.LayoutTraining(
+            layout=described(changes),
+            parameters=numbers["parameters"],
+            nats=arrays["ordinary"]["nats"].tolist(),
+            training=reports.Curve(**thinned(arrays["ordinary"]["losses"])),
+        )
 
+    text, tokenizer = TextTokenizer.load(TEXT), getattr(params.tokenizer, tokens)
+    task = load_task(tokens, tokenizer.leave_out, text, params.text.length, "train")
+    base = network_of(setting, BLOCK, text, params.text.length, tokenizer.codes, task.tokens.shape[1])
+    compared = {}
+    for name, switch in switches.switches.items():
+        pair = (switch.baseline, switch.treatment)
+        both = {"baseline": trained(switch.baseline), "treatment": trained(switch.treatment)}
+        timed = {"step_seconds": step_seconds(base, setting, rate, *pair, task)} if name == TIMED else {}
+        compared[name] = reports.Switch(finding=switch.finding, expected=switch.expected, **both, **timed)
     unigram = unigram_nats(task.tokens, base.codes)
-    placements = {}
-    for name in switches.placements:
-        placements[name] = {}
-        for rate in switches.high_rates:
-            arrays, _ = checkpoint.load(paths[f"{name} at {rate:g}"])
-            losses = arrays["losses"]  # [steps, seeds]
-            placements[name][f"{rate:g}"] = {
-                "spikes": [spikes(own, switches.rise) for own in losses.T],
-                "lost": [lost(own, unigram) for own in losses.T],
-                "final": [final(own) for own in losses.T],
-                "training": thinned(np.nan_to_num(np.minimum(losses, paired.DIVERGED), nan=paired.DIVERGED)),
+    reports.Switches(
+        learning_rate=rate,
+        seeds=seeds,
+        steps=switches.steps,
+        high_steps=switches.high_steps,
+        rise=switches.rise,
+        unigram_nats=unigram,
+        switches=compared,
+        placements={
+            name: {
+                peak: high_rate(arrays["losses"], switches.rise, unigram)
+                for peak, arrays in results(paths[f"{name} at high rates"])[0].items()
             }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    write_json(
-        OUT,
-        {
-            "seeds": seeds,
-            "steps": switches.steps,
-            "high_steps": switches.high_steps,
-            "rise": switches.rise,
-            "unigram_nats": unigram,
-            "switches": ordinary,
-            "placements": placements,
+            for name in switches.placements
         },
+    ).write(OUT)
+
+
+def high_rate(losses: np.ndarray, rise: float, unigram: float) -> reports.HighRate:
+    """What a rate that is too high did to losses [steps, seeds]."""
+    return reports.HighRate(
+        spikes=[spikes(own, rise) for own in losses.T],
+        lost=[lost(own, unigram) for own in losses.T],
+        final=[final(own) for own in losses.T],
+        training=reports.Curve(**thinned(np.nan_to_num(np.minimum(losses, paired.DIVERGED), nan=paired.DIVERGED))),
     )
 
 
@@ -128,14 +121,14 @@ def unigram_nats(tokens: np.ndarray, codes: int) -> float:
 
 
 def step_seconds(
-    base: DalleMiniConfig, setting: Any, baseline: Mapping, treatment: Mapping, task: ImageTask
-) -> dict[str, list[float]]:
+    base: DalleMiniConfig, setting: GluSetting, rate: float, baseline: Mapping, treatment: Mapping, task: ImageTask
+) -> reports.StepSeconds:
     """Seconds of a training step with two layouts, timed in turn: one value a repetition each."""
     calls: dict[str, Callable] = {}
     for name, changes in (("baseline", baseline), ("treatment", treatment)):
         network = dataclasses.replace(base, layout=layout_of(setting.init_std, changes))
         model, initial = paired.create(network, [0])
-        trainee = paired.SeedsTrainee(model, initial, [0], task, recipe_of(setting, 1))
+        trainee = paired.SeedsTrainee(model, initial, [0], task, recipe_of(setting, 1, rate))
         indices = np.arange(setting.batch_size)[None]
         calls[name] = lambda trainee=trainee, indices=indices: trainee.step(0, indices)
         calls[name]()  # compiles
@@ -149,4 +142,4 @@ def step_seconds(
             for _ in range(count):
                 calls[name]()
             found[name].append((time.perf_counter() - began) / count)
-    return found
+    return reports.StepSeconds(**found)

@@ -31,9 +31,10 @@ def trained(
     training: Training,
     *,
     setting: Section,
+    tokens: str,
     variant: str,
     seeds: Sequence[int],
-    steps: int,
+    recipes: Mapping[str, Mapping[str, float]],
     text_length: int,
     codes: int,
     leave_out: Sequence[str],
@@ -41,31 +42,32 @@ def trained(
     measured: Mapping[str, Any] | None = None,
     curve: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Trains a network on the pictures of split train from every seed, on one thread.
+    """Trains a network on the pictures of split train from every seed, on one thread, by one recipe after another.
 
     Args:
         setting: a `GluSetting`.
+        tokens: of which image tokenizer.
         variant: the feed-forward block.
+        recipes: name → steps and learning_rate.
         layout: instead of that of the setting and the block; the inner width stays the block's.
         measured: split and pictures on which the trained weights are measured.
         curve: split, pictures and points, evenly spaced, at which the averaged weights are measured on the way.
 
     Returns:
-        as `results`.
+        as `train_all`.
     """
     use_jax_devices(1)
     text = TextTokenizer.load(TEXT)
 
     def task(split: str) -> ImageTask:
-        return load_task(setting.tokens, leave_out, text, text_length, split)
+        return load_task(tokens, leave_out, text, text_length, split)
 
     pictures = task("train")
     network = network_of(setting, variant, text, text_length, codes, pictures.tokens.shape[1], layout)
     check_tokens(pictures.tokens, len(pictures), network.image_length, network.codes)
     watched = (task(curve["split"]).held_out(curve["pictures"]), curve["points"]) if curve else ()
-    trainee = train(variant, network, seeds, pictures, recipe_of(setting, steps), training, *watched)
     held_out = task(measured["split"]).held_out(measured["pictures"]) if measured else None
-    return results(trainee, network, held_out)
+    return train_all(variant, network, seeds, pictures, setting, recipes, training, held_out, *watched)
 
 
 def load_task(tokens: str, leave_out: Sequence[str], text: TextTokenizer, text_length: int, split: str) -> ImageTask:
@@ -106,56 +108,61 @@ def network_of(
     )
 
 
-def recipe_of(setting: Section, steps: int) -> paired.Recipe:
-    """How a setting trains for `steps`."""
-    names = ("batch_size", "learning_rate", "warmup", "decay", "averaging")
-    return paired.Recipe(steps=steps, **{name: getattr(setting, name) for name in names})
+def recipe_of(setting: Section, steps: int, learning_rate: float) -> paired.Recipe:
+    """How a setting trains for `steps` at a peak learning rate."""
+    names = ("batch_size", "warmup", "decay", "averaging")
+    return paired.Recipe(steps=steps, learning_rate=learning_rate, **{name: getattr(setting, name) for name in names})
 
 
-def train(
-    name: str,
+def train_all(
+    variant: str,
     network: DalleMiniConfig,
     seeds: Sequence[int],
     task: paired.Task,
-    recipe: paired.Recipe,
+    setting: Section,
+    recipes: Mapping[str, Mapping[str, float]],
     where: Training,
     held_out: paired.Batch | None = None,
+    watched: paired.Batch | None = None,
     points: int = 0,
-) -> paired.SeedsTrainee:
-    """Trains a network from every seed, resuming where an interrupted run stopped."""
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Trains a network by every recipe from the same start, so that it is compiled once.
+
+    Args:
+        recipes: name → steps and learning_rate.
+        held_out: on which the trained weights are measured.
+        watched: on which they are on the way, at `points` evenly spaced steps.
+
+    Returns:
+        arrays: by <recipe>/, losses [steps, seeds]; curve [points, seeds]; nats [seeds], a target on `held_out` with
+            the averaged weights, if something is held out.
+        numbers: parameters and inner width of the network; measured, recipe → steps of the curve.
+    """
     model, initial = paired.create(network, seeds)
-    trainee = paired.SeedsTrainee(model, initial, seeds, task, recipe, held_out, points)
+    arrays, measured = {}, {}
+    for name, given in recipes.items():
+        recipe = recipe_of(setting, **given)
+        trainee = paired.SeedsTrainee(model, initial, seeds, task, recipe, watched, points)
+        train(f"{variant}, {name}", trainee, where.part(name))
+        found = {"losses": trainee.losses, "curve": trainee.curve}
+        if held_out is not None:
+            found["nats"] = paired.evaluate(model, trainee.average, held_out, recipe.batch_size)
+        arrays |= {f"{name}/{key}": array for key, array in found.items()}
+        measured[name] = trainee.measured.tolist()
+    for name in recipes:
+        where.part(name).checkpoint.unlink(missing_ok=True)
+    sizes = {"parameters": dalle_mini.parameter_count(dalle_mini.shapes(network)), "inner": network.feed_forward}
+    return arrays, sizes | {"measured": measured}
+
+
+def train(name: str, trainee: paired.SeedsTrainee, where: Training) -> None:
+    """Trains from every seed, resuming where an interrupted run stopped."""
+    recipe = trainee.recipe
     fit(
         trainee,
         name=f"{name}, {recipe.steps} steps",
         steps=recipe.steps,
-        order=paired.SeedOrders(len(task), recipe.batch_size, seeds),
+        order=paired.SeedOrders(len(trainee.task), recipe.batch_size, trainee.seeds),
         checkpoint=where.checkpoint,
         fingerprint=where.fingerprint,
     )
-    return trainee
-
-
-def results(
-    trainee: paired.SeedsTrainee, network: DalleMiniConfig, held_out: paired.Batch | None
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What a training leaves.
-
-    Returns:
-        arrays: losses [steps, seeds]; curve [points, seeds]; averaged and last [seeds], nats a target on `held_out`
-            with the averaged weights and with those after the last step, if something is held out.
-        numbers: parameters and inner width of the network; measured, the steps of the curve; cpu_minutes, the
-            processor time of all steps.
-    """
-    arrays = {"losses": trainee.losses, "curve": trainee.curve}
-    if held_out is not None:
-        for name, weights in (("averaged", trainee.average), ("last", trainee.params)):
-            arrays[name] = paired.evaluate(trainee.model, weights, held_out, trainee.recipe.batch_size)
-    numbers = {
-        "parameters": dalle_mini.parameter_count(dalle_mini.shapes(network)),
-        "inner": network.feed_forward,
-        "measured": trainee.measured.tolist(),
-        # Of all steps as the median one, since the first also compiles.
-        "cpu_minutes": float(np.median(trainee.cpu_seconds)) * trainee.recipe.steps / 60,
-    }
-    return arrays, numbers

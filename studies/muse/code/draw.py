@@ -10,14 +10,16 @@ import numpy as np
 
 from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
 from lib.data.store import Split, read_meta, read_prompts
+from lib.metrics.drawings import Settings, Timing
 from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
+from lib.scenes.wordings import worded
 from lib.weights import checkpoint
 from studies.muse.code.drawing import rates, timed
 from studies.muse.code.drawing_parts import base_of, drawing_part, inputs_of
 from studies.muse.code.material import Folders, folders
-from studies.muse.code.reports import Drawings, Drawn, Filled, Rates, Settings, Timing
+from studies.muse.code.reports import Drawings, Drawn, Filled, Rates, Worded
 from studies.muse.code.settings import PARALLEL, Params, seeds_of
 from studies.muse.code.sizes import PICTURE
 from studies.muse.code.training_parts import folder
@@ -118,15 +120,23 @@ def run(params: Params) -> None:
     planned = plan(params, found)
     runs = {name: drawings(params, name, one, rows[one.training], found) for name, one in planned.items()}
     fillings = {name: filled(params, name, found, rows[name]) for name in FILLING}
+    wordings = worded_parts(params, found, rows["masked"])
     timings = dict(timed_parts(params, found, rows["masked"]))
     every = [part for _, seeds in runs.values() for seed in seeds for part in seed]
     every += [part for _, _, own in fillings.values() for part in own]
+    every += [part for _, drawn in wordings.values() for own in drawn.values() for part in own]
     most = Part(name="what this machine can do", work=rates, arguments={}, inputs=[], timed=True)
     paths = parts.run("muse/draw", [*every, *timings.values(), most])
 
     fresh(OUT)
     OUT.mkdir(parents=True, exist_ok=True)
-    report: dict[str, Any] = {"part": params.muse_trainings["masked"].part, "runs": {}, "filled": {}, "timings": {}}
+    report: dict[str, Any] = {
+        "part": params.muse_trainings["masked"].part,
+        "runs": {},
+        "filled": {},
+        "worded": {},
+        "timings": {},
+    }
     for name, (one, seeds) in runs.items():
         drawn = [[checkpoint.load(paths[part.name])[0] for part in seed] for seed in seeds]
         np.save(OUT / f"{name}.npy", np.array([[each["rows"] for each in seed] for seed in drawn]))
@@ -141,6 +151,11 @@ def run(params: Params) -> None:
     for name, (pictures, known, own) in fillings.items():
         np.save(OUT / f"filled_{name}.npy", np.array([checkpoint.load(paths[part.name])[0]["rows"] for part in own]))
         report["filled"][name] = Filled(training=name, pictures=pictures, known=known)
+    for wording, (captions, drawn) in wordings.items():
+        for name, own in drawn.items():
+            pictures = [checkpoint.load(paths[part.name])[0]["rows"] for part in own]
+            np.save(OUT / f"{name}_{wording}.npy", np.array(pictures))
+        report["worded"][wording] = Worded(captions=captions, trainings=list(drawn))
     for name, part in timings.items():
         arrays, numbers = checkpoint.load(paths[name])
         report["timings"][name] = Timing(
@@ -193,6 +208,31 @@ def filled(params: Params, training: str, found: Settings, rows: Rows) -> tuple[
         for seed in seeds_of(params, training)
     ]
     return numbers, (known[0] >= 0).tolist(), own
+
+
+def worded_parts(params: Params, found: Settings, rows: Rows) -> dict[str, tuple[list[str], dict[str, list[Part]]]]:
+    """Wording → captions of test pictures, and the parts that draw them, by training, one a seed; nothing where nobody
+    knows what the pictures show."""
+    test = Split.open(rows.where.data, "test")
+    if test.scenes is None:
+        return {}
+    numbers, wordings = worded(test.captions, rows.language, params.muse_drawing.worded)
+    items, compared = (
+        [CAPTION_ITEMS + number for number in numbers],
+        [name for name in COMPARED if name in found.models],
+    )
+
+    def parts_of(name: str, wording: str, captions: list[str]) -> list[Part]:
+        sampling, own = found.models[name].best.sampling, []
+        for seed in seeds_of(params, name):
+            title, base = f"{name}, {wording}, {seed}", base_of(params, name, seed, found, sampling)
+            own.append(drawing_part(params, title, folder(name, seed), captions, items, sampling, seed, base))
+        return own
+
+    return {
+        wording: (captions, {name: parts_of(name, wording, captions) for name in compared})
+        for wording, captions in wordings.items()
+    }
 
 
 def timed_parts(params: Params, found: Settings, rows: Rows) -> Iterator[tuple[str, Part]]:

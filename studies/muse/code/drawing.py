@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from lib.decoding.noise import RowRandom
-from lib.painter.autoregressive import row_seeds
+from lib.painter import drawing
+from lib.painter.drawing import batches
 from lib.pipeline.stage import Training
-from lib.progress import Progress
 from studies.muse.code.material import tokenised
 from studies.muse.code.networks import load
 
@@ -48,20 +45,10 @@ def draw(
     """
     network, ids = load(Path(model), sampling, base), tokenised(captions, text_length)
     given = None if known is None else torch.tensor(known)
-    progress, drawn, passes = Progress("draw", len(ids)), [], []
-    for start in range(0, len(ids), batch_size):
-        rows = slice(start, start + batch_size)
-        random = RowRandom(row_seeds(seed, items[rows]))
-        if given is None:
-            found = network.draw(ids[rows], random, network.sampling)
-        else:
-            found = network.fill(ids[rows], random, network.sampling, given[rows])
-        drawn.append(found.pictures)
-        passes.append(found.passes)
-        progress.update(min(start + batch_size, len(ids)))
-    pictures = torch.cat(drawn)
+    found = list(batches(network, ids, items, seed, batch_size, given))
+    pictures, passes = (torch.cat([getattr(one, name) for one in found]) for name in ("pictures", "passes"))
     kept = pictures if pictures.dtype == torch.uint8 else pictures.to(torch.uint16)
-    return {"rows": kept.numpy(), "passes": torch.cat(passes).numpy()}, {}
+    return {"rows": kept.numpy(), "passes": passes.numpy()}, {}
 
 
 def timed(
@@ -75,26 +62,14 @@ def timed(
     sampling: Mapping[str, Any],
     base: Mapping[str, Any] | None = None,
 ) -> Result:
-    """How long a batch takes, captions read included, over and over.
+    """How long a batch takes; see `lib.painter.drawing.timed`.
 
     Returns:
-        seconds float [repetitions] a batch; operations of a batch, as `FlopCounterMode` counts them: of products,
-        convolutions and attention.
+        seconds float [repetitions] a batch; operations of a batch.
     """
     network, ids = load(Path(model), sampling, base), tokenised(captions[:batch_size], text_length)
-
-    def draw_all() -> None:
-        network.draw(ids, RowRandom(row_seeds(0, range(batch_size))), network.sampling)
-
-    # The first call, which allocates too; of attention the counter knows its two products alone.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        draw_all()
-    seconds = []
-    for _ in range(repetitions):
-        began = time.perf_counter()
-        draw_all()
-        seconds.append(time.perf_counter() - began)
-    return {"seconds": np.array(seconds)}, {"operations": counter.get_total_flops()}
+    seconds, operations = drawing.timed(network, ids, repetitions)
+    return {"seconds": seconds}, {"operations": operations}
 
 
 def rates(training: Training) -> Result:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lib.metrics.drawings import Settings
 from lib.pipeline.parts import Part
 from studies.muse.code.drawing import draw
 from studies.muse.code.material import ENCODER, TEXT, TOKENIZER
-from studies.muse.code.reports import Settings
 from studies.muse.code.settings import FIRST, Params
 from studies.muse.code.training_parts import folder
 

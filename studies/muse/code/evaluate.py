@@ -11,11 +11,13 @@ from lib.evidence.report import Estimate
 from lib.evidence.strips import write_strip
 from lib.metrics.exact_scene import exactly
 from lib.metrics.image_distance import check_pretrained
-from lib.metrics.panel import Panel
+from lib.metrics.panel import Accuracy, Panel
 from lib.models import vqgan
 from lib.ownership import fresh
 from lib.painter.autoregressive import row_seeds
+from lib.painter.drawing import painted
 from lib.painter.masked import unmasked
+from lib.scenes.wordings import requirements
 from lib.training.muse import accuracy_by_rate
 from lib.weights import checkpoint
 from studies.muse.code import choose, claims, draw
@@ -34,8 +36,8 @@ from studies.muse.code.reports import (
     Settings,
     Texts,
     Training,
+    Worded,
 )
-from studies.muse.code.searching import pictures
 from studies.muse.code.settings import Params, seeds_of, training_of
 from studies.muse.code.sizes import PICTURE
 from studies.muse.code.training_parts import folder
@@ -72,6 +74,7 @@ def run(params: Params) -> None:
             for name, one in drawings.filled.items()
             if one.pictures
         },
+        worded={wording: by_wording(panel, tokenizer, wording, one) for wording, one in drawings.worded.items()},
         choice=Choice.read(choose.OUT / "choice.json"),
         search=Settings.read(draw.SETTINGS),
     )
@@ -169,7 +172,7 @@ def by_prompts(panel: Panel, tokenizer: vqgan.VQGAN, rows: np.ndarray, one: Draw
 
 def by_row(tokenizer: vqgan.VQGAN, rows: np.ndarray) -> np.ndarray:
     """Tokens [n, R, N] or pictures [n, R, S, S, 3] → pictures uint8 [R, n, S, S, 3]."""
-    drawn = pictures(tokenizer, rows.reshape(-1, *rows.shape[2:]))
+    drawn = painted(tokenizer, rows.reshape(-1, *rows.shape[2:]))
     return drawn.reshape(*rows.shape[:2], *drawn.shape[1:]).swapaxes(0, 1)
 
 
@@ -186,6 +189,16 @@ def inpainted(panel: Panel, tokenizer: vqgan.VQGAN, one: Filled, of: Path) -> In
         right = exactly(panel.read(drawn), wanted).reshape(drawn.shape[:2])
         given["right"] = panel.over_seeds(right, "right")
     return Inpainting(training=one.training, pictures=len(one.pictures), **given)
+
+
+def by_wording(panel: Panel, tokenizer: vqgan.VQGAN, wording: str, one: Worded) -> dict[str, Accuracy]:
+    """Training → how many pictures of short or of long captions are exactly right, over its seeds."""
+    return {
+        name: panel.accuracies(
+            by_row(tokenizer, np.load(draw.OUT / f"{name}_{wording}.npy")), requirements(one.captions)
+        )["exact"]
+        for name in one.trainings
+    }
 
 
 def requirement(scene: dict[str, Any]) -> dict[str, Any]:
@@ -211,13 +224,13 @@ def keep_pictures(params: Params, panels: Mapping[str, Panel], tokenizer: vqgan.
         ids, panel = drawings.runs[run].prompts, panels[params.muse_trainings[drawings.runs[run].training].part]
         few = np.linspace(0, len(ids) - 1, min(SHOWN, len(ids))).round().astype(int)
         tokens = np.load(draw.OUT / f"{run}.npy")[0, 0, few]
-        write_strip(out / f"{name}.png", pictures(tokenizer, tokens))
+        write_strip(out / f"{name}.png", painted(tokenizer, tokens))
         texts[name] = [panel.prompts[ids[index]][panel.language] for index in few]
     ids, panel = drawings.runs[usual].prompts, panels[drawings.part]
     few = np.linspace(0, len(ids) - 1, UNMASKED).round().astype(int)
     texts["unmasking"] = [panel.prompts[ids[index]][panel.language] for index in few]
     drafts = unmasking(params, texts["unmasking"], drawings.runs[usual].sampling)
-    write_strip(out / "unmasking.png", pictures(tokenizer, drafts.reshape(-1, drafts.shape[-1])))
+    write_strip(out / "unmasking.png", painted(tokenizer, drafts.reshape(-1, drafts.shape[-1])))
     Texts(texts=texts).write(out / "texts.json")
 
 

@@ -7,12 +7,12 @@ comparison say.
 from pathlib import Path
 from typing import Any
 
+from lib.metrics.drawings import Settings
 from lib.ownership import fresh
 from lib.painter import published
 from lib.painter.published import Published
 from lib.weights import checkpoint
 from studies.muse.code.material import ENCODER, TOKENIZER
-from studies.muse.code.reports import Settings
 from studies.muse.code.settings import DRAWING, FIRST, Params, seeds_of
 from studies.muse.code.training_parts import OF_TOKENIZER, folder
 

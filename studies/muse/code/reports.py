@@ -2,25 +2,9 @@
 
 from typing import Any
 
-from lib.evidence.report import Estimate, Interval, Pairs, Report, Values
+from lib.evidence.report import Estimate, Pairs, Report, Values
+from lib.metrics.drawings import MeasuredRun, Search, Settings, Timing
 from lib.metrics.panel import Accuracy
-
-
-class Trial(Report):
-    """One sampling setting on validation prompts."""
-
-    sampling: dict[str, Any]
-    exact: float
-    """share of prompts drawn exactly right, mean over categories; CLIP score where no reader can tell"""
-    objects: float | None = None
-    """drawn, as a share of those asked for"""
-
-
-class Search(Report):
-    """All that was tried for one model, and what was best."""
-
-    trials: list[Trial]
-    best: Trial
 
 
 class Choice(Report):
@@ -30,12 +14,6 @@ class Choice(Report):
     wanted: float
     hardest: str | None
     """the hardest part that reaches what is wanted"""
-
-
-class Settings(Report):
-    """Sampling settings of every model, chosen on validation prompts."""
-
-    models: dict[str, Search]
 
 
 class Drawn(Report):
@@ -64,17 +42,13 @@ class Filled(Report):
     """[N], which tokens stayed"""
 
 
-class Timing(Report):
-    """How long one model takes to draw."""
+class Worded(Report):
+    """Test pictures that are drawn from a short or a long caption: `build/muse/drawn/<training>_<wording>.npy`."""
 
-    training: str
-    sampling: dict[str, Any]
-    batch_size: int
-    seconds: list[float]
-    """of a batch, one value a repetition"""
-    operations: float
-    """of a batch: products, convolutions and attention"""
-    machine: dict[str, Any]
+    captions: list[str]
+    """in English"""
+    trainings: list[str]
+    """that draw them"""
 
 
 class Rates(Report):
@@ -90,6 +64,8 @@ class Drawings(Report):
     part: str
     runs: dict[str, Drawn]
     filled: dict[str, Filled]
+    worded: dict[str, Worded]
+    """by the wording, short or long"""
     timings: dict[str, Timing]
     rates: Rates
 
@@ -109,33 +85,13 @@ class Training(Report):
     """of masked models: at the end, share of masked tokens that are right, by the upper end of the masking rate in %"""
 
 
-class Run(Report):
+class Run(MeasuredRun):
     """One way of drawing, with every training of a model."""
 
-    training: str
-    sampling: dict[str, Any]
-    passes: float
-    """of a picture"""
-    prompts: int
-    captions: int
-    """of test pictures, behind FID and KID"""
-    exact: Accuracy | None = None
-    """of prompts whose shapes and colours training pictures have"""
-    accuracy: Accuracy | None = None
     likelihood: Estimate | None = None
     """mean log-likelihood of a token of the test captions' pictures under the judge, nats"""
-    heldout: Accuracy | None = None
-    """as `exact`, of prompts for a shape in a colour that no training picture has"""
-    clip_score: Estimate | None = None
-    objects: Estimate | None = None
-    """drawn, as a share of those asked for"""
     diversity: Estimate | None = None
     """mean distance of two pictures of a prompt, by training"""
-    fid: Interval | None = None
-    kid: Interval | None = None
-    clip_score_pretrained: Estimate | None = None
-    fid_inception: Interval | None = None
-    kid_inception: Interval | None = None
 
 
 class Inpainting(Report):
@@ -170,6 +126,8 @@ class Measured(Report):
     real_likelihood: float | None = None
     """of the test pictures themselves, as of `Run.likelihood`"""
     inpainting: dict[str, Inpainting]
+    worded: dict[str, dict[str, Accuracy]]
+    """wording, short or long → training → how many pictures are exactly right"""
     choice: Choice
     search: Settings
 

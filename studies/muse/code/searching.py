@@ -9,13 +9,14 @@ import numpy as np
 
 from lib.config_tree import plain
 from lib.data.prompts import first_of_each_category
+from lib.metrics.drawings import Search, Trial
 from lib.metrics.panel import Panel
 from lib.models import vqgan
+from lib.painter.drawing import painted
 from lib.pipeline import parts
 from lib.weights import checkpoint
 from studies.muse.code.drawing_parts import drawing_part
 from studies.muse.code.material import TOKENIZER, objects_asked, panel_of, validation_prompts
-from studies.muse.code.reports import Search, Trial
 from studies.muse.code.settings import PARALLEL, Params, scenes_of
 
 
@@ -66,7 +67,7 @@ def search(
     for name, (_, kind, part) in models.items():
         trials = []
         for number, sampling in enumerate(grid_of(params, kind)):
-            drawn = pictures(tokenizer, checkpoint.load(paths[f"{name}, {number}"])[0]["rows"])
+            drawn = painted(tokenizer, checkpoint.load(paths[f"{name}, {number}"])[0]["rows"])
             trials.append(measured(panels[part], drawn, asked[name], sampling))
         found[name] = Search(trials=trials, best=max(trials, key=lambda trial: trial.exact))
     return found
@@ -90,11 +91,3 @@ def measured(panel: Panel, drawn: np.ndarray, prompts: list[dict[str, Any]], sam
     exact, seen = panel.accuracies(drawn, prompts)["exact"], panel.read(drawn)
     ratio = sum(len(reading["objects"]) for reading in seen) / sum(map(objects_asked, prompts))
     return Trial(sampling=dict(sampling), exact=exact.value, objects=ratio)
-
-
-def pictures(tokenizer: vqgan.VQGAN, rows: np.ndarray) -> np.ndarray:
-    """Tokens [P, N] of square pictures → uint8 [P, S, S, 3]; pictures as they are."""
-    if rows.ndim > 2:
-        return rows
-    side = round(rows.shape[1] ** 0.5)
-    return vqgan.decode_batches(tokenizer, rows.reshape(-1, side, side))

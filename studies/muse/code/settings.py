@@ -1,12 +1,12 @@
 """Configuration of the study of Muse and its rivals: sections muse_* of its params.yaml."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from lib import config
 from lib.config import ScenesParams
+from lib.config_changes import changed
 from lib.config_tree import (
     Amount,
     Count,
@@ -19,8 +19,6 @@ from lib.config_tree import (
     Temperature,
     Weight,
     Width,
-    plain,
-    read,
     require,
     within,
 )
@@ -218,6 +216,8 @@ class DrawingParams(Section):
     """rows drawn at once"""
     inpainted: Amount
     """test pictures whose middle is drawn anew"""
+    worded: Amount
+    """test pictures, at most, that are drawn from their shortest and from their longest caption"""
     timed: Several[Count]
     """batch sizes at which time is taken"""
     repetitions: Annotated[int, Field(ge=5, le=1000)]
@@ -266,6 +266,13 @@ class Params(config.Params):
         for name, side in (("pixels", small), ("cascade", PICTURE)):
             patch = getattr(self.muse_models, name).patch
             require(side % patch == 0, f"muse_models.{name}.patch", f"must divide {side}, the pictures' side")
+        grids = {
+            "latent": PICTURE // self.tokenizer.coarse.stride,
+            "pixels": small // self.muse_models.pixels.patch,
+            "cascade": PICTURE // self.muse_models.cascade.patch,
+        }
+        for name, side in grids.items():
+            getattr(self.muse_models, name).sizes.require_grid(side, f"muse_models.{name}.sizes")
         for name, most in MOST_STEPS.items():
             steps = max((self.muse_search.steps[name], *self.muse_drawing.steps[name]))
             require(steps <= most, f"muse_drawing.steps.{name}", f"must be at most {most}")
@@ -286,18 +293,6 @@ def training_of(params: Params, name: str) -> Any:
     """
     run = params.muse_trainings[name]
     return changed(getattr(params.muse_models, run.model), run.changes)
-
-
-def changed(section: Section, changes: Mapping[str, Any]) -> Any:
-    """`section` with other values; mappings among the changes change what they name."""
-    return read(merged(plain(section), plain(changes)), type(section), "params.yaml")
-
-
-def merged(tree: Any, changes: Any) -> Any:
-    """Values with others in their places, mappings key by key."""
-    if not (isinstance(tree, Mapping) and isinstance(changes, Mapping)):
-        return changes
-    return {**tree, **{key: merged(tree.get(key), value) for key, value in changes.items()}}
 
 
 def seeds_of(params: Params, training: str) -> list[int]:

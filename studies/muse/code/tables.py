@@ -6,8 +6,9 @@ import numpy as np
 
 from lib.evidence.systems import save
 from lib.evidence.tables import Number, interval, write_all
+from lib.metrics.drawings import Search, Timing
 from studies.muse.code import speed
-from studies.muse.code.reports import Results, Run, Search, Timing
+from studies.muse.code.reports import Results, Run
 from studies.muse.code.settings import FIRST, Params
 from studies.muse.code.systems import systems
 
@@ -29,18 +30,27 @@ def run(params: Params) -> None:
 
 def all_tables(report: Results) -> list[tuple[str, list[dict[str, Any]], dict[str, Any]]]:
     """(name, rows, options of `lib.evidence.tables.write`) of every table."""
+    models = [(name, one) for name, one in report.runs.items() if one.prompts]
+    timed = {"n": {"repetitions": min(len(one.seconds) for one in report.timings.values())}}
     return [
-        ("muse_models", [run_row(name, one) for name, one in report.runs.items() if one.prompts], MODELS),
-        ("muse_categories", category_rows(report), CATEGORIES),
-        ("muse_speed", speed_rows(report), SPEED),
+        ("muse_models", [run_row(*each) for each in models], MODELS | {"n": trainings(report)}),
+        ("muse_categories", category_rows(report), CATEGORIES | {"n": trainings(report)}),
+        ("muse_speed", speed_rows(report), SPEED | timed),
         ("muse_equal_quality", equal_rows(report), EQUAL),
         ("muse_front", front_rows(report), FRONT),
-        ("muse_roofline", roofline_rows(report), ROOFLINE),
+        ("muse_roofline", roofline_rows(report), ROOFLINE | timed),
         ("muse_inpainting", inpainting_rows(report), INPAINTING),
+        ("muse_captions", caption_rows(report), CAPTIONS),
         ("muse_trainings", training_rows(report), TRAININGS),
         ("muse_parts", part_rows(report), PARTS),
         ("muse_search", search_rows(report), SEARCH),
     ]
+
+
+def trainings(report: Results) -> dict[str, int]:
+    """How many independent trainings the models have that are compared."""
+    compared = ("autoregressive", *(name for name in report.steps if f"{name}_{report.steps[name]}" in report.runs))
+    return {f"trainings of {name.replace('_', ' ')}": len(report.trainings[name].minutes) for name in compared}
 
 
 def described(sampling: dict[str, Any]) -> str:
@@ -285,6 +295,31 @@ def inpainting_rows(report: Results) -> list[dict[str, Any]]:
             "same tokens": interval(one.same, 1, 100),
         }
         for one in report.inpainting.values()
+    ]
+
+
+CAPTIONS = {
+    "caption": "Pictures drawn exactly right from captions that say little and from captions that say all.",
+    "units": {"short captions": "%", "long captions": "%"},
+    "notes": [
+        "The same test pictures, over all trainings, in the settings of the comparison. Both captions ask for the same "
+        "object; the long ones tell its size and the background as well, the subject of the paper's Figure 6."
+    ],
+}
+
+
+def caption_rows(report: Results) -> list[dict[str, Any]]:
+    """One row a model."""
+    short, long = (report.worded.get(wording, {}) for wording in ("short", "long"))
+    return [
+        {
+            "model": name,
+            "trainings": len(report.trainings[name].minutes),
+            "pictures": one.n,
+            "short captions": interval(one, 1, 100),
+            "long captions": interval(long[name], 1, 100),
+        }
+        for name, one in short.items()
     ]
 
 

@@ -7,9 +7,9 @@ Models that enlarge come last: their small pictures are drawn in the settings th
 from functools import partial
 from pathlib import Path
 
+from lib.metrics.drawings import Settings
 from studies.muse.code.drawing_parts import base_of
 from studies.muse.code.judging import JUDGE
-from studies.muse.code.reports import Settings
 from studies.muse.code.searching import search
 from studies.muse.code.settings import DRAWING, FIRST, Params, seeds_of
 from studies.muse.code.training_parts import folder

@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 
 from huggingface.models.cache import cache_argument
 from huggingface.models.levels import NoiseLevels
@@ -236,17 +238,12 @@ def test_the_next_version_calls_the_cache_otherwise(kind, monkeypatch):
     batch = Batch(kind, 2)
     expected = batch.decode("sjd", {"window": 5}, SAMPLED)
     backbone = batch.family.backbone
-    forward = backbone.forward
-    assert cache_argument(backbone) == "past_key_values"
+    forward, own = backbone.forward, cache_argument(backbone)
+    assert own == ("past_key_values" if Version(transformers.__version__) < Version("5.24") else "cache")
 
     def renamed(inputs_embeds, position_ids, attention_mask, use_cache, cache):
-        return forward(
-            inputs_embeds=inputs_embeds,
-            position_ids=position_ids,
-            attention_mask=attention_mask,
-            use_cache=use_cache,
-            past_key_values=cache,
-        )
+        given = {"inputs_embeds": inputs_embeds, "position_ids": position_ids, "attention_mask": attention_mask}
+        return forward(**given, use_cache=use_cache, **{own: cache})
 
     monkeypatch.setattr(backbone, "forward", renamed)
     assert cache_argument(backbone) == "cache"

@@ -3,9 +3,10 @@
 import pytest
 
 from lib.evidence.report import Pairs
+from lib.metrics.drawings import Settings, Timing
 from lib.metrics.panel import Accuracy
 from studies.auraflow.code import claims
-from studies.auraflow.code.reports import Measured, Run, Settings, Timing
+from studies.auraflow.code.reports import Measured, Run
 
 
 def run(training, language, exact):
@@ -33,6 +34,7 @@ def report(**exact):
         steps=20,
         trainings={},
         scales=[],
+        again={},
         runs=runs,
         timings=timings,
         search=Settings(models={}),

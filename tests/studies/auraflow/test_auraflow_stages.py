@@ -4,6 +4,7 @@ import copy
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from torch.nn.utils import parameters_to_vector
 from lib import config, config_tree
 from lib.config_tree import plain
 from lib.data.store import Split, read_prompts
+from lib.decoding.noise import RowRandom
 from lib.evidence.shown import Shown
 from lib.evidence.strips import read_strip
+from lib.generate import Painter
+from lib.metrics.drawings import Settings
 from lib.models import clip, multi_scale_vqgan, reader, text_encoder, vqgan
 from lib.models.mmdit import MMDiT
 from lib.models.parti import Parti
@@ -22,29 +26,35 @@ from lib.models.text_encoder import LanguageModel, TextEncoder
 from lib.models.unet import UNet
 from lib.models.var import Var
 from lib.painter.autoregressive import row_seeds
+from lib.painter.drawing import painted
+from lib.painter.published import Published
+from lib.scenes.asked import asked
 from lib.text import TextTokenizer
 from lib.weights.torch_state import generator
 from studies.auraflow.code import (
+    again,
+    compare_schedules,
     draw,
     evaluate,
     judge,
     make_pictures,
     material,
     needs,
+    paint_pictures,
+    publish,
     tables,
     train,
     train_texts,
     tune,
 )
-from studies.auraflow.code.drawing import drawn, painted
 from studies.auraflow.code.networks import load
-from studies.auraflow.code.reports import Drawings, Results, Settings, Texts
+from studies.auraflow.code.reports import Drawings, Painted, Results, Schedules, Texts
 from studies.auraflow.code.settings import DENOISING, Params
 from studies.auraflow.code.systems import systems
 from tests import house
 
 FLOWS = {"en": "flow", "zh": "flow_zh"}  # language → run
-STAGES = (make_pictures, train_texts, train, tune, draw, evaluate, judge)
+STAGES = (make_pictures, train_texts, train, tune, draw, evaluate, compare_schedules, judge)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +107,12 @@ def model(training, seed=0, **changes):
     return load(material.folder(training, seed), best | changes)
 
 
+def drawn(network, ids, seed, items):
+    """Pictures of prompts, one by one as numbered."""
+    found = network.draw(ids, RowRandom(row_seeds(seed, items)), network.sampling)
+    return painted(network.tokenizer, found.pictures.numpy())
+
+
 def test_pictures_are_those_of_the_study_and_their_tokens_fit(params):
     found = material.train_pictures(params.text.length)
     assert material.data() == material.PICTURES and found.tokens.shape == (8, 64)
@@ -122,7 +138,7 @@ def test_every_training_leaves_a_model_of_its_kind_that_reads_through_its_text_n
     assert isinstance(own["model"], Var) and own["model"].config.scales == (1, 2, 3, 4, 6, 8)
     for name, weights in tokenizer.state_dict().items():
         assert torch.equal(own["tokenizer"].state_dict()[name], weights)
-    for name, text in (("raster_english", "english"), ("raster_language", "language"), ("flow", "both")):
+    for name, text in (("raster_english", "english"), ("raster_language", "language"), ("flow", "language")):
         wanted = text_encoder.load(material.TEXTS / text).state_dict()
         assert all(torch.equal(one, wanted[key]) for key, one in model(name).encoder.state_dict().items())
 
@@ -172,8 +188,34 @@ def test_a_row_drawn_alone_is_the_one_of_its_batch(params, name):
     network = model(name)
     for row in (1, len(one.prompts) - 1):
         ids = material.tokenised([asked[one.prompts[row]]], params.text.length)
-        alone = painted(network, drawn(network, ids, row_seeds(0, [row])).pictures)[0]
+        alone = drawn(network, ids, 0, [row])[0]
         assert np.abs(alone - kept[row]).max() <= 1  # rounding of sums
+
+
+@pytest.mark.parametrize("name", ["raster_language", "next_scale", "flow", "unet"])
+def test_the_front_door_paints_with_what_was_published(params, name):
+    publish.run(params, name)
+    best = Settings.read(material.SETTINGS).models[name].best
+    about = Published.read(publish.OUT / name / "painter.json")
+    assert (about.sampling, about.exact) == (best.sampling, best.exact)
+    painting = Painter(model=f"auraflow/{name}").paint("一个红色的圆形", candidates=3, seed=5)
+    network, ids = model(name), material.tokenised(["一个红色的圆形"] * 3, params.text.length)
+    wanted = drawn(network, ids, 5, range(3))[painting.order]
+    near = np.abs(painting.pictures.astype(int) - wanted) <= 2  # weights are halved, and few draws are that close
+    assert near.mean() > 0.95
+
+
+def test_what_the_front_door_paints_is_kept(params):
+    for name in params.auraflow_trainings:
+        publish.run(params, name)
+    paint_pictures.run(params)
+    out = params.results / "auraflow_painting"
+    texts = Painted.read(out / "texts.json").texts
+    assert set(texts) == set(params.auraflow_trainings) == {path.stem for path in out.glob("*.png")}
+    for name in ("unet", "next_scale"):
+        wanted = Painter(model=f"auraflow/{name}").paint(texts[name][1], 4).pictures
+        near = np.abs(read_strip(out / f"{name}.png")[4:].astype(int) - wanted) <= 2
+        assert near.mean() > 0.99
 
 
 def test_the_report_says_what_was_measured_and_tables_show_it(params):
@@ -188,13 +230,17 @@ def test_the_report_says_what_was_measured_and_tables_show_it(params):
     assert set(own.exact.categories) == {"single_object", "colours"} and set(own.heldout.categories) == {"heldout"}
     assert len(own.exact.by_seed) == len(own.objects.by_seed) == 2
     assert report.runs["flow"].fid and not report.runs["raster_english_zh"].captions
+    assert set(report.again["long"]) == set(report.trainings)
+    assert set(report.again["filled"]) == {name for name in report.trainings if name.startswith(("raster", "next"))}
+    assert all(len(one["raster_both"].by_seed) == 2 for one in report.again.values())
+    assert len(tables.caption_rows(report)) == 6 and len(tables.inpainting_rows(report)) == 4
     assert [one.tokens for one in report.scales] == [1, 5, 14, 30, 66, 130]
     trained = report.trainings["raster_language"]
     assert (len(trained.minutes), trained.pictures_seen) == (2, 2 * 4)
     assert trained.parameters == sum(one.numel() for one in model("raster_language").network.parameters())
 
     found = {one.name: one for one in systems(params, report)}
-    flow = found["rectified flow, MMDiT (AuraFlow); bilingual T5 kind"]
+    flow = found["rectified flow, MMDiT (AuraFlow); language model"]
     assert len(found) == 6 and flow.exact == {language: report.runs[run].exact for language, run in FLOWS.items()}
     assert flow.seconds == {1: report.timings["flow, batch 1"].seconds} and flow.passes == 2
 
@@ -221,6 +267,12 @@ def test_kept_pictures_are_those_of_the_first_trainings_and_judged_by_their_engl
         assert all(mark in (True, False) for one in shown[name] for mark in one.right)
 
 
+def test_clips_caption_tower_is_one_of_the_text_networks():
+    tower, whole = text_encoder.load(material.TEXTS / "clip"), clip.load(material.CLIP)
+    for name, weights in whole.text.state_dict().items():
+        assert torch.equal(tower.tower.state_dict()[name], weights)
+
+
 def test_parts_are_kept(params, capsys):
     train.run(params)
     said = capsys.readouterr().out
@@ -237,10 +289,14 @@ def test_what_is_needed_of_the_data_is_listed(params):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
+        ("auraflow_schedules.text", "inglish", r"auraflow_schedules\.text is none of"),
+        ("auraflow_schedules.descent", {"target": "flow"}, r"auraflow_schedules\.noises\.sdxl.*target.*is flow"),
         ("auraflow_trainings.flow.text", "inglish", r"auraflow_trainings\.flow\.text is inglish, which is none of"),
         ("auraflow_trainings.flow.model", "floe", r"auraflow_trainings\.flow\.model .*floe"),
         ("auraflow_search.steps", 1001, r"auraflow_search\.steps .*1000"),
         ("auraflow_drawing.steps", [1, 1001], r"auraflow_drawing\.steps.* 1000"),
+        ("auraflow_texts.networks.clip.languages", ["en"], r"auraflow_texts\.networks\.clip\.languages must be \[\]"),
+        ("auraflow_texts.networks.clip.dropped", 1, r"auraflow_texts\.networks\.clip\.dropped must be 0: clip"),
         ("auraflow_texts.networks.english.languages", ["de"], r"auraflow_texts\.networks\.english\.languages"),
         ("auraflow_pictures.max_object", 1, r"auraflow_pictures.*max_object"),
         ("auraflow_pictures.backgrounds", {"speckled": 1}, r"auraflow_pictures\.backgrounds has speckled"),
@@ -269,3 +325,55 @@ def test_pictures_of_ones_own_are_taken_as_they_are(params, tmp_path, monkeypatc
         if path.is_file():
             assert path.samefile(material.PICTURES / path.relative_to(material.SHARED))
     assert len(np.load(material.TOKENS / "train_64.npy")) == 8
+
+
+def test_short_and_long_captions_are_of_the_same_pictures_and_ask_for_the_same(params):
+    drawings = Drawings.read(material.DRAWN / "drawings.json")
+    short, long = (drawings.again[wording] for wording in ("short", "long"))
+    assert 0 < len(short.pictures) <= params.auraflow_drawing.worded and short.pictures == long.pictures
+    captions = Split.open(material.PICTURES, "test").captions
+    for number, *said in zip(short.pictures, short.captions, long.captions, strict=True):
+        assert said == [captions[number]["en"][index] for index in (0, -1)]
+        assert asked(said[0])["objects"] == asked(said[1])["objects"]
+    for way, one in drawings.again.items():
+        for name in one.trainings:
+            drawn = np.load(material.DRAWN / f"{name}_{way}.npy")
+            assert drawn.shape == (params.auraflow_trainings[name].seeds, len(one.pictures), 64, 64, 3)
+
+
+def test_what_is_given_of_a_picture_stays(params):
+    test = Split.open(material.PICTURES, "test")
+    coarse = again.known_of(test, "raster", [0, 3])
+    assert coarse.shape == (2, 64) and (coarse < 0).sum() == 2 * 16
+    assert (coarse.reshape(2, 8, 8)[:, 2:6, 2:6] == -1).all()
+    scales = again.known_of(test, "next_scale", [0, 3])
+    known = (scales >= 0)[0]
+    assert scales.shape == (2, 130) and not known[:14].any()  # every cell of three scales sees something of the middle
+    assert known[14:30].reshape(4, 4)[1:3, 1:3].sum() == 0 and known[14:30].sum() == 12
+    assert known[66:].sum() == 48
+    tokenizer = multi_scale_vqgan.load(material.SCALES)
+    whole = multi_scale_vqgan.encode_batches(tokenizer, np.asarray(test.images(64)[[0, 3]]))
+    np.testing.assert_array_equal(scales[:, known], whole[:, known])
+
+
+def test_schedules_are_compared_by_the_light_of_what_is_drawn(params):
+    report = Schedules.read(params.results / "auraflow_schedules.json")
+    assert report.seeds == 2 and report.pictures == 16
+    first, kolors, zero = (report.schedules[name] for name in ("sdxl", "kolors", "zero_terminal_snr"))
+    assert first.terminal_snr > kolors.terminal_snr > zero.terminal_snr == 0 and kolors.levels == 1100
+    images = Split.open(material.PICTURES, "test").images(64)[:16] / 255
+    bright = images.mean(axis=(1, 2, 3))
+    assert report.real["brightness"].value == pytest.approx(bright.mean())
+    assert report.real["spread"].value == pytest.approx(np.abs(bright - bright.mean()).mean())
+    rows = tables.schedule_rows(report)
+    assert len({tuple(row) for row in rows}) == 1  # the same columns
+    assert [row["schedule"] for row in rows] == ["test pictures", "kolors", "sdxl", "zero terminal snr"]
+
+
+def test_light_is_brightness_and_contrast():
+    panel = SimpleNamespace(mean=lambda values, name: float(np.mean(values)))
+    half = np.zeros((1, 1, 2, 2, 3), np.uint8)
+    half[..., 1, :] = 255  # black on the left, white on the right
+    assert compare_schedules.light(panel, half, 0.5) == {"brightness": 0.5, "spread": 0.0, "contrast": 0.5}
+    white = np.full((1, 1, 2, 2, 3), 255, np.uint8)
+    assert compare_schedules.light(panel, white, 0.25) == {"brightness": 1.0, "spread": 0.75, "contrast": 0.0}

@@ -24,7 +24,8 @@ def test_pictures_and_scores_are_kept_exactly(tmp_path, monkeypatch):
             asked.update(settings)
             pictures = random.integers(0, 256, (candidates, 8, 8, 3), dtype=np.uint8)
             scores = random.random(candidates, dtype=np.float32)
-            asked["painting"] = Painting.ranked(prompt, pictures, scores, np.zeros((candidates, 2, 2), np.int32))
+            tokens, passes = np.zeros((candidates, 2, 2), np.int32), np.full(candidates, 4)
+            asked["painting"] = Painting.ranked(prompt, pictures, scores, tokens, passes)
             return asked["painting"]
 
     monkeypatch.setattr(paint_pictures, "Painter", Painter)

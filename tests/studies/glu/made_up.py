@@ -8,7 +8,6 @@ from studies.glu.code.evaluate import evaluated
 from studies.glu.code.settings import GluSetting
 
 SETTING = GluSetting(
-    tokens="coarse",
     width=64,
     encoder_layers=1,
     decoder_layers=3,
@@ -18,7 +17,6 @@ SETTING = GluSetting(
     norm_placement="preln",
     init_std=0.125,
     batch_size=16,
-    learning_rate=3e-3,
     warmup=0.05,
     decay=0.8,
     averaging=0.05,
@@ -32,15 +30,22 @@ def training(offset, steps):
     return reports.Training(steps=steps, nats=nats, curve=CURVE, training=CURVE)
 
 
-def variant(offset):
-    short, long = training(offset, 10), training(offset - 0.5, 40)
-    return reports.Variant(seeds=SEEDS, parameters=1000, inner=8, short=short, long=long)
+def variant(offset, short):
+    lengths = {"short": training(offset, 10)} if short else {}
+    return reports.Variant(parameters=1000, inner=8, long=training(offset - 0.5, 40), **lengths)
 
 
-def variants():
-    """All blocks, in an order much like the paper's."""
-    offsets = (0.0, 0.02, 0.03, -0.01, -0.02, -0.03, -0.05, -0.04)
-    return {block: variant(offset) for block, offset in zip(BLOCKS, offsets, strict=True)}
+def blocks(offsets=(0.0, 0.02, 0.03, -0.01, -0.02, -0.03, -0.05, -0.04)):
+    """All blocks, by default in an order much like the paper's; two of them trained shortly as well."""
+    found = zip(BLOCKS, offsets, strict=True)
+    return {block: variant(offset, block in ("relu", "geglu")) for block, offset in found}
+
+
+def variants(**tokens):
+    """Coarse tokens, and others with blocks of their own."""
+    given = {"coarse": blocks()} | tokens
+    made = {name: reports.Comparison(learning_rate=1e-3, seeds=SEEDS, blocks=own) for name, own in given.items()}
+    return reports.Variants(tokens=made)
 
 
 def layout(name, nats):
@@ -60,6 +65,7 @@ def switches(rise=(0.10, 0.12, 0.10, 0.12, 0.11), expected="higher"):
     )
     placements = {"preln": wild, "postln": wild, "normformer": calm, "cogview": calm}
     return reports.Switches(
+        learning_rate=1e-3,
         seeds=SEEDS,
         steps=10,
         high_steps=10,
@@ -71,6 +77,8 @@ def switches(rise=(0.10, 0.12, 0.10, 0.12, 0.11), expected="higher"):
 
 
 def block_cost(seconds, working):
+    """Of a block that takes so many seconds, if it was timed, and so many bytes."""
+    timed = {"step_seconds": [seconds] * 5, "picture_seconds": [seconds] * 5} if seconds else {}
     return reports.BlockCost(
         parameters=10,
         inner=4,
@@ -79,31 +87,33 @@ def block_cost(seconds, working):
         xla_flops=4.0,
         peak_bytes=2 * working,
         working_bytes=working,
-        step_seconds=[seconds] * 5,
-        picture_seconds=[seconds] * 5,
+        **timed,
     )
 
 
 def cost(**more):
     """One size, with blocks of seconds and bytes beside ReLU, ReGLU and GEGLU."""
-    sizes = {"relu": (1.0, 8), "reglu": (1.0, 9), "geglu": (1.25, 9)} | more
+    sizes = {"relu": (1.0, 8), "reglu": (None, 9), "geglu": (1.25, 9)} | more
     blocks = {block: block_cost(*needs) for block, needs in sizes.items()}
     size = reports.SizeCost(setting=SETTING, batch_size=8, drawn=4, blocks=blocks)
     return reports.Cost(machine={"cores": 2}, threads=1, repetitions=5, sizes={"own": size})
 
 
 def search():
-    numbers = ("effect", "noise", "seed_noise", "ratio", "ratio_per_root_minute")
-    power = reports.Power(relu=[2.0, 2.1], geglu=[1.9, 2.0], **dict.fromkeys(numbers, 0.1))
-    trial = reports.Trial(changes={"steps": 5}, parameters=1000, cpu_minutes=0.1, averaged=power, last=power)
-    return reports.EvaluatedSearch(seeds=[0, 1], blocks=["relu", "geglu"], trials={"base": trial}, chosen=["base"])
+    numbers = ("effect", "noise", "seed_noise", "ratio")
+    trial = reports.Trial(relu=[2.0, 2.1], geglu=[1.9, 2.0], **dict.fromkeys(numbers, 0.1))
+    trials = {"0.001": trial, "0.004": trial}
+    tasks = {task: reports.Searched(steps=5, trials=trials, chosen=0.004) for task in ("coarse", "text")}
+    return reports.Search(seeds=[1000, 1001], blocks=["relu", "geglu"], tasks=tasks)
 
 
 def text(**nats):
     """Captions with gaps; losses of blocks, over seeds."""
     entropy = dict.fromkeys(("unigram", "compressed", "targets_unigram", "distinct"), 0.5)
     variants = {block: reports.TextTraining(nats=values, training=CURVE) for block, values in nats.items()}
-    return reports.Text(seeds=SEEDS, steps=10, gaps=3, targets=13, caption_entropy=entropy, variants=variants)
+    return reports.Text(
+        learning_rate=1e-3, seeds=SEEDS, steps=10, gaps=3, targets=13, caption_entropy=entropy, variants=variants
+    )
 
 
 @cache

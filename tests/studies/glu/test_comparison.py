@@ -16,11 +16,46 @@ def test_the_paper_has_the_eight_blocks_and_its_own_best():
 
 def test_rank_correlation_with_the_papers_order():
     ours = {block: [row.long, row.long + 1] for block, row in comparison.PAPER.items()}
-    assert comparison.rank_correlation(ours, "long") == {"mean": pytest.approx(1), "by_seed": pytest.approx([1, 1])}
+    found = comparison.rank_correlation(ours)
+    assert found["mean"] == pytest.approx(1) and found["by_seed"] == pytest.approx([1, 1])
+    assert found["chance"] == pytest.approx(5 / 7) and found["as_good"] == pytest.approx(1 / 720)
     reverse = {block: [-row.long, row.long] for block, row in comparison.PAPER.items()}
-    assert comparison.rank_correlation(reverse | {"relu": [-1.677, 1.6771]}, "long")["by_seed"] == pytest.approx(
-        [-1, 1]
-    )
+    found = comparison.rank_correlation(reverse | {"relu": [-1.677, 1.6771]})
+    assert found["by_seed"] == pytest.approx([-1, 1])
+
+
+def ranked(*order):
+    """Losses of the eight blocks in this order, and their correlation with the paper's."""
+    return comparison.rank_correlation({block: [float(place)] * 5 for place, block in enumerate(order)})
+
+
+PAPERS = ("geglu", "swiglu", "reglu", "bilinear", "glu", "relu", "gelu", "swish")
+
+
+def test_orders_with_gated_blocks_first_agree_at_five_sevenths_by_chance():
+    chance = comparison.chance_correlations()
+    assert len(chance) == math.factorial(5) * math.factorial(3) and chance.max() == 1
+    # Of n places in any order, the squared differences have the mean n (n² − 1) / 6: 20 of five, 4 of three.
+    assert chance.mean() == pytest.approx(1 - 6 * (20 + 4) / (8 * 63))
+    reversed_inside = ranked(*PAPERS[4::-1], *PAPERS[:4:-1])
+    assert reversed_inside["mean"] == pytest.approx(chance[0]) and reversed_inside["as_good"] == 1
+
+
+@pytest.mark.parametrize(
+    ("order", "side"),
+    [
+        (PAPERS, 1),
+        (("swiglu", "geglu", "bilinear", "reglu", *PAPERS[4:]), 1),  # 18 orders in 720 agree as well: 2.5 %
+        (("reglu", "swiglu", "geglu", *PAPERS[3:]), 0),  # Σd² = 8, as of 60 orders
+        ((*PAPERS[:5], "swish", "relu", "gelu"), 0),  # Σd² = 6, as of 32: the paper's own order after 65,536 steps
+        ((*PAPERS[4::-1], *PAPERS[:4:-1]), -1),
+        (PAPERS[::-1], -1),
+    ],
+)
+def test_agreement_is_beyond_chance_where_few_orders_agree_as_well(order, side):
+    found = comparison.beyond_chance(ranked(*order)["mean"])
+    assert found.value == pytest.approx(ranked(*order)["mean"] - 5 / 7)
+    assert (found.above(0), found.below(0)) == (side > 0, side < 0)
 
 
 def test_the_better_of_gelu_and_swish_stands_against_relu():

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from lib.data import store
+from lib.pipeline import parts
 from lib.text import TextTokenizer
-from studies.glu.code import search, train_text, train_variants
+from studies.glu.code import search, train_switches, train_text, train_variants
+from studies.glu.code.training_parts import SEARCH, picture_part, results
 from tests import house
+from tests.studies.glu import made_up
 
 PICTURES = 40  # of every split
 WORDS = ("red", "blue", "green", "circle", "square", "above", "below", "large", "small")
@@ -22,7 +25,8 @@ def params(tmp_path, monkeypatch):
     for name in ("lib", "studies", "requirements.lock"):
         Path(name).symlink_to(house.REPOSITORY / name)
     few = {"pictures": 8}
-    params = house.params("glu", "smoke", {"glu_variants": few | {"curve_pictures": 4}, "glu_search": few})
+    changes = {"glu_variants": few | {"curve_pictures": 4}, "glu_search": few | {"stretches": 4}}
+    params = house.params("glu", "smoke", changes)
     random = np.random.default_rng(0)
     tokenizer = params.tokenizer.coarse
     side = 64 // tokenizer.stride
@@ -40,21 +44,23 @@ def params(tmp_path, monkeypatch):
 
 
 def reports(stage, params):
-    """What a stage writes, from nothing, but for the processor time and what follows from it."""
+    """What a stage writes, from nothing."""
     for path in Path("build/parts").rglob("*.safetensors"):
         path.unlink()
     stage.run(params)
-    files = [stage.OUT] if stage.OUT.is_file() else sorted(stage.OUT.iterdir())
-    found = {path.name: json.loads(path.read_text()) for path in files}
-    for trial in found.get("search.json", {}).get("trials", {}).values():
-        assert trial.pop("cpu_minutes") > 0
-        for key in ("averaged", "last"):
-            del trial[key]["ratio_per_root_minute"]
-    return found
+    return json.loads(stage.OUT.read_text())
+
+
+def write_search(**rates):
+    """A report of the search that chose these."""
+    like = made_up.search()
+    tasks = {task: like.tasks["text"].model_copy(update={"chosen": rate}) for task, rate in rates.items()}
+    like.model_copy(update={"tasks": tasks}).write(SEARCH)
 
 
 @pytest.mark.parametrize("stage", [search, train_variants, train_text])
 def test_trainings_are_the_same_one_by_one_and_side_by_side(stage, params, monkeypatch, capsys):
+    write_search(coarse=1e-3, fine=4e-3, text=1e-3)
     found = {}
     for engine in ("processes:1", "processes:2"):
         monkeypatch.setenv("EASEL_ENGINE", engine)
@@ -66,3 +72,34 @@ def test_trainings_are_the_same_one_by_one_and_side_by_side(stage, params, monke
     capsys.readouterr()
     stage.run(params)
     assert f"{len(kept)} of {len(kept)} parts are there already" in capsys.readouterr().out
+
+
+def test_trainings_run_at_the_rates_that_were_chosen_for_them(params, monkeypatch):
+    rates, seen, found = {"coarse": 1e-3, "fine": 2e-3, "text": 3e-3}, [], {}
+    write_search(**rates)
+    monkeypatch.setattr(parts, "run", lambda name, made: seen.extend(made) or {})
+    for stage in (train_variants, train_text, train_switches):
+        with pytest.raises(KeyError):  # nothing was trained
+            stage.run(params)
+    for part in seen:
+        task = part.arguments.get("tokens", "text")
+        for name, recipe in part.arguments["recipes"].items():
+            found.setdefault((task, name), set()).add(recipe["learning_rate"])
+    assert found.pop(("coarse", "0.1")) == {0.1}  # deliberately too high
+    assert found.pop(("coarse", "short")) == found.pop(("coarse", "ordinary")) == {1e-3}
+    assert found == {(task, "long"): {rate} for task, rate in rates.items()}
+
+
+def test_trainings_of_one_part_are_those_of_several(params, monkeypatch):
+    """By each recipe a network ends as it would alone: no training goes on from another one's weights."""
+    monkeypatch.setenv("EASEL_ENGINE", "processes:1")
+    recipes = {"a": {"steps": 2, "learning_rate": 1e-3}, "b": {"steps": 3, "learning_rate": 4e-3}}
+    given = {"both": recipes, "a": {"a": recipes["a"]}, "b": {"b": recipes["b"]}}
+    measured = {"split": "val", "pictures": 4}
+    made = [picture_part(params, name, "coarse", "relu", [0, 1], one, measured=measured) for name, one in given.items()]
+    found = {name: results(path)[0] for name, path in parts.run("glu/search", made).items()}
+    assert set(found["both"]) == {"a", "b"}
+    for name in recipes:
+        for key in ("losses", "nats"):
+            np.testing.assert_array_equal(found["both"][name][key], found[name][name][key])
+    assert len(list(Path("build/parts").rglob("*.safetensors"))) == 3  # no checkpoint is left

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from lib.evidence.report import Pairs
+from lib.metrics.drawings import Settings, Timing
 from lib.metrics.panel import Accuracy
 from studies.muse.code import claims
 from studies.muse.code.evaluate import requirement
-from studies.muse.code.reports import Choice, Measured, Rates, Run, Settings, Timing
+from studies.muse.code.reports import Choice, Measured, Rates, Run
 
 
 def accuracy(*by_seed):
@@ -39,6 +40,7 @@ def report(**runs):
         },
         rates=Rates(operations=1.0, bytes=1.0),
         inpainting={},
+        worded={},
         choice=Choice(parts={}, wanted=0.7, hardest=None),
         search=Settings(models={}),
     )

@@ -13,6 +13,7 @@ from lib.decoding.noise import RowRandom
 from lib.evidence.strips import read_strip
 from lib.evidence.systems import drawn
 from lib.generate import Painter
+from lib.metrics.drawings import Settings
 from lib.models import clip, vqgan
 from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.parti import Parti
@@ -27,7 +28,7 @@ from lib.weights.torch_state import generator, load_module
 from studies.muse.code import choose, draw, evaluate, needs, paint_pictures, publish, tables, train, train_text, tune
 from studies.muse.code.material import tokenised
 from studies.muse.code.networks import load
-from studies.muse.code.reports import Drawings, Results, Settings, Texts
+from studies.muse.code.reports import Drawings, Results, Texts
 from studies.muse.code.settings import DRAWING, MODELS, Params, scenes_of
 from studies.muse.code.systems import systems
 from tests import house
@@ -204,8 +205,10 @@ def test_the_report_says_what_was_measured_and_tables_show_it(params, monkeypatc
     assert large.parameters == sum(report.trainings[name].parameters for name in ("masked", "super_resolution"))
     timing = report.timings["masked, 8 steps, batch 1"]
     assert masked.seconds == {1: timing.seconds} and masked.operations == timing.operations
-    scenes, kept = scenes_of(params, report.part)
-    assert (masked.pictures, large.pictures) == tuple(drawn("scenes", scenes, side, kept) for side in (64, 128))
+    assert (masked.pictures, large.pictures) == tuple(
+        drawn("scenes", *scenes_of(params, report.part)[:1], side, scenes_of(params, report.part)[1])
+        for side in (64, 128)
+    )
     judged = {name for name, one in report.runs.items() if one.likelihood}
     assert judged == {"autoregressive", "masked_8", "latent_20", "cascade_2"}
     assert all(report.runs[name].likelihood.value < 0 for name in judged) and report.real_likelihood < 0
