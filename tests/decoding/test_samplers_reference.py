@@ -1,4 +1,4 @@
-"""Step for step, the samplers do what the schedulers of diffusers do: DDIM, Euler at Karras' levels, Euler on a flow."""
+"""Step for step the samplers do what schedulers of diffusers do: DDIM, Euler at Karras' levels, Euler on a flow."""
 
 import numpy as np
 import pytest

@@ -41,6 +41,13 @@ def claims(report: Measured, seed: int) -> dict[str, Pairs | Values | bool]:
             unit="share of pictures",
             seeds_are=TRAININGS,
         )
+    if report.negative:
+        found["negative"] = Pairs(
+            baseline=report.negative["dropped"].shown.by_seed,
+            treatment=report.negative["negative"].shown.by_seed,
+            unit="share of pictures",
+            seeds_are=TRAININGS,
+        )
     for batch in sorted({one.batch_size for one in report.timings.values()}):
         slow = report.timings[f"autoregressive, batch {batch}"].seconds
         fast = report.timings[f"masked, {report.steps['masked']} steps, batch {batch}"].seconds

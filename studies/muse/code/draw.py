@@ -23,7 +23,9 @@ from lib.pipeline.parts import Part
 from lib.scenes.wordings import worded
 from lib.weights import checkpoint
 from studies.muse.code.drawing_parts import base_of, drawing_part, inputs_of
+from studies.muse.code.guiding import led
 from studies.muse.code.material import Folders, folders
+from studies.muse.code.negative import asked, negative_parts
 from studies.muse.code.reports import Drawings, Drawn, Filled, Rates, Timed, Worded
 from studies.muse.code.settings import PARALLEL, Params, seeds_of
 from studies.muse.code.sizes import PICTURE
@@ -35,6 +37,7 @@ COMPARED = ("autoregressive", "masked", "latent", "cascade")  # models of pictur
 FILLING = ("autoregressive", "masked")  # models that fill the gaps of a picture
 SAMPLE = 10_000  # what parts the random numbers of a row's samples
 MANY = 20  # passes; more are drawn by the first training alone, and timed for one picture at a time
+LATE = 0.5  # share of the passes that late guidance leaves alone
 SAMPLED = ("guidance", "temperature", "ramp")  # settings, of those tried, that the front is drawn over
 
 
@@ -48,6 +51,7 @@ class Planned:
         samples: pictures of a row from each training.
         prompts: whether prompts are drawn.
         seeds: trainings; None: all there are.
+        start: share of the passes before guidance acts, of the masked model.
     """
 
     training: str
@@ -56,6 +60,7 @@ class Planned:
     samples: int = 1
     prompts: bool = True
     seeds: int | None = None
+    start: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,9 +110,9 @@ def plan(params: Params, found: Settings) -> dict[str, Planned]:
     for order in grid.order:
         trials = [one for one in found.models["masked"].trials if one.sampling["order"] == order]
         runs[f"order_{order}"] = Planned("masked", max(trials, key=lambda one: one.exact).sampling)
-    for name, ramp in (("constant", False), ("ramped", True)):
+    for name, ramp, start in (("constant", False, 0.0), ("ramped", True, 0.0), ("late", False, LATE)):
         sampling = best["masked"] | {"ramp": ramp, "guidance": max(grid.guidance)}
-        runs[name] = Planned("masked", sampling, samples=2)
+        runs[name] = Planned("masked", sampling, samples=2, start=start)
     return runs
 
 
@@ -136,10 +141,14 @@ def run(params: Params) -> None:
     runs = {name: drawings(params, name, one, rows[one.training], found) for name, one in planned.items()}
     fillings = {name: filled(params, name, found, rows[name]) for name in FILLING}
     wordings = worded_parts(params, found, rows["masked"])
+    best, texts = found.models["masked"].best.sampling, {one["id"]: one for one in rows["masked"].prompts}
+    negated = asked(rows["masked"].prompts)
+    away = negative_parts(params, negated, [texts[id][rows["masked"].language] for id in negated.prompts], best)
     timings = dict(timed_parts(params, found, rows["masked"]))
     every = [part for _, prompted, captioned in runs.values() for part in (*itertools.chain(*prompted), *captioned)]
     every += [part for _, _, own in fillings.values() for part in own]
     every += [part for _, drawn in wordings.values() for own in drawn.values() for part in own]
+    every += itertools.chain(*away.values())
     most = Part(name="what this machine can do", work=rates, arguments={}, inputs=[], timed=True)
     paths = parts.run("muse/draw", [*every, *timings.values(), most])
 
@@ -150,6 +159,7 @@ def run(params: Params) -> None:
         "runs": {},
         "filled": {},
         "worded": {},
+        "negated": negated,
         "timings": {},
     }
     for name, (one, prompted, captioned) in runs.items():
@@ -161,7 +171,7 @@ def run(params: Params) -> None:
             np.save(OUT / f"{name}_captions.npy", dealt_back([each["rows"] for each in shared]))
         report["runs"][name] = Drawn(
             training=one.training,
-            sampling=dict(one.sampling),
+            sampling=dict(one.sampling) | ({"start": one.start} if one.start else {}),
             passes=float(np.mean(np.concatenate([each["passes"] for each in (*itertools.chain(*drawn), *shared)]))),
             samples=one.samples,
             prompts=[prompt["id"] for prompt in rows[one.training].prompts if one.prompts],
@@ -175,6 +185,8 @@ def run(params: Params) -> None:
             pictures = [checkpoint.load(paths[part.name])[0]["rows"] for part in own]
             np.save(OUT / f"{name}_{wording}.npy", np.array(pictures))
         report["worded"][wording] = Worded(captions=captions, trainings=list(drawn))
+    for way, own in away.items():
+        np.save(OUT / f"away_{way}.npy", np.array([checkpoint.load(paths[part.name])[0]["rows"] for part in own]))
     for name, part in timings.items():
         arrays, numbers = checkpoint.load(paths[name])
         report["timings"][name] = Timed(
@@ -200,7 +212,8 @@ def drawings(
     def part(title: str, texts: Sequence[str], items: Sequence[int], seed: int, sample: int = 0) -> Part:
         model, stream = folder(one.training, seed), seed + SAMPLE * sample
         base = base_of(params, one.training, seed, found, one.sampling)
-        return drawing_part(params, f"{name}, {title}", model, texts, items, one.sampling, stream, base)
+        drawn = drawing_part(params, f"{name}, {title}", model, texts, items, one.sampling, stream, base)
+        return led(drawn, one.start) if one.start else drawn
 
     texts, numbers = [prompt[rows.language] for prompt in rows.prompts], range(min(one.captions, rows.there))
     prompted = [

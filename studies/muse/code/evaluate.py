@@ -17,7 +17,7 @@ from lib.painter.drawing import painted
 from lib.scenes.wordings import requirements
 from lib.training.muse import accuracy_by_rate
 from lib.weights import checkpoint
-from studies.muse.code import choose, claims, draw
+from studies.muse.code import choose, claims, draw, negative
 from studies.muse.code.health import health, traced
 from studies.muse.code.judging import JUDGE, log_likelihoods
 from studies.muse.code.material import HELDOUT, TOKENIZER, folders, objects_asked, panel_of
@@ -72,6 +72,7 @@ def run(params: Params) -> None:
             for name, one in drawings.filled.items()
             if one.pictures
         },
+        negative=negative.avoided(panel, tokenizer, drawings.negated, away(drawings)),
         health=health(params, drawings.runs, {id: one[panel.language] for id, one in panel.prompts.items()}),
         worded={wording: by_wording(panel, tokenizer, wording, one) for wording, one in drawings.worded.items()},
         choice=Choice.read(choose.OUT / "choice.json"),
@@ -178,6 +179,12 @@ def by_row(tokenizer: vqgan.VQGAN, rows: np.ndarray) -> np.ndarray:
     """Tokens [n, R, N] or pictures [n, R, S, S, 3] → pictures uint8 [R, n, S, S, 3]."""
     drawn = painted(tokenizer, rows.reshape(-1, *rows.shape[2:]))
     return drawn.reshape(*rows.shape[:2], *drawn.shape[1:]).swapaxes(0, 1)
+
+
+def away(drawings: Drawings) -> dict[str, np.ndarray]:
+    """What was drawn with guidance away from the dropped caption, and from a negative one, tokens by the way."""
+    ways = negative.WAYS if drawings.negated.prompts else ()
+    return {way: np.load(draw.OUT / f"away_{way}.npy") for way in ways}
 
 
 def inpainted(panel: Panel, tokenizer: vqgan.VQGAN, one: Filled, of: Path) -> Inpainting:

@@ -19,7 +19,7 @@ from studies.muse.code.speed import LEVELS, seconds_until
 MODELS = {"autoregressive": "autoregressive", "cascade": "pixel diffusion", "latent": "latent diffusion"}
 MODELS |= {"masked": "masked", "super_resolution": "masked, enlarged"}
 CHOICES = {"order_confidence": "order:\nconfidence", "order_halton": "order:\nHalton", "order_random": "order:\nrandom"}
-CHOICES |= {"constant": "guidance:\nconstant", "ramped": "guidance:\nramped"}
+CHOICES |= {"constant": "guidance:\nconstant", "ramped": "guidance:\nramped", "late": "guidance:\nlate"}
 
 
 def judged(report: Results) -> bool:

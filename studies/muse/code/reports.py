@@ -43,6 +43,17 @@ class Filled(Report):
     """[N], which tokens stayed"""
 
 
+class Negated(Report):
+    """Prompts that leave a colour open: tokens uint16 [seeds, samples · P, N] in `build/muse/drawn/away_<way>.npy`."""
+
+    prompts: list[str]
+    """ids, P of them"""
+    colours: list[str]
+    """of each, the one that a negative caption names"""
+    captions: list[str]
+    """the negative ones"""
+
+
 class Worded(Report):
     """Test pictures that are drawn from a short or a long caption: `build/muse/drawn/<training>_<wording>.npy`."""
 
@@ -74,6 +85,7 @@ class Drawings(Report):
     filled: dict[str, Filled]
     worded: dict[str, Worded]
     """by the wording, short or long"""
+    negated: Negated
     timings: dict[str, Timed]
     rates: Rates
 
@@ -125,6 +137,15 @@ class Health(Report):
     pictures: int
 
 
+class Avoided(Report):
+    """What guidance leads away from, and what is left of it."""
+
+    shown: Estimate
+    """share of pictures that show the colour of the negative caption, by training"""
+    objects: float
+    """in a picture, where one was asked for"""
+
+
 class Texts(Report):
     """Captions of the pictures that are kept."""
 
@@ -148,6 +169,8 @@ class Measured(Report):
     inpainting: dict[str, Inpainting]
     worded: dict[str, dict[str, Accuracy]]
     """wording, short or long → training → how many pictures are exactly right"""
+    negative: dict[str, Avoided]
+    """guidance away from the dropped caption, or from a negative one"""
     health: dict[str, Health]
     """run → the passes of the first training"""
     choice: Choice

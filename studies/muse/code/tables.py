@@ -7,7 +7,7 @@ import numpy as np
 from lib.evidence.systems import save
 from lib.evidence.tables import Number, interval, write_all
 from lib.metrics.drawings import Search
-from studies.muse.code import tables_speed, twins
+from studies.muse.code import tables_masked, tables_speed, twins
 from studies.muse.code.pareto import on_the_front
 from studies.muse.code.reports import Results, Run
 from studies.muse.code.settings import Params
@@ -23,7 +23,7 @@ def run(params: Params) -> None:
         all_tables(report),
         profile=params.profile,
         stage="muse/tables",
-        sources=[f"studies/muse/code/{name}.py" for name in ("tables", "tables_speed", "twins")],
+        sources=[f"studies/muse/code/{name}.py" for name in ("tables", "tables_masked", "tables_speed", "twins")],
         inputs=[source],
     )
     save(out, systems(params, report))
@@ -41,11 +41,12 @@ def all_tables(report: Results) -> list[tuple[str, list[dict[str, Any]], dict[st
         ("muse_equal_quality", tables_speed.equal_rows(report), tables_speed.EQUAL),
         ("muse_roofline", tables_speed.roofline_rows(report), tables_speed.ROOFLINE | timed),
         ("muse_front", front_rows(report), FRONT),
-        ("muse_health", health_rows(report), HEALTH),
+        ("muse_health", tables_masked.health_rows(report), tables_masked.HEALTH),
         ("muse_table_1", twins.quality_rows(report, twins.TABLE_1), twins.CC3M),
         ("muse_table_2", twins.quality_rows(report, twins.TABLE_2), twins.COCO),
         ("muse_table_3", twins.speed_rows(report), twins.TIMES),
-        ("muse_inpainting", inpainting_rows(report), INPAINTING),
+        ("muse_negative", tables_masked.negative_rows(report), tables_masked.NEGATIVE),
+        ("muse_inpainting", tables_masked.inpainting_rows(report), tables_masked.INPAINTING),
         ("muse_captions", caption_rows(report), CAPTIONS),
         ("muse_trainings", training_rows(report), TRAININGS),
         ("muse_parts", part_rows(report), PARTS),
@@ -62,6 +63,8 @@ def trainings(report: Results) -> dict[str, int]:
 def described(sampling: dict[str, Any]) -> str:
     """Sampling settings in a few words."""
     words = [f"guidance {sampling['guidance']:g}{' ramped' if sampling.get('ramp') else ''}"]
+    if "start" in sampling:
+        words[0] += f" after {100 * sampling['start']:g} % of the passes"
     if "order" in sampling:
         words.append(sampling["order"] + (f", noise {sampling['noise']:g}" if sampling["noise"] else ""))
     if "temperature" in sampling:
@@ -137,32 +140,6 @@ def front_rows(report: Results) -> list[dict[str, Any]]:
     ]
 
 
-HEALTH = {
-    "caption": "What each pass of the masked model knows: entropy of its predictions, and how sure it is of tokens.",
-    "units": {"entropy": "nats", "confidence": "nats"},
-    "notes": [
-        "The first training. Entropy: mean over the tokens that are masked. Confidence: mean log-probability of the "
-        "tokens that the pass fixed. A run whose pictures empty is sure of all of them early."
-    ],
-    "claims": ["C34"],
-}
-
-
-def health_rows(report: Results) -> list[dict[str, Any]]:
-    """One row a run and pass."""
-    return [
-        {
-            "run": name.replace("_", " "),
-            "pictures": one.pictures,
-            "pass": at,
-            "entropy": Number(entropy, digits=3),
-            "confidence": Number(sure, digits=3),
-        }
-        for name, one in report.health.items()
-        for at, (entropy, sure) in enumerate(zip(one.entropy, one.confidence, strict=True), 1)
-    ]
-
-
 CARDINALITY = {
     "caption": "Prompts drawn exactly right by how many objects they ask for (the paper's Figure 6 has examples).",
     "units": {"exact": "%"},
@@ -211,30 +188,6 @@ def category_rows(report: Results) -> list[dict[str, Any]]:
     ]
     apart = {title: interval(report.runs[name].heldout, 1, 100) for name, title in shown.items() if name in report.runs}
     return [*rows, {"category": "held out"} | apart]
-
-
-INPAINTING = {
-    "caption": "The middle of test pictures drawn anew, the rest given.",
-    "units": {"right": "%", "same tokens": "%"},
-    "notes": [
-        "Right: the reader sees the objects of the original and no others. The autoregressive model draws in reading "
-        "order and cannot look at what is given further on."
-    ],
-    "claims": ["C35"],
-}
-
-
-def inpainting_rows(report: Results) -> list[dict[str, Any]]:
-    """One row a model."""
-    return [
-        {
-            "model": one.training,
-            "pictures": one.pictures,
-            "right": interval(one.right, 1, 100),
-            "same tokens": interval(one.same, 1, 100),
-        }
-        for one in report.inpainting.values()
-    ]
 
 
 CAPTIONS = {

@@ -41,6 +41,7 @@ def report(**runs):
         inpainting={},
         worded={},
         health={},
+        negative={},
         choice=Choice(parts={}, wanted=0.7, hardest=None),
         search=Settings(models={}),
     )

@@ -30,6 +30,7 @@ from studies.muse.code import (
     choose,
     draw,
     evaluate,
+    guiding,
     needs,
     paint_pictures,
     publish,
@@ -39,6 +40,7 @@ from studies.muse.code import (
     train_text,
     tune,
 )
+from studies.muse.code.drawing_parts import drawing_part
 from studies.muse.code.material import tokenised
 from studies.muse.code.networks import load
 from studies.muse.code.reports import Drawings, Results, Texts
@@ -133,7 +135,7 @@ def test_every_way_is_drawn_with_every_training(params):
     drawings = Drawings.read(draw.OUT / "drawings.json")
     assert set(drawings.runs) == {
         *("autoregressive", "masked_1", "masked_8", "latent_20", "super_resolution_16", "cascade_2"),
-        *("constant", "ramped"),
+        *("constant", "ramped", "late"),
         *(f"order_{order}" for order in ("confidence", "halton", "random")),
         *(f"front_{name}_0" for name in ("autoregressive", "masked", "latent", "cascade")),
     }
@@ -235,6 +237,22 @@ def test_the_report_says_what_was_measured_and_tables_show_it(params, monkeypatc
     assert len(rows["muse_models"]) + len(rows["muse_front"]) == len(report.runs) and len(rows["muse_front"]) == 4
     assert len(rows["muse_speed"]) == 6 and rows["muse_equal_quality"] == []
     assert rows["muse_categories"] == []
+
+
+def test_guidance_that_is_not_late_and_leads_from_no_caption_is_the_usual_one(params):
+    sampling = {"guidance": 2.0, "ramp": False, "order": "halton", "noise": 0.0, "temperature": 1.0, "steps": 8}
+    model, items = Path("build/muse/models/masked/0"), [3, 4, 5]
+    usual = drawing_part(params, "usual", model, CAPTIONS[:3], items, sampling, 7)
+
+    def rows(part):
+        assert part.key != usual.key or part is usual
+        return part.work(None, **part.arguments)[0]["rows"]
+
+    assert np.array_equal(rows(guiding.led(usual)), rows(usual))
+    assert not np.array_equal(rows(guiding.led(usual, negatives=CAPTIONS[3:])), rows(usual))
+    plain = drawing_part(params, "plain", model, CAPTIONS[:3], items, sampling | {"guidance": 1.0}, 7)
+    late = guiding.led(usual, start=0.99)  # the last pass alone
+    assert not np.array_equal(rows(late), rows(usual)) and (rows(late) == rows(plain)).mean() > 0.7
 
 
 def test_every_caption_is_drawn_by_the_training_that_it_was_dealt_to(params):

@@ -4,7 +4,7 @@ import pytest
 
 from lib.evidence.report import Estimate, Interval
 from lib.evidence.tables import write_all
-from studies.muse.code import tables, tables_speed, twins
+from studies.muse.code import tables, tables_masked, tables_speed, twins
 from studies.muse.code.pareto import on_the_front
 from studies.muse.code.reports import Health, Run, Training
 from tests.studies.muse.test_muse_claims import accuracy, report, timing
@@ -86,14 +86,14 @@ def test_health_and_cardinality_have_a_row_a_pass_and_a_row_a_number(tmp_path):
     share = Interval(value=0.25, low=0.0, high=0.5, n=4)
     runs = found.runs | {"masked_8": found.runs["masked_8"].model_copy(update={"cardinality": {1: share, 2: share}})}
     found = found.model_copy(update={"health": watched, "runs": runs})
-    assert [row["pass"] for row in tables.health_rows(found)] == [1, 2]
+    assert [row["pass"] for row in tables_masked.health_rows(found)] == [1, 2]
     rows = tables.cardinality_rows(found)
     assert [(row["training"], row["objects asked for"], row["prompts"]) for row in rows] == [
         ("masked", 1, 4),
         ("masked", 2, 4),
     ]
     listed = [
-        ("health", tables.health_rows(found), tables.HEALTH),
+        ("health", tables_masked.health_rows(found), tables_masked.HEALTH),
         ("cardinality", rows, tables.CARDINALITY),
         ("front", tables.front_rows(found.model_copy(update={"runs": {"a": point("masked", 1.0, 1.0)}})), tables.FRONT),
         ("table_1", twins.quality_rows(found, twins.TABLE_1), twins.CC3M),
