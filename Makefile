@@ -8,6 +8,8 @@ FROM ?=
 PYTHON ?= python3
 # Stages whose networks Git tracks: what other studies and the painter stand on.
 TRACKED := train_text train_clip train_reader train_tokenizer dalle_mini/train@both muse/publish@masked
+# A study that has none of them leaves their file as it is.
+PACKED = $(if $(value STUDY),$(filter $(value STUDY)/%,$(TRACKED)),$(TRACKED))
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_WAIT_POLICY := PASSIVE
@@ -63,9 +65,9 @@ doctor: environment  ## One screen: what will and will not run here, and how lon
 bench-dalle-mini: environment  ## Speed of DALL·E Mini on this machine, some minutes: results/benchmarks/dalle_mini.md
 	@python -m studies.dalle_mini.code.benchmark
 
-pin: environment  ## Authors: make the last run the reference that later runs are compared with
+pin: environment  ## Authors: make the last run the reference that later runs are compared with, or STUDY=glu of it
 	@python -m lib.pipeline.pin
-	@python -m lib.bundle networks/laptop.tar.gz --stages $(TRACKED)
+	$(if $(PACKED),@python -m lib.bundle networks/laptop.tar.gz --stages $(TRACKED))
 
 lock: environment  ## Authors: choose versions anew from pyproject.toml
 	@python -m lib.environment --lock

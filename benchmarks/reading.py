@@ -30,6 +30,7 @@ DEMO, PAINTED = "make demo, until its first drawing", 60
 NOTEBOOK = 180
 PROMPT = "a red circle on a white background"
 TAIL = 12  # lines of a failed command's output that are shown
+MAKEFILE = Path(__file__).parent.parent / "Makefile"
 
 
 @command_line
@@ -71,18 +72,23 @@ def seconds(command: Sequence[str], folder: Path) -> float:
         EaselError: it fails; the message has the end of what it printed.
     """
     start = time.monotonic()
-    path = f"{(folder / '.venv/bin').resolve()}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=os.environ | {"PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, cwd=folder, env=environment(folder), text=True, **output)
     if done.returncode:
         raise EaselError(f"{' '.join(command)} failed:\n" + "\n".join(done.stdout.splitlines()[-TAIL:]))
     return time.monotonic() - start
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The variables of a reader's shell, with the folder's environment first on the path.
+
+    A `make` that we were started by has left its own and what our Makefile exports: with them the `make` of a reader
+    would print which folder it enters, and take over what was typed for the other.
+    """
+    exported = set(re.findall(r"^export (\w+)", MAKEFILE.read_text(encoding="utf-8"), re.MULTILINE))
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    path = f"{(folder / '.venv/bin').resolve()}{os.pathsep}{os.environ['PATH']}"
+    return {name: value for name, value in own.items() if name not in exported} | {"PATH": path}
 
 
 def first_drawing(clone: Path) -> float:
@@ -92,7 +98,8 @@ def first_drawing(clone: Path) -> float:
         EaselError: the demo ends before, or cannot draw.
     """
     start = time.monotonic()
-    demo = subprocess.Popen(["make", "demo"], cwd=clone, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    own = {"cwd": clone, "env": environment(clone), "start_new_session": True}
+    demo = subprocess.Popen(["make", "demo"], stdout=subprocess.PIPE, text=True, **own)
     try:
         found = next(filter(None, (re.search(r"http://\S+", line) for line in demo.stdout)), None)
         if found is None:

@@ -149,7 +149,10 @@ class Material:
             raise EaselError(f"{path} does not exist; `make pin` writes it after a whole run.")
         with path.open(encoding="utf-8", newline="") as file, naming(path, "CSV"):
             rows = {row.pop("stage"): row for row in csv.DictReader(file)}
-            return {name: {column: float(cell) for column, cell in row.items()} for name, row in rows.items()}
+            return {
+                name: {column: float(cell) for column, cell in row.items() if column != "machine"}
+                for name, row in rows.items()
+            }
 
     def cost(self, row: str, column: str = "time (min)") -> float:
         """A number of the runtimes.

@@ -64,6 +64,17 @@ def test_what_fails_is_named(clone, given, said):
     assert said in str(error.value)
 
 
+def test_commands_are_started_as_by_a_reader_below_another_make_as_well(clone, monkeypatch):
+    above = {"MAKEFLAGS": "w -- PROFILE=smoke", "MAKELEVEL": "1", "MFLAGS": "-w", "EASEL_PROFILE": "smoke"}
+    for name, value in above.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OF_A_READER", "kept")
+    with pytest.raises(EaselError) as error:
+        reading.measured(clone(figures="echo drawn $(PROFILE)$$EASEL_PROFILE$$OF_A_READER && false"))
+    assert str(error.value).startswith("make figures failed:\ndrawn kept\n")
+    assert not above.keys() & reading.environment(reading.MAKEFILE.parent).keys()
+
+
 def test_the_table_says_which_limit_was_missed(tmp_path, monkeypatch):
     monkeypatch.chdir(house.REPOSITORY)
     reading.write(tmp_path / "reading", {"make figures": (88.4, 90), "make pages": (91.6, 90)})

@@ -11,7 +11,7 @@ import pytest
 from lib import config
 from lib.data.store import write_json
 from lib.errors import EaselError
-from lib.evidence import provenance, results
+from lib.evidence import ledger, provenance, results
 from lib.pipeline import overview, pin, stage, summary, tables
 from studies.dalle_mini.code import tables as dalle_mini_tables
 from studies.glu.code import tables as glu_tables
@@ -138,16 +138,17 @@ def test_tables_leave_out_what_does_not_apply(params):
     )
 
 
-def test_pinned_costs_come_from_the_run(params):
+def test_pinned_costs_come_from_the_run(params, monkeypatch):
     _, applicable = params
     if not applicable:
         pytest.skip("authors pin the drawn data set")
     with pytest.raises(EaselError, match="stage inputs has not run here"):
-        pin.write_runtimes("laptop")
-    for name in stage.all_names():
-        with stage.record(name, ["params.yaml"]):
-            pass
-    pin.write_runtimes("laptop")
+        pin.runtimes()
+    with pytest.raises(EaselError, match="writes it after a whole run"):
+        ran(*(name for name in stage.all_names() if name.startswith("glu/")))
+        pin.runtimes("glu")
+    ran(*stage.all_names())
+    pin.write_runtimes("laptop", pin.runtimes())
     costs = Path("results/runtimes.md").read_text()
     assert "train_tokenizer" in costs and "all" in costs
     frame = pd.read_csv("results/runtimes.csv", index_col="stage")
@@ -155,6 +156,65 @@ def test_pinned_costs_come_from_the_run(params):
     assert len(models) == 3
     own = frame[frame.index.str.startswith("glu/")]
     assert frame.loc["glu", "disk (MB)"] == pytest.approx(own["disk (MB)"].sum())
+
+    monkeypatch.setattr(stage, "machine", lambda: OTHER_MACHINE)
+    ran(*stage.all_names())
+    pin.write_runtimes("laptop", pin.runtimes("glu"))
+    after = pd.read_csv("results/runtimes.csv", index_col="stage")
+    moved = [name for name in frame.index if not after.loc[name].equals(frame.loc[name])]
+    assert {name for name in moved if "/" in name} == set(own.index) and set(moved) <= {*own.index, "glu", "all"}
+    last = Path("results/runtimes.md").read_text().splitlines()[-1]
+    assert last.endswith(". glu: Abacus, 3 cores without bf16 instructions, 1.5 GB of memory, GPU: none.")
+    assert list(after.index) == list(frame.index) and not last.startswith("Abacus")
+
+
+OTHER_MACHINE = {"cpu": "Abacus", "cores": 3, "bf16": False, "memory_gb": 1.5, "gpu": None, "load": 0.0}
+
+
+def ran(*names):
+    """As if these stages had run."""
+    for name in names:
+        with stage.record(name, ["params.yaml"]):
+            pass
+
+
+def test_a_study_is_pinned_and_the_others_stay_as_they_were(tmp_path, monkeypatch):
+    for name in ("requirements.lock", "dvc.yaml", "params.yaml", "claims.yaml", "results/runtimes.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    for name in ("lib", "studies", "results/laptop", "results/reference"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.png"))
+    monkeypatch.chdir(tmp_path)
+    reference, data = (Path("results/reference") / name for name in ("laptop.json", "data.json"))
+    before, same = json.loads(reference.read_text()), data.read_bytes()
+    glu, sjd2 = (results.read(f"results/laptop/{name}.json") for name in ("glu", "sjd2"))
+    glu["steps_saved"]["paper"] = 9.0
+    seeds = glu["claims"]["tasks"]["coarse"]["geglu"]
+    seeds["treatment"] = [9.0 + value for value in seeds["baseline"]]
+    sjd2["groups"]["quality"]["runs"]["autoregressive"]["nats"]["value"] = 9.0  # which is not asked for
+    write_json(Path("results/laptop/glu.json"), glu)
+    write_json(Path("results/laptop/sjd2.json"), sjd2)
+    before |= {"verdicts:C999.metric": {"value": "glu.json:gone", "tolerance": "exact"}}
+    write_json(reference, before)
+
+    monkeypatch.setenv("EASEL_STUDY", "flu")
+    assert pin.main([]) == 2
+    monkeypatch.setenv("EASEL_STUDY", "glu")
+    assert pin.main([]) == 2  # without records
+    assert json.loads(reference.read_text()) == before
+    ran(*(name for name in stage.all_names() if name.startswith("glu/")))
+    assert pin.main([]) == 0
+    after = json.loads(reference.read_text())
+    assert data.read_bytes() == same and list(after) == sorted(after)
+    assert "verdicts:C999.metric" not in after and after["glu.json:steps_saved.paper"]["value"] == 9.0
+    assert after["verdicts:C21.value"]["value"] == pytest.approx(9.0)
+    studies = {claim.id: claim.study for claim in ledger.load_all().claims}
+    moved = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    moved -= {"verdicts:C999.metric"}
+    claims = {name.split(":")[1].split(".")[0] for name in moved if name.startswith("verdicts:")}
+    # A claim of DALL·E Mini's is decided by these results, so its others are corrected with it.
+    assert "C21" in claims and {studies[one] for one in claims} <= {"glu", "dalle_mini"}
+    assert {name.split(":")[0] for name in moved} == {"glu.json", "verdicts"}
 
 
 def test_records_hold_time_memory_and_disk(tmp_path, monkeypatch):
