@@ -15,7 +15,7 @@ from lib.evidence.strips import read_strip
 from lib.evidence.systems import drawn
 from lib.generate import Painter
 from lib.metrics.drawings import Settings
-from lib.models import clip, vqgan
+from lib.models import clip, text_encoder, vqgan
 from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.parti import Parti
 from lib.models.unet import UNet
@@ -35,13 +35,12 @@ from studies.muse.code import (
     paint_pictures,
     publish,
     tables,
-    timing,
     train,
     train_text,
     tune,
 )
 from studies.muse.code.drawing_parts import drawing_part
-from studies.muse.code.material import tokenised
+from studies.muse.code.material import ENCODER, TOKENIZER, tokenised
 from studies.muse.code.networks import load
 from studies.muse.code.reports import Drawings, Results, Texts
 from studies.muse.code.settings import DRAWING, MODELS, Params, scenes_of
@@ -282,10 +281,11 @@ def test_many_passes_are_drawn_by_the_first_training_and_timed_alone(params):
 
 def test_what_is_timed_computes_its_tables_once(params):
     best = Settings.read(draw.SETTINGS).models["autoregressive"].best.sampling
-    found = timing.ready(load(Path("build/muse/models/autoregressive/0"), best))
+    folder = Path("build/muse/models/autoregressive/0")
+    found = load(folder, best)
     assert type(found.network.head) is torch.nn.Linear
     ids = tokenised(CAPTIONS[:2], params.text.length)
-    plain = load(Path("build/muse/models/autoregressive/0"), best)
+    plain = kinds.trained(folder, text_encoder.load(ENCODER), vqgan.load(TOKENIZER), best, "here")
     assert torch.equal(*(one.draw(ids, RowRandom([1, 2]), one.sampling).pictures for one in (found, plain)))
     report = Results.read(params.results / "muse.json")
     one, many = (report.timings[f"masked, {steps} steps, batch 1"].bytes for steps in (1, 8))
