@@ -246,13 +246,20 @@ def encode_times(times: Tensor, width: int) -> Tensor:
 
 
 @torch.no_grad()
-def nats(model: Autoregressive, text_ids: np.ndarray, tokens: np.ndarray, batch_size: int = 64) -> np.ndarray:
+def nats(
+    model: Autoregressive,
+    text_ids: np.ndarray,
+    tokens: np.ndarray,
+    batch_size: int = 64,
+    temperature: float = 1.0,
+) -> np.ndarray:
     """−log p of every token of finished pictures under the model, teacher-forced, clean: float32 [N, length].
 
-    The model's own likelihood, without guidance, temperature or top-k.
+    The model's own likelihood, without guidance or top-k.
 
     Args:
         text_ids: int [N, S]; tokens: int [N, length], both in their order.
+        temperature: that logits are divided by, above 0; over tokens that were drawn so, the mean is the entropy.
     """
     results = [np.empty((0, model.config.length), np.float32)]
     device = model.head.weight.device
@@ -260,7 +267,7 @@ def nats(model: Autoregressive, text_ids: np.ndarray, tokens: np.ndarray, batch_
         rows = slice(start, start + batch_size)
         texts = torch.from_numpy(np.asarray(text_ids[rows], np.int64)).to(device)
         images = torch.from_numpy(np.asarray(tokens[rows], np.int64)).to(device)
-        logits = model(texts, images).float()  # [B, length, codes]
+        logits = model(texts, images).float() / temperature  # [B, length, codes]
         results.append(F.cross_entropy(logits.transpose(1, 2), images, reduction="none").cpu().numpy())
     return np.concatenate(results)
 

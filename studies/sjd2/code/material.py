@@ -11,6 +11,7 @@ from lib.text import TextTokenizer
 TEXT, BUILD = Path("build/text/tokenizer.json"), Path("build/sjd2")
 PARTS, MODELS = BUILD / "parts", BUILD / "models"
 TUNED, ON_DRAFTS, DRAFTERS = BUILD / "tuned", BUILD / "draft_tuned", BUILD / "drafters"
+DECODED = BUILD / "decoded"
 
 
 def folder(where: Path, name: str, training: int) -> Path:

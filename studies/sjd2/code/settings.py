@@ -21,6 +21,7 @@ from lib.config_tree import (
     Several,
     Table,
     Temperature,
+    Weight,
     Width,
     plain,
     read,
@@ -153,7 +154,6 @@ DecoderName = Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar
 
 UNTUNED = "model:"  # what stands before the name of a network that is not tuned
 DRAFT_TUNED = "drafts:"  # and of one that is tuned on drafts
-PAIRED = ("quality", "untuned", "drafted")  # groups that claims compare with each other, row by row
 NEED_DRAFTER = ("lantern", "eagle", "medusa")
 
 
@@ -169,34 +169,56 @@ class RunSampling(Section):
 class DecodingRunParams(Section):
     """One network decoded in one way, or in several."""
 
-    decoder: DecoderName
+    decoder: DecoderName | None = None
     """a module of lib/decoding/"""
+    chosen: str = ""
+    """instead of a decoder: one of sjd2_choice.decoders, with the options and steps that stage choose found"""
     network: str = ""
     """one of sjd2.variants, or `model:` and one of autoregressive.models, or `drafts:` and one of
     draft_tuning.variants; empty for that of the group"""
     options: Entries[Any] = Field(default_factory=lambda: Table({}))
-    """of the decoder, whose module explains them; those that are missing have its defaults"""
+    """of the decoder, whose module explains them; those that are missing have its defaults, or are those chosen"""
     steps: Annotated[int, Field(ge=0, le=10**4)] = 0
-    """of SJD2's denoising; 0 for every other decoder"""
+    """of SJD2's denoising; 0 for every other decoder, and for those chosen"""
     sampling: Entries[float] = Field(default_factory=lambda: Table({}))
     """guidance, temperature and top_k where they are not those of the section"""
     each: Entries[Several[Any]] = Field(default_factory=lambda: Table({}))
-    """network, steps or an option → values, all of which are tried with each other"""
+    """network, steps, temperature or an option → values, all of which are tried with each other"""
 
     def one_by_one(self, name: str) -> dict[str, "DecodingRunParams"]:
         """The runs that this is, by `name` and the values that they have of `each`."""
         found = {}
         for values in itertools.product(*self.each.values()):
-            chosen = dict(zip(self.each, values, strict=True))
-            own = {key: chosen.pop(key) for key in ("network", "steps") if key in chosen}
-            one = replace(self, options=dict(self.options) | chosen, each={}, **own)
+            given = dict(zip(self.each, values, strict=True))
+            own = {key: given.pop(key) for key in ("network", "steps") if key in given}
+            sampling = {key: given.pop(key) for key in ("temperature",) if key in given}
+            one = replace(
+                self, options=dict(self.options) | given, sampling=dict(self.sampling) | sampling, each={}, **own
+            )
             found["_".join([name, *map(str, values)])] = one
         return found
+
+    def check(self) -> None:
+        require(bool(self.decoder) != bool(self.chosen), "decoder", "or chosen must be given, one of them")
+        if self.decoder and not self.each:
+            sjd2 = self.decoder == "sjd2"
+            require(self.steps > 0 or not sjd2, "steps", "must be above 0")
+            require(self.steps == 0 or sjd2, "steps", f"must be 0: decoder {self.decoder} denoises nothing")
+            with within("options"):
+                read(plain(self.options), OPTIONS[self.decoder], "params.yaml")
+        foreign = self.decoder == "sjd2" and self.network.startswith((UNTUNED, DRAFT_TUNED))
+        require(not foreign, "network", "must be tuned for SJD2: one of sjd2.variants")
+        with within("sampling"):
+            read({name: whole(value) for name, value in self.sampling.items()}, RunSampling, "params.yaml")
 
 
 class DecodingGroupParams(Section):
     """Runs that are compared with each other: the same prompts and captions, the same random numbers."""
 
+    over: Literal["seeds", "trainings"]
+    """what its numbers are means over: sampling seeds of the first training, or trainings, with a sampling seed each"""
+    units: Count
+    """how many of these, paired over everything that is compared"""
     prompts: Amount
     """of every category, the first ones"""
     captions: Amount
@@ -219,33 +241,46 @@ class DecodingGroupParams(Section):
             for key, one in run.one_by_one(name).items()
         }
 
+    def unit(self, number: int) -> tuple[int, int]:
+        """Training and sampling seed of one of the units."""
+        return (number, number) if self.over == "trainings" else (0, number)
+
     def check(self) -> None:
         require(self.prompts + self.captions > 0, "prompts", "or captions must be above 0")
         require(self.runs, "runs", "must name at least one run")
         counts = {}
         for name, run in self.runs.items():
             with within(f"runs.{name}"):
-                counts[name] = len(run.one_by_one(name))
+                every = run.one_by_one(name).values()
+                counts[name] = len([replace(one, network=one.network or self.network) for one in every])
         require(all(counts.values()), "runs", "must try at least one value of each")
         require(len(self.single) == sum(counts.values()), "runs", "must differ in names, values of each included")
         for name, run in self.single.items():
             with within(f"runs.{name}"):
-                self._check_run(name, run)
+                require(re.fullmatch(r"[\w.]+", name), "", "names a file: letters, digits, _ and . only")
+                require(run.network, "network", "must be named, here or for the whole group")
 
-    @staticmethod
-    def _check_run(name: str, run: DecodingRunParams) -> None:
-        require(re.fullmatch(r"[\w.]+", name), "", "names a file: letters, digits, _ and . only")
-        require(run.network, "network", "must be named, here or for the whole group")
-        if run.decoder == "sjd2":
-            require(run.steps > 0, "steps", "must be above 0")
-            foreign = run.network.startswith((UNTUNED, DRAFT_TUNED))
-            require(not foreign, "network", "must be tuned for SJD2: one of sjd2.variants")
-        else:
-            require(run.steps == 0, "steps", f"must be 0: decoder {run.decoder} denoises nothing")
-        with within("options"):
-            read(plain(run.options), OPTIONS[run.decoder], "params.yaml")
-        with within("sampling"):
-            read({name: whole(value) for name, value in run.sampling.items()}, RunSampling, "params.yaml")
+
+class ChoiceParams(Section):
+    """How the settings of every decoder are chosen: with the first training of each network, on captions of the
+    validation split, the fewest passes of all that keep the quality of autoregressive decoding."""
+
+    captions: Count
+    """of the validation split, the first ones"""
+    batch_size: Count
+    """rows that are decoded at once"""
+    margin: Weight
+    """nats a token: pictures that are so much less likely than those of autoregressive decoding of the same network,
+    under the judge, or, where it knows no such pictures, under the network itself, are not as good"""
+    decoders: Entries[DecodingRunParams]
+    """by name; `each` has what is tried, and on which networks. Others have the settings of the first network"""
+
+    def check(self) -> None:
+        for name, run in self.decoders.items():
+            with within(f"decoders.{name}"):
+                require(run.decoder, "decoder", "must be given")
+                require("network" in run.each, "each", "must name at least one network")
+                require(run.one_by_one(name), "each", "must try at least one value of each")
 
 
 def whole(value: float) -> float | int:
@@ -256,10 +291,8 @@ def whole(value: float) -> float | int:
 class DecodingParams(Section):
     """All decoding."""
 
-    seeds: Annotated[int, Field(ge=1, le=1000)]
-    """paired over everything that is compared"""
     guidance: Guidance
-    """of every run that does not say otherwise, as are temperature and top_k"""
+    """of every run that does not say otherwise, as are temperature and top_k; 1: none"""
     temperature: Temperature
     """0 draws the most likely token"""
     top_k: Amount
@@ -271,10 +304,6 @@ class DecodingParams(Section):
         require(self.groups, "groups", "must be at least one")
         for name in self.groups:
             require(re.fullmatch(r"\w+", name), f"groups.{name}", "names a folder: letters, digits and _ only")
-        paired = [(name, self.groups[name]) for name in PAIRED if name in self.groups]
-        for (first, one), (name, other) in itertools.pairwise(paired):
-            same = (one.prompts, one.captions) == (other.prompts, other.captions)
-            require(same, f"groups.{name}", f"must draw as many prompts and captions as {first}: claims pair them")
 
 
 class Params(config.Params):
@@ -288,6 +317,7 @@ class Params(config.Params):
     draft_tuning: DraftTuningSectionParams
     drafters: DraftersParams
     exactness: ExactnessParams
+    sjd2_choice: ChoiceParams
     decoding: DecodingParams
 
     def check(self) -> None:
@@ -310,6 +340,12 @@ class Params(config.Params):
                 self._check_batch(one.training, models[one.model].pictures, models[one.model].part)
         length = (models[self.drafters.model].pictures // self.stride(self.drafters.model)) ** 2
         require(self.drafters.heads < length, "drafters.heads", f"must be below {length}, the tokens of a picture")
+        choice = self.sjd2_choice
+        for name, run in choice.decoders.items():
+            for key, one in run.one_by_one(name).items():
+                with within(f"sjd2_choice.decoders.{name} ({key})"):
+                    part, _, size = self._check_run(one)
+                    self._require_there(choice.captions, "val", size, part)
         for name, group in self.decoding.groups.items():
             with within(f"decoding.groups.{name}"):
                 self._check_group(group)
@@ -355,6 +391,14 @@ class Params(config.Params):
         """The seed of an independent training of what is called so."""
         return int(generator_of(f"sjd2 {name} {training} {self.seed}").integers(2**31))
 
+    def judged(self, model: str) -> bool:
+        """Whether the judge knows the pictures of one of autoregressive.models: of its part, in as many of its tokens."""
+        kinds = [
+            (one.part, one.tokenizer, one.pictures)
+            for one in (self.autoregressive.models[name] for name in (model, self.autoregressive.judge))
+        ]
+        return kinds[0] == kinds[1]
+
     def there(self, split: str, size: int, part: str) -> float:
         """How many pictures of a split a part has; infinity for data that are not drawn here."""
         if self.data.source != "scenes":
@@ -392,23 +436,33 @@ class Params(config.Params):
     def _require_there(self, wanted: int, split: str, size: int, part: str) -> None:
         """Refuses to measure on more pictures of a split than a part has."""
         there = self.there(split, size, part)
-        require(
-            wanted <= there, "part", f"has {there} pictures of {size}×{size} pixels in split {split}, not {wanted}"
-        )
+        require(wanted <= there, "part", f"has {there} pictures of {size}×{size} pixels in split {split}, not {wanted}")
+
+    def _check_run(self, run: DecodingRunParams) -> tuple[str, str, int]:
+        """Refuses a run that its network cannot do; returns the kind of pictures that it draws."""
+        base = self.base(run.network)
+        model = self.autoregressive.models[base]
+        require(base != self.autoregressive.judge, "network", "must be another than autoregressive.judge")
+        own = run.decoder not in NEED_DRAFTER or run.network == f"{UNTUNED}{self.drafters.model}"
+        require(own, "network", f"must be {UNTUNED}{self.drafters.model}: drafters.model has the drafter alone")
+        columns, codes = model.pictures // self.stride(base), self.codes(base)
+        require(run.options.get("ahead", 1) <= columns, "options.ahead", f"must be at most {columns} columns")
+        require(run.options.get("near", 1) < codes, "options.near", f"must be below {codes} codes")
+        require(run.sampling.get("top_k", 0) <= codes, "sampling.top_k", f"must be at most {codes} codes")
+        return model.part, model.tokenizer, model.pictures
 
     def _check_group(self, group: DecodingGroupParams) -> None:
         shapes = set()
         for name, run in group.single.items():
             with within(f"runs.{name}"):
-                base = self.base(run.network)
-                model = self.autoregressive.models[base]
-                shapes.add((model.part, model.tokenizer, model.pictures))
-                own = run.decoder not in NEED_DRAFTER or base == self.drafters.model
-                require(own, "network", f"must be {UNTUNED}{self.drafters.model}: drafters.model has the drafter alone")
-                columns, codes = model.pictures // self.stride(base), self.codes(base)
-                require(run.options.get("ahead", 1) <= columns, "options.ahead", f"must be at most {columns} columns")
-                require(run.options.get("near", 1) < codes, "options.near", f"must be below {codes} codes")
-                require(run.sampling.get("top_k", 0) <= codes, "sampling.top_k", f"must be at most {codes} codes")
+                there = ", ".join(self.sjd2_choice.decoders)
+                require(not run.chosen or run.chosen in self.sjd2_choice.decoders, "chosen", f"must be one of {there}")
+                shapes.add(self._check_run(run))
+                trained = self.autoregressive.models[self.base(run.network)].seeds
+                enough = group.over == "seeds" or group.units <= trained
+                require(enough, "network", f"has {trained} trainings, not {group.units}")
+                first = group.over == "seeds" or run.decoder not in NEED_DRAFTER
+                require(first, "decoder", f"is {run.decoder}, whose drafter is for the first training alone")
         require(len(shapes) == 1, "runs", "draw several kinds of pictures; make it two groups")
         part, _, size = shapes.pop()
         self._require_there(group.captions, "test", size, part)

@@ -26,9 +26,7 @@ from lib.training.order import BatchOrder
 from lib.weights import checkpoint
 from lib.weights.torch_state import generator, load_module, module_arrays
 from studies.sjd2.code.material import MODELS, TEXT, folder, inputs_of, pictures_of
-from studies.sjd2.code.settings import AutoregressiveModelParams, Params
-
-SIZES = ("width", "layers", "heads", "feed_forward")  # of a model, as its settings and its configuration call them
+from studies.sjd2.code.settings import Params
 
 
 def run(params: Params) -> None:
@@ -58,13 +56,14 @@ def part_of(params: Params, name: str, number: int, size: int, start: Path | Non
         start: what its training on smaller pictures has left; None if there is none.
     """
     model, words = params.autoregressive.models[name], params.words(name)
-    tokens = (size // params.stride(name)) ** 2
+    side = size // params.stride(name)
+    config = model_config(params, name, TextTokenizer.load(TEXT), (side, side))
     descent = next(one for one in model.trainings if one.pictures == size)
     return Part(
         name=f"{name} {number}",
         work=trained,
         arguments={
-            "model": {key: getattr(model, key) for key in SIZES} | {"codes": params.codes(name)},
+            "config": asdict(config),
             "descent": descent,
             "start": str(start or ""),
             "measured": params.autoregressive.measured,
@@ -73,14 +72,31 @@ def part_of(params: Params, name: str, number: int, size: int, start: Path | Non
             "words": words,
         },
         inputs=[*inputs_of(words["part"], words["tokenizer"]), *([start] if start else [])],
-        size=descent.steps * descent.batch_size * tokens * model.layers * model.width**2,
+        size=descent.steps * descent.batch_size * config.length * model.layers * model.width,
+    )
+
+
+def model_config(params: Params, name: str, text: TextTokenizer, grid: tuple[int, int]) -> AutoregressiveConfig:
+    """The model `autoregressive.models.<name>` for pictures of `grid` tokens."""
+    settings = params.autoregressive.models[name]
+    return AutoregressiveConfig(
+        text_vocabulary=text.vocabulary,
+        text_length=params.text.length,
+        text_padding=text.pad_id,
+        codes=params.codes(name),
+        rows=grid[0],
+        columns=grid[1],
+        width=settings.width,
+        layers=settings.layers,
+        heads=settings.heads,
+        feed_forward=settings.feed_forward,
     )
 
 
 def trained(
     training: Training,
     *,
-    model: dict[str, int],
+    config: dict[str, Any],
     descent: Section,
     start: str,
     measured: int,
@@ -91,7 +107,7 @@ def trained(
     """Trains one model on pictures of one size, and measures it on val and test.
 
     Args:
-        model: sizes of the network.
+        config: of the network, an `AutoregressiveConfig`.
         descent: a `SizedTrainingParams`.
         start: the file of the same model trained on smaller pictures, "" for a new one.
         measured: pictures of a split that losses are measured on; resamples: of their bootstrap.
@@ -100,24 +116,15 @@ def trained(
     Returns:
         its weights; its configuration and metrics.
     """
-    pictures, text = pictures_of(("train", "val", "test"), descent.pictures, **words), TextTokenizer.load(TEXT)
+    pictures, sizes = pictures_of(("train", "val", "test"), descent.pictures, **words), AutoregressiveConfig(**config)
     train = pictures["train"]
-    rows, columns = train.grid
     if start:
         arrays, numbers = checkpoint.load(Path(start))
         small = Autoregressive(AutoregressiveConfig(**numbers["config"]), torch.Generator())
         load_module(small, arrays)
-        network = autoregressive.enlarged(small, rows, columns)
+        network = autoregressive.enlarged(small, sizes.rows, sizes.columns)
     else:
-        config = AutoregressiveConfig(
-            text_vocabulary=text.vocabulary,
-            text_length=words["text_length"],
-            text_padding=text.pad_id,
-            rows=rows,
-            columns=columns,
-            **model,
-        )
-        network = Autoregressive(config, generator(seed, 0))
+        network = Autoregressive(sizes, generator(seed, 0))
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     history = fit(
         AutoregressiveTrainee(network, train.captions, train.tokens, descent, seed),

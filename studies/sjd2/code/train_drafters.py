@@ -1,5 +1,5 @@
-"""Stage sjd2/train_drafters: drafters for the first training of a model → build/sjd2/drafters/<name>/ (model.safetensors,
-metrics.json)."""
+"""Stage sjd2/train_drafters: drafters for the first training of a model → build/sjd2/drafters/<name>/
+(model.safetensors, metrics.json)."""
 
 from collections.abc import Mapping
 from pathlib import Path

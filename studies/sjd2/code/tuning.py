@@ -34,8 +34,8 @@ def run_all(
     work: Callable[..., Result],
     out: Path,
 ) -> None:
-    """Tunes every training of the models as each of the settings says, side by side, and writes `out`/<name>/<training>/
-    (model.safetensors, metrics.json)."""
+    """Tunes every training of the models as each of the settings says, side by side, and writes
+    `out`/<name>/<training>/ (model.safetensors, metrics.json)."""
     listed = {
         (name, number): tuning_part(params, name, one, number, work)
         for name, one in settings.items()
