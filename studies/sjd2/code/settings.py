@@ -392,7 +392,7 @@ class Params(config.Params):
         return int(generator_of(f"sjd2 {name} {training} {self.seed}").integers(2**31))
 
     def judged(self, model: str) -> bool:
-        """Whether the judge knows the pictures of one of autoregressive.models: of its part, in as many of its tokens."""
+        """Whether the judge knows the pictures of one of autoregressive.models: its part, and as many tokens of it."""
         kinds = [
             (one.part, one.tokenizer, one.pictures)
             for one in (self.autoregressive.models[name] for name in (model, self.autoregressive.judge))
