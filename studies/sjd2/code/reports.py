@@ -405,6 +405,23 @@ class Exactness(Report):
     cases: dict[str, Case] = Field(default_factory=dict)
 
 
+class TextComparison(Report):
+    """Decoders of pictures on character models of captions; by_seed: one value a training."""
+
+    parameters: int
+    updates: int
+    length: int
+    """characters of a text"""
+    rows: int
+    """texts that every decoder drew from each training"""
+    nats: Estimate
+    """a character of the test captions"""
+    compression: dict[str, Estimate]
+    """S by decoder: jacobi, shared, sjd, sjdpp"""
+    sample: str
+    """what the first training wrote"""
+
+
 class Rise(Interval):
     """A claim on the loss on clean input."""
 
@@ -467,5 +484,7 @@ class Results(Report):
     most_overhead: dict[str, Overhead]
     """by group; `batches` is the most of those that draw several pictures at a time"""
     exactness: Exactness
+    text: TextComparison | None = None
+    """where the profile compares them"""
     claims: dict[str, Claim] = Field(default_factory=dict)
     """by the names that claims.yaml asks for"""
