@@ -1,8 +1,8 @@
 """Stage sjd2/compare_text: do the decoders that save passes on pictures save them on text? → build/compare_text.json.
 
-Text is a stretch of the captions that the bench knows, read character by character (bytes of UTF-8) as a picture of one
-row, by the same network without a caption, from the same decoders with their authors' settings. Each training is a part,
-which also decodes.
+A text is a stretch of captions, one after another, whose characters (bytes of UTF-8) are the codes of a picture of one
+row: the same network draws it, without a caption, and so do the same decoders, with their authors' settings. Every
+training is a part, which decodes as well.
 """
 
 from collections.abc import Sequence
