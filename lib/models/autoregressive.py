@@ -289,3 +289,23 @@ def with_levels(model: Autoregressive, levels: Levels) -> Autoregressive:
     arrays = {name: value for name, value in module_arrays(model).items() if not name.startswith("level_projection")}
     load_module(copy, module_arrays(copy) | arrays)
     return copy.to(model.head.weight.device)
+
+
+def enlarged(model: Autoregressive, rows: int, columns: int) -> Autoregressive:
+    """A copy of a model for pictures of more tokens, to be trained further: what a position was, all those become that
+    lie at its place in the larger picture. Rotary positions need nothing.
+
+    Args:
+        rows, columns: multiples of the model's.
+    """
+    before = model.config
+    if rows % before.rows or columns % before.columns:
+        raise EaselError(f"a model of {before.rows}×{before.columns} tokens cannot grow to {rows}×{columns}.")
+    copy = Autoregressive(
+        AutoregressiveConfig(**asdict(before) | {"rows": rows, "columns": columns}), torch.Generator()
+    )
+    arrays = module_arrays(model)
+    table = arrays["output_positions.weight"].reshape(before.rows, before.columns, -1)  # [N, D] → [h, w, D]
+    table = table.repeat(rows // before.rows, axis=0).repeat(columns // before.columns, axis=1)
+    load_module(copy, arrays | {"output_positions.weight": table.reshape(rows * columns, -1)})
+    return copy.to(model.head.weight.device)

@@ -29,14 +29,29 @@ from lib.config_tree import (
     within,
 )
 from lib.decoding.options import OPTIONS
+from lib.evidence.statistics import generator_of
+from lib.scenes.kept import Kept
+from lib.scenes.part import part_of
+from lib.scenes.vocabulary import GRID
 from lib.training.settings import DescentParams, DraftersParams, DraftTuningParams, Sjd2Params
 
 
-class AutoregressiveModelParams(Section):
-    """One decoder-only model, on the fine tokens of pictures of one size."""
+class SizedTrainingParams(DescentParams):
+    """A training on pictures of one size."""
 
     pictures: config.PictureSize
     """pixels a side"""
+
+
+class AutoregressiveModelParams(Section):
+    """One decoder-only model, trained from several seeds on pictures that grow."""
+
+    part: Name
+    """of sjd2_parts, whose pictures it sees"""
+    tokenizer: config.TokenizerName
+    """whose tokens it draws"""
+    seeds: Count
+    """independent trainings"""
     width: Width
     """of a token"""
     layers: Depth
@@ -45,45 +60,48 @@ class AutoregressiveModelParams(Section):
     """of attention; four times as many divide width, for rotary positions in two dimensions"""
     feed_forward: Width
     """inner width"""
-    training: DescentParams
+    trainings: Several[SizedTrainingParams]
+    """one after another; every one goes on where the one before, on smaller pictures, has stopped"""
 
     def check(self) -> None:
         divides = self.width % (4 * self.heads) == 0
         require(divides, "heads", f"is {self.heads}; four times as many must divide width = {self.width}")
+        sizes = [one.pictures for one in self.trainings]
+        require(sizes, "trainings", "must be at least one")
+        require(sizes == sorted(set(sizes)), "trainings", "must be on pictures that grow")
+
+    @property
+    def pictures(self) -> int:
+        """Side of the pictures that it draws, in pixels."""
+        return self.trainings[-1].pictures
 
 
 class AutoregressiveParams(Section):
-    """The models that are decoded."""
+    """The models that are decoded, and the one that judges."""
 
-    names: Several[Name]
-    """of the models, in the order in which they are trained; dvc.yaml cannot list the keys of a mapping"""
     languages: Several[str]
     """of their captions; [] is all that the data have"""
     measured: Count
     """pictures of a split behind the losses of these models and of what is tuned from them"""
+    judge: Name
+    """of the models: under which the likelihood of all drawn pictures is measured; nothing is decoded from it"""
     models: Entries[AutoregressiveModelParams]
     """by name"""
 
     def check(self) -> None:
-        named = sorted(self.names) == sorted(self.models)
-        require(named, "names", f"must name each of autoregressive.models once: {', '.join(self.models)}")
-        require(self.names, "names", "must be at least one model")
+        require(self.judge in self.models, "judge", f"must be one of models: {', '.join(self.models)}")
 
 
 class Sjd2SectionParams(Section):
     """All fine-tunings."""
 
-    names: Several[Name]
-    """of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping"""
     recipe: Sjd2Params
     """what the paper describes"""
     changes: Entries[Entries[Any]]
     """name → values in which a fine-tuning differs from the recipe, of its training among them"""
 
     def check(self) -> None:
-        named = sorted(self.names) == sorted(self.changes)
-        require(named, "names", f"must name each of sjd2.changes once: {', '.join(self.changes)}")
-        require(self.names, "names", "must be at least one fine-tuning")
+        require(self.changes, "changes", "must be at least one fine-tuning")
         for name, changes in self.changes.items():
             with within(f"changes.{name}"):
                 changed(self.recipe, changes)
@@ -112,15 +130,11 @@ def changed(recipe: Sjd2Params, changes: Mapping[str, Any]) -> Sjd2Params:
 class DraftTuningSectionParams(Section):
     """All fine-tunings on drafts."""
 
-    names: Several[Name]
-    """of the fine-tunings, in their order; dvc.yaml cannot list the keys of a mapping"""
     variants: Entries[DraftTuningParams]
     """by name"""
 
     def check(self) -> None:
-        named = sorted(self.names) == sorted(self.variants)
-        require(named, "names", f"must name each of draft_tuning.variants once: {', '.join(self.variants)}")
-        require(self.names, "names", "must be at least one fine-tuning")
+        require(self.variants, "variants", "must be at least one fine-tuning")
 
 
 class ExactnessParams(Section):
@@ -267,8 +281,6 @@ def whole(value: float) -> float | int:
 class DecodingParams(Section):
     """All decoding."""
 
-    names: Several[Name]
-    """of the groups that are decoded, in that order; dvc.yaml cannot list the keys of a mapping"""
     seeds: Annotated[int, Field(ge=1, le=1000)]
     """paired over everything that is compared"""
     guidance: Guidance
@@ -281,12 +293,7 @@ class DecodingParams(Section):
     """by name"""
 
     def check(self) -> None:
-        require(
-            len(set(self.names)) == len(self.names) and set(self.names) <= set(self.groups),
-            "names",
-            f"must name some of decoding.groups, each once: {', '.join(self.groups)}",
-        )
-        require(self.names, "names", "must be at least one group")
+        require(self.groups, "groups", "must be at least one")
         for name in self.groups:
             require(re.fullmatch(r"\w+", name), f"groups.{name}", "names a folder: letters, digits and _ only")
         paired = [(name, self.groups[name]) for name in PAIRED if name in self.groups]
@@ -298,6 +305,9 @@ class DecodingParams(Section):
 class Params(config.Params):
     """What the stages of this study read."""
 
+    sjd2_parts: Entries[Entries[Any]]
+    """parts of the drawn data: what is other in section scenes, and settings of lib/scenes/part.py; of data that are
+    not drawn here, each part is all of them"""
     autoregressive: AutoregressiveParams
     sjd2: Sjd2SectionParams
     draft_tuning: DraftTuningSectionParams
@@ -310,33 +320,74 @@ class Params(config.Params):
         super().check()
         models = self.autoregressive.models
         self.require_languages(self.autoregressive.languages, "autoregressive.languages")
-        tuned = {f"sjd2.changes.{name}": one for name, one in self.sjd2.variants.items()}
-        tuned |= {f"draft_tuning.variants.{name}": one for name, one in self.draft_tuning.variants.items()}
-        tuned |= {"drafters": self.drafters}
-        for key, one in tuned.items():
-            require(one.model in models, f"{key}.model", f"is {one.model!r}, must be one of {', '.join(models)}")
-            self._check_training(one.training, key, models[one.model].pictures)
+        for part in self.sjd2_parts:
+            with within(f"sjd2_parts.{part}"):
+                self.scenes_of(part)
         for name, model in models.items():
-            self._check_training(model.training, f"autoregressive.models.{name}.training", model.pictures)
-            for split in ("val", "test"):
-                wanted, key = self.autoregressive.measured, "autoregressive.measured"
-                self.require_pictures(wanted, key, split, "fine", model.pictures)
-        length = (models[self.drafters.model].pictures // self.tokenizer.fine.stride) ** 2
+            with within(f"autoregressive.models.{name}"):
+                require(model.part in self.sjd2_parts, "part", f"is {model.part}, which is none of sjd2_parts")
+                for training in model.trainings:
+                    self._check_batch(training, training.pictures, model.part)
+                for split in ("val", "test"):
+                    self._require_there(self.autoregressive.measured, split, model.pictures, model.part)
+        for key, one in self.tunings.items():
+            with within(key):
+                require(one.model in models, "model", f"is {one.model!r}, must be one of {', '.join(models)}")
+                self._check_batch(one.training, models[one.model].pictures, models[one.model].part)
+        length = (models[self.drafters.model].pictures // self.stride(self.drafters.model)) ** 2
         require(self.drafters.heads < length, "drafters.heads", f"must be below {length}, the tokens of a picture")
         for name, group in self.decoding.groups.items():
             with within(f"decoding.groups.{name}"):
                 self._check_group(group)
-        codes = self.tokenizer.fine.codes
-        require(self.decoding.top_k <= codes, "decoding.top_k", f"must be at most tokenizer.fine.codes = {codes}")
 
-    def pictures_of(self, model: str) -> dict[str, Any]:
-        """Which pictures one of autoregressive.models, and whatever is tuned from it, reads."""
+    @property
+    def tunings(self) -> dict[str, Any]:
+        """Key → everything that is tuned from one of autoregressive.models."""
+        tuned: dict[str, Any] = {f"sjd2.changes.{name}": one for name, one in self.sjd2.variants.items()}
+        tuned |= {f"draft_tuning.variants.{name}": one for name, one in self.draft_tuning.variants.items()}
+        return tuned | {"drafters": self.drafters}
+
+    def scenes_of(self, part: str) -> tuple[config.ScenesParams, Kept]:
+        """How one of sjd2_parts is drawn; see `lib.scenes.part.part_of`."""
+        left_out = {kind for one in self.tokenizers[part] for kind in getattr(self.tokenizer, one).leave_out}
+        return part_of(self.scenes, self.sjd2_parts[part], sorted(left_out))
+
+    @property
+    def tokenizers(self) -> dict[str, list[str]]:
+        """Part → the tokenizers whose tokens models draw of it."""
+        used = self.autoregressive.models.values()
+        return {part: sorted({one.tokenizer for one in used if one.part == part}) for part in self.sjd2_parts}
+
+    def stride(self, model: str) -> int:
+        """Pixels a token of one of autoregressive.models."""
+        return getattr(self.tokenizer, self.autoregressive.models[model].tokenizer).stride
+
+    def codes(self, model: str) -> int:
+        """Codes of the tokenizer of one of autoregressive.models."""
+        return getattr(self.tokenizer, self.autoregressive.models[model].tokenizer).codes
+
+    def words(self, model: str) -> dict[str, Any]:
+        """Which pictures and captions one of autoregressive.models, and whatever is tuned from it, reads: arguments of
+        `studies.sjd2.code.material.pictures_of`, but for the size."""
+        own = self.autoregressive.models[model]
         return {
-            "size": self.autoregressive.models[model].pictures,
-            "leave_out": self.tokenizer.fine.leave_out,
+            "part": own.part,
+            "tokenizer": own.tokenizer,
             "languages": self.autoregressive.languages,
             "text_length": self.text.length,
         }
+
+    def seed_of(self, name: str, training: int) -> int:
+        """The seed of an independent training of what is called so."""
+        return int(generator_of(f"sjd2 {name} {training} {self.seed}").integers(2**31))
+
+    def there(self, split: str, size: int, part: str) -> float:
+        """How many pictures of a split a part has; infinity for data that are not drawn here."""
+        if self.data.source != "scenes":
+            return math.inf if size in self.data.image_sizes else 0
+        scenes, _ = self.scenes_of(part)
+        count = getattr(scenes, split)
+        return min(count, scenes.large) if size > GRID else count
 
     def base(self, network: str) -> str:
         """Which of autoregressive.models a network is, or was tuned from.
@@ -360,30 +411,31 @@ class Params(config.Params):
                 return known[name]
         raise AssertionError(network)
 
-    def _check_training(self, training: DescentParams, key: str, size: int) -> None:
-        self.require_pictures(training.batch_size, f"{key}.batch_size", "train", "fine", size)
+    def _check_batch(self, training: DescentParams, size: int, part: str) -> None:
+        there = self.there("train", size, part)
+        require(training.batch_size <= there, "batch_size", f"is above {there}, the pictures of {size}×{size} pixels")
+
+    def _require_there(self, wanted: int, split: str, size: int, part: str) -> None:
+        """Refuses to measure on more pictures of a split than a part has."""
+        there = self.there(split, size, part)
+        require(
+            wanted <= there, "part", f"has {there} pictures of {size}×{size} pixels in split {split}, not {wanted}"
+        )
 
     def _check_group(self, group: DecodingGroupParams) -> None:
-        sizes = set()
+        shapes = set()
         for name, run in group.single.items():
             with within(f"runs.{name}"):
                 base = self.base(run.network)
-                size = self.autoregressive.models[base].pictures
-                sizes.add(size)
+                model = self.autoregressive.models[base]
+                shapes.add((model.part, model.tokenizer, model.pictures))
                 own = run.decoder not in NEED_DRAFTER or base == self.drafters.model
                 require(own, "network", f"must be {UNTUNED}{self.drafters.model}: drafters.model has the drafter alone")
-                columns, codes = size // self.tokenizer.fine.stride, self.tokenizer.fine.codes
+                columns, codes = model.pictures // self.stride(base), self.codes(base)
                 require(run.options.get("ahead", 1) <= columns, "options.ahead", f"must be at most {columns} columns")
-                require(
-                    run.options.get("near", 1) < codes, "options.near", f"must be below tokenizer.fine.codes = {codes}"
-                )
+                require(run.options.get("near", 1) < codes, "options.near", f"must be below {codes} codes")
                 require(run.sampling.get("top_k", 0) <= codes, "sampling.top_k", f"must be at most {codes} codes")
-        require(len(sizes) == 1, "runs", "have pictures of several sizes; make it two groups")
-        there = self.pictures("test", "fine", size)
-        require(
-            group.captions <= there,
-            "captions",
-            f"is {group.captions}, but the test split is only sure to have {there:.0f} pictures of {size}×{size} "
-            "pixels that may be used; ask for fewer",
-        )
+        require(len(shapes) == 1, "runs", "draw several kinds of pictures; make it two groups")
+        part, _, size = shapes.pop()
+        self._require_there(group.captions, "test", size, part)
         self.require_prompts(group.prompts, "prompts")
