@@ -56,7 +56,7 @@ def run(params: Params) -> None:
         Part(
             name=f"text {number}",
             work=trained_and_decoded,
-            arguments={"settings": settings, "language": language, "seed": params.seed + number},
+            arguments={"settings": settings, "language": language, "seed": params.seed_of("text", number)},
             inputs=inputs,
             size=settings.training.steps,
         )
