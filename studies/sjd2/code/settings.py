@@ -418,7 +418,9 @@ class Params(config.Params):
     def _require_there(self, wanted: int, split: str, size: int, part: str) -> None:
         """Refuses to measure on more pictures of a split than a part has."""
         there = self.there(split, size, part)
-        require(wanted <= there, "part", f"has {there} pictures of {size}×{size} pixels in split {split}, not {wanted}")
+        require(
+            wanted <= there, "part", f"has {there} pictures of {size}×{size} pixels in split {split}, not {wanted}"
+        )
 
     def _check_group(self, group: DecodingGroupParams) -> None:
         shapes = set()

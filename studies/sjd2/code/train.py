@@ -26,7 +26,7 @@ from lib.training.order import BatchOrder
 from lib.weights import checkpoint
 from lib.weights.torch_state import generator, load_module, module_arrays
 from studies.sjd2.code.material import MODELS, TEXT, folder, inputs_of, pictures_of
-from studies.sjd2.code.settings import Params
+from studies.sjd2.code.settings import AutoregressiveModelParams, Params
 
 SIZES = ("width", "layers", "heads", "feed_forward")  # of a model, as its settings and its configuration call them
 
