@@ -1,7 +1,7 @@
 """Rows of the decoding study's tables, from the report of stage sjd2/evaluate: one function a table."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from lib.evidence.report import Estimate
@@ -304,6 +304,23 @@ def exactness_rows(report: Results) -> Rows:
             **{f"same, batch {size}": plain(same) for size, same in case.same_in_batches_of.items()},
         }
         for name, case in report.exactness.cases.items()
+    ]
+
+
+def option_rows(report: Results, decoders: Collection[str]) -> Rows:
+    """Options of these decoders, side by side."""
+    return [
+        {
+            "decoder": run.decoder,
+            "options": described(run),
+            "S": interval(run.compression),
+            "nats": interval(run.nats, 3),
+            "Δ nats": interval(run.against.nats, 3),
+            "exact": interval(run.exact),
+            "Δ exact": interval(run.against.exact),
+        }
+        for _, _, run in runs_of(report, "decoders")
+        if run.decoder in decoders
     ]
 
 
