@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.evidence.report import Pairs, Values
 from lib.evidence.statistics import spearman
-from studies.sjd2.code import measures
+from studies.sjd2.code import measures, text
 from studies.sjd2.code.measures import ROLES, Role
 from studies.sjd2.code.reports import (
     Claim,
@@ -23,6 +23,7 @@ from studies.sjd2.code.reports import (
     Run,
     ShortTuning,
     SingleToken,
+    TextComparison,
     Tuned,
 )
 from studies.sjd2.code.settings import DRAFT_TUNED as ON_DRAFTS
@@ -72,6 +73,7 @@ def claims(report: Results) -> Claims:
         **draft_tuning(report.draft_tuned),
         **exactness(report.exactness),
         **control(groups),
+        **on_text(groups, report.text),
     }
 
 
@@ -321,3 +323,9 @@ def control(groups: Groups) -> Claims:
         if tuned and other:
             found[key] = pair(seeds_of(other[0]), seeds_of(tuned[0]), "tokens a pass")
     return found
+
+
+def on_text(groups: Groups, compared: TextComparison | None) -> Claims:
+    """C20: SJD on text and on pictures."""
+    runs = together(groups, SMALL, "sjd_authors")
+    return {"text": text.gain(compared, runs[0].compression)} if compared and runs else {}

@@ -14,7 +14,7 @@ import numpy as np
 
 from lib.data.store import write_json
 from lib.decoding import decoders
-from lib.evidence.report import Difference, Estimate, Interval
+from lib.evidence.report import Difference, Estimate, Interval, Pairs, Values
 from lib.evidence.statistics import ratios
 from lib.evidence.strips import write_strip
 from lib.metrics import image_distance
@@ -22,7 +22,7 @@ from lib.metrics.panel import Panel
 from lib.models import vqgan
 from lib.models.vqgan import VQGAN
 from lib.ownership import fresh
-from studies.sjd2.code import claims, measures
+from studies.sjd2.code import claims, equality, measures
 from studies.sjd2.code.claims import Groups
 from studies.sjd2.code.reports import (
     Accuracy,
@@ -48,11 +48,13 @@ from studies.sjd2.code.reports import (
     Row,
     Run,
     Surface,
+    TextComparison,
     TuningMetrics,
 )
 from studies.sjd2.code.settings import Params
 
 TOKENIZER, DECODED, EXACTNESS = Path("build/tokenizer/fine"), Path("build/decoded"), Path("build/exactness.json")
+TEXT = Path("build/compare_text.json")
 MODELS, TUNED, DRAFTERS = Path("build/autoregressive"), Path("build/sjd2"), Path("build/drafters")
 ON_DRAFTS = Path("build/draft_tuned")
 # Groups whose pictures get CLIP score, FID and KID as well; of the others' only exact accuracy is measured.
@@ -95,8 +97,11 @@ def run(params: Params) -> None:
         control=control(groups),
         most_overhead=most_overhead(groups),
         exactness=Exactness.read(EXACTNESS) if EXACTNESS.is_file() else Exactness(),
+        text=TextComparison.read(TEXT) if TEXT.is_file() else None,
     )
-    report = report.model_copy(update={"claims": claims.claims(report)})
+    found = claims.claims(report)
+    tests = sum(isinstance(claim, Pairs | Values) for claim in found.values())
+    report = report.model_copy(update={"claims": found, "equality": equality.of_groups(decoded, tests)})
     out = params.results / "sjd2_pictures"
     fresh(out)
     report.write(params.results / "sjd2.json")

@@ -405,6 +405,47 @@ class Exactness(Report):
     cases: dict[str, Case] = Field(default_factory=dict)
 
 
+class EqualityNull(Report):
+    """Pairs of lossless decoders, simulated: what the rule for "equal" makes of them."""
+
+    pairs: int
+    """sampling seeds or trainings that the rule sees"""
+    rows: int
+    """captions"""
+    each: int
+    """pictures of a caption on both sides of a pair"""
+    margin: float
+    tests: int
+    """of the study, for Holm's correction"""
+    draws: int
+    deviation: float
+    """of the difference of a pair"""
+    equal: float
+    """share of the draws that the rule calls equal, as the study's only test"""
+    equal_corrected: float
+    """the same as the last of the study's tests"""
+    not_equal: float
+    at_margin: float
+    """share called equal where the difference is the margin"""
+
+
+class TextComparison(Report):
+    """Decoders of pictures on character models of captions; by_seed: one value a training."""
+
+    parameters: int
+    updates: int
+    length: int
+    """characters of a text"""
+    rows: int
+    """texts that every decoder drew from each training"""
+    nats: Estimate
+    """a character of the test captions"""
+    compression: dict[str, Estimate]
+    """S by decoder: jacobi, shared, sjd, sjdpp"""
+    sample: str
+    """what the first training wrote"""
+
+
 class Rise(Interval):
     """A claim on the loss on clean input."""
 
@@ -467,5 +508,9 @@ class Results(Report):
     most_overhead: dict[str, Overhead]
     """by group; `batches` is the most of those that draw several pictures at a time"""
     exactness: Exactness
+    text: TextComparison | None = None
+    """characters beside pictures"""
+    equality: dict[str, EqualityNull] = Field(default_factory=dict)
+    """by network: what the rule for "equal" makes of its lossless decoders"""
     claims: dict[str, Claim] = Field(default_factory=dict)
     """by the names that claims.yaml asks for"""

@@ -1,12 +1,12 @@
 """Rows of the decoding study's tables, from the report of stage sjd2/evaluate: one function a table."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from lib.evidence.report import Estimate
 from lib.evidence.tables import Number, interval
-from studies.sjd2.code import measures
+from studies.sjd2.code import measures, text
 from studies.sjd2.code.claims import CONTROL, FIRST, NETWORKS, OTHERWISE_TUNED, runs_in, together
 from studies.sjd2.code.reports import DraftTuned, Results, Run
 from studies.sjd2.code.settings import DRAFT_TUNED
@@ -304,4 +304,46 @@ def exactness_rows(report: Results) -> Rows:
             **{f"same, batch {size}": plain(same) for size, same in case.same_in_batches_of.items()},
         }
         for name, case in report.exactness.cases.items()
+    ]
+
+
+def option_rows(report: Results, decoders: Collection[str]) -> Rows:
+    """Options of these decoders, side by side."""
+    return [
+        {
+            "decoder": run.decoder,
+            "options": described(run),
+            "S": interval(run.compression),
+            "nats": interval(run.nats, 3),
+            "Δ nats": interval(run.against.nats, 3),
+            "exact": interval(run.exact),
+            "Δ exact": interval(run.against.exact),
+        }
+        for _, _, run in runs_of(report, "decoders")
+        if run.decoder in decoders
+    ]
+
+
+def text_rows(report: Results) -> Rows:
+    """Decoders of pictures on text."""
+    runs = {key: together(report.groups, "small", role) for key, role in text.ROLES.items()}
+    return text.rows(report.text, {key: found[0].compression for key, found in runs.items() if found})
+
+
+def equality_rows(report: Results) -> Rows:
+    """What the rule for "equal" makes of lossless pairs, by simulation."""
+    return [
+        {
+            "network": name,
+            "pairs": null.pairs,
+            "captions": null.rows,
+            "pictures of each": null.each,
+            "deviation": Number(null.deviation, digits=3),
+            "margin": Number(null.margin),
+            "equal": Number(100 * null.equal, digits=1),
+            "among all tests": Number(100 * null.equal_corrected, digits=1),
+            "not equal": Number(100 * null.not_equal, digits=1),
+            "at the margin: equal": Number(100 * null.at_margin, digits=1),
+        }
+        for name, null in report.equality.items()
     ]

@@ -150,6 +150,31 @@ class ExactnessParams(Section):
         require(self.again <= self.pictures, "again", f"must be at most pictures = {self.pictures}")
 
 
+class TextModelParams(Section):
+    """The character models of captions, on which decoders of pictures are tried."""
+
+    trainings: Count
+    """independent ones"""
+    length: Annotated[int, Field(ge=16, le=4096)]
+    """characters of a text"""
+    rows: Count
+    """texts that every decoder draws from each training"""
+    measured: Count
+    """stretches of the test captions behind the loss"""
+    width: Width
+    layers: Depth
+    heads: Width
+    """four times as many divide width"""
+    feed_forward: Width
+    """inner width"""
+    training: DescentParams
+
+    def check(self) -> None:
+        divides = self.width % (4 * self.heads) == 0
+        require(divides, "heads", f"is {self.heads}; four times as many must divide width = {self.width}")
+        require(self.training.caption_dropout == 0, "training.caption_dropout", "must be 0: texts have no caption")
+
+
 DecoderName = Literal["autoregressive", "jacobi", "sjd", "sjdpp", "sjd2", "zipar", "lantern", "eagle", "medusa"]
 
 UNTUNED = "model:"  # what stands before the name of a network that is not tuned
@@ -318,6 +343,7 @@ class Params(config.Params):
     drafters: DraftersParams
     exactness: ExactnessParams
     sjd2_choice: ChoiceParams
+    text_model: TextModelParams
     decoding: DecodingParams
 
     def check(self) -> None:

@@ -20,6 +20,7 @@ from lib.text import MINIMUM, TextTokenizer
 from studies.sjd2.code import claims, evaluate, tables
 from studies.sjd2.code.answers import answers
 from studies.sjd2.code.reports import Results, Surface
+from studies.sjd2.code.text import NAMES
 
 SEEDS, SIDE, CODES = 5, 4, 6  # 4 × 4 tokens of 16 pixels
 LENGTH = SIDE * SIDE
@@ -185,6 +186,9 @@ def folder(tmp_path_factory):
         for name, p in cases.items()
     }
     (path / "build/exactness.json").write_text(json.dumps({"pictures": 10, "again": 2, "codes": 3, "cases": exact}))
+    by_training = value_between(1.1) | {"by_seed": [1.1] * SEEDS}
+    text = {"parameters": 9, "updates": 3, "length": 8, "rows": 2, "nats": by_training, "sample": "a red star"}
+    (path / "build/compare_text.json").write_text(json.dumps(text | {"compression": dict.fromkeys(NAMES, by_training)}))
     return path
 
 
