@@ -1,4 +1,4 @@
-"""What the runs of several groups say together: the surface of window and steps, shared noise as a control, overheads."""
+"""What runs say together: the surface of window and steps, shared noise as a control, overheads."""
 
 from collections.abc import Mapping, Sequence
 

@@ -19,7 +19,10 @@ BLOCK = 50  # simulated comparisons at a time
 
 
 def of_groups(decoded: Mapping[str, DecodedGroup], tests: int) -> dict[str, EqualityNull]:
-    """`null` of sampling seeds, for every network of a group that has both of `LOSSLESS`: of the first such group.
+    """`null` of the units of a group, for every network that has both of `LOSSLESS`: of the first such group.
+
+    Likelihoods are the judge's, or, where it knows no such pictures, the network's own. Of few pictures of a caption
+    the spread is smaller than that of the law that they are from; it is brought to that.
 
     Args:
         tests: as of `null`.
@@ -33,10 +36,20 @@ def of_groups(decoded: Mapping[str, DecodedGroup], tests: int) -> dict[str, Equa
                 if run.network == network and run.decoder in LOSSLESS and run.sampling.temperature > 0
             ]
             if network not in found and {run.decoder for run in runs} == set(LOSSLESS):
-                pool = np.concatenate([run.nats for run in runs])  # [runs · S, R]
+                every = np.array([run.judged or run.nats for run in runs])  # [runs, U, R]
+                if group.over == "seeds":  # all units are of one training
+                    pools = [unbiased(every.reshape(-1, every.shape[2]))] * group.units
+                else:
+                    pools = [unbiased(every[:, unit]) for unit in range(group.units)]
                 generator = generator_of(f"sjd2 equality {network}")
-                found[network] = null([pool] * group.seeds, measures.NATS_MARGIN, tests, generator, each=1)
+                found[network] = null(pools, measures.NATS_MARGIN, tests, generator, each=1)
     return found
+
+
+def unbiased(pool: np.ndarray) -> np.ndarray:
+    """Values [P, R] spread so that drawing one of P with replacement has the variance of the law that they are from."""
+    mean = pool.mean(axis=0)
+    return mean + (pool - mean) * np.sqrt(len(pool) / (len(pool) - 1))
 
 
 def null(

@@ -25,7 +25,9 @@ DECODERS = {
     "shared": "Jacobi, shared noise",
     "sjd_authors": "SJD, authors' settings",
     "sjd": "SJD",
-    "sjdpp_keep": "SJD++, SJD2's keep rule",
+    "gumbel": "SJD, Gumbel coupling",
+    "maximal": "SJD, maximal coupling",
+    "keep_alone": "SJD++, SJD2's keep rule",
     "sjd2_lossless": "SJD2, no keep rule",
     "sjd2": "SJD2",
     "sjd2_any": "SJD2, any slot",
@@ -39,7 +41,6 @@ NETWORK = {
     UNTUNED: "small, not tuned",
     CLEAN: "small, tuned on clean input",
     "drafts:small": "small, tuned on drafts",
-    "short": "standardized, level told",
     "untold": "standardized, level not told",
     "standard_002": "standardized",
     "plain_002": "not standardized",
@@ -63,7 +64,8 @@ def runs_of(report: Results, network: str, roles: Iterable[str], group: str) -> 
 
 def pictures_asked(report: Results, group: str) -> str:
     """How many rows a group has, as a title."""
-    return f"{sum(report.groups[group].rows.values())} prompts and captions × {report.groups[group].seeds} seeds"
+    own = report.groups[group]
+    return f"{sum(own.rows.values())} prompts and captions × {own.units} {own.over}"
 
 
 def tradeoff(report: Results, group: str = "quality") -> Drawn:
@@ -74,8 +76,9 @@ def tradeoff(report: Results, group: str = "quality") -> Drawn:
     frame = pd.DataFrame(
         [
             {"decoder": DECODERS[role], **plots.row(run.compression)}
-            | {f"nats {key}": value for key, value in plots.row(run.nats).items()}
+            | {f"nats {key}": value for key, value in plots.row(run.judged).items()}
             for role, run in found.items()
+            if run.judged
         ]
     )
     with figures.style():
@@ -84,7 +87,7 @@ def tradeoff(report: Results, group: str = "quality") -> Drawn:
             across, up = ends(one, ""), ends(one, "nats ")
             look = figures.series(number % 8) | DOTS | {"fillstyle": "full" if number < 8 else "none"}
             axes.errorbar(one["value"], one["nats value"], up, across, label=one["decoder"], **look)
-        axes.set(xlabel="step compression S (tokens a pass)", ylabel="nats a token of the pictures")
+        axes.set(xlabel="step compression S (tokens a pass)", ylabel="nats a token, under the judge")
         axes.set(title=pictures_asked(report, group), xlim=(0, None))
         beside(axes)
     return figure, frame
@@ -122,7 +125,7 @@ def tuning(report: Results) -> Drawn:
         {"network": named(network), "decoder": DECODERS[role], **plots.row(report.control[network].compression[role])}
         for network in networks
         if network in report.control
-        for role in ("sjd", "shared", "sjdpp_keep", "sjd2")
+        for role in ("sjd", "shared", "keep_alone", "sjd2")
         if role in report.control[network].compression
     ]
     if not rows:

@@ -14,7 +14,7 @@ from studies.sjd2.code.figures import CROSS, DASHED, DECODERS, NETWORK, Drawn, b
 from studies.sjd2.code.reports import Cell, Results
 
 # Networks of the ablations by the deviation of their table: each pair shares a panel.
-TABLES = {"embeddings as trained": ("short", "untold"), "embeddings of deviation 0.02": ("standard_002", "plain_002")}
+TABLES = {"embeddings as trained": ("small", "untold"), "embeddings of deviation 0.02": ("standard_002", "plain_002")}
 
 
 def levels(report: Results) -> Drawn:
@@ -47,8 +47,9 @@ def embeddings(report: Results) -> Drawn:
     kinds = {"denoised": "denoising alone", "clean": "clean slots, tested"}
     group = report.groups.get("embeddings")
     rows = [
-        {"network": named(run.network), "accepted": kinds[run.options["accept"]], **plots.row(run.nats)}
+        {"network": named(run.network), "accepted": kinds[run.options["accept"]], **plots.row(run.judged)}
         for run in (group.runs.values() if group else ())
+        if run.decoder == "sjd2" and run.judged
     ]
     if not rows:
         return None
@@ -56,8 +57,9 @@ def embeddings(report: Results) -> Drawn:
     with figures.style():
         figure, axes = figures.axes(width="double", aspect=0.4)
         plots.intervals(axes, frame, "network", "accepted")
-        axes.axhline(measures.pure_noise_nats(report.codes), label="random codes, at least", **DASHED)
-        axes.set(ylabel="nats a token of the pictures", ylim=(0, None))
+        if report.random_codes:
+            axes.axhline(report.random_codes, label="random codes", **DASHED)
+        axes.set(ylabel="nats a token, under the judge", ylim=(0, None))
         beside(axes)
     return figure, frame
 

@@ -78,7 +78,11 @@ def embeddings(report: Results) -> str:
     group = report.groups.get("embeddings")
     kinds = {"denoised": "denoising alone", "clean": "clean slots"}
     runs = group.runs.values() if group else ()
-    found = {f"{NETWORK.get(run.network, run.network)}, {kinds[run.options['accept']]}": run.nats for run in runs}
+    found = {
+        f"{NETWORK.get(run.network, run.network)}, {kinds[run.options['accept']]}": run.judged
+        for run in runs
+        if run.decoder == "sjd2"
+    }
     return sentence("Nats a token of the pictures: ", listed(found))
 
 
