@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from studies.sjd2.code.equality import differences, null, of_groups
+from studies.sjd2.code.equality import differences, null, of_groups, unbiased
 from studies.sjd2.code.reports import Decoded, DecodedGroup, Row, Sampling
 
 
@@ -36,15 +36,16 @@ def test_what_lies_at_the_margin_is_hardly_ever_equal_and_a_correction_costs():
     assert found.at_margin < 0.025 < found.equal_corrected < found.equal
 
 
-def group(*runs):
+def group(*runs, over="seeds"):
     def run(network, decoder, temperature):
         nats = np.random.default_rng(0).normal(1, 0.05, (3, 20)).tolist()
         sampling = Sampling(guidance=2, temperature=temperature, top_k=0)
-        rest = {"options": {}, "steps": 0, "passes": [[1]], "accepted": [1], "flops_per_token": 1.0, "cache_bytes": 1}
-        return Decoded(network=network, decoder=decoder, sampling=sampling, nats=nats, **rest)
+        rest = {"options": {}, "steps": 0, "passes": [[1]], "accepted": [[1]], "flops_per_token": 1.0, "cache_bytes": 1}
+        return Decoded(network=network, decoder=decoder, chosen="", sampling=sampling, nats=nats, **rest)
 
     rows = [Row(id=f"{number}", kind="caption", picture=number, text="") for number in range(20)]
-    shape = {"seeds": 3, "length": 4, "columns": 2, "rows_of_tokens": 2, "batch_size": 1, "machine": {}, "threads": 1}
+    shape = {"over": over, "units": 3, "length": 4, "columns": 2, "rows_of_tokens": 2, "batch_size": 1}
+    shape |= {"machine": {}, "threads": 1}
     return DecodedGroup(rows=rows, runs={f"{number}": run(*one) for number, one in enumerate(runs)}, **shape)
 
 
@@ -53,3 +54,16 @@ def test_networks_that_both_lossless_decoders_drew_from_are_simulated_once():
     second = group(("a", "autoregressive", 1.0), ("a", "sjd", 1.0), ("c", "sjd", 1.0))
     found = of_groups({"first": first, "second": second}, tests=10)
     assert list(found) == ["a"] and (found["a"].pairs, found["a"].rows, found["a"].tests) == (3, 20, 10)
+
+
+def test_few_pictures_of_a_caption_are_spread_as_their_law():
+    every = np.random.default_rng(0).normal(1, 0.2, (3, 20_000))  # three pictures of each caption
+    found = unbiased(every)
+    np.testing.assert_allclose(found.mean(axis=0), every.mean(axis=0))
+    drawn = found - every.mean(axis=0)
+    assert np.sqrt((drawn**2).mean()) == pytest.approx(0.2, rel=0.02)
+
+
+def test_trainings_have_captions_of_their_own():
+    found = of_groups({"first": group(("a", "autoregressive", 1.0), ("a", "sjd", 1.0), over="trainings")}, tests=10)
+    assert found["a"].pairs == 3 and found["a"].deviation < 1e-9  # both runs drew the same here
