@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from demo.decoders import DecoderName, Window
 from demo.models import Models
 from lib.config_tree import Section
 from lib.data.picture import decode
@@ -25,6 +26,8 @@ class Chosen(Section):
     guidance: Annotated[float, Field(ge=0, le=20)] | None = None
     temperature: Annotated[float, Field(ge=0, le=5)] | None = None
     steps: Annotated[int, Field(ge=1, le=256)] | None = None
+    decoder: DecoderName | None = None
+    window: Window | None = None
 
 
 class Wanted(Section):

@@ -3,16 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+from demo.decoders import TITLES, Decoded, DecodedSampling
 from lib.config_tree import Section, plain
 from lib.errors import EaselError
 from lib.generate import DALLE_MINI, NEEDED, SAMPLING, Painter
 from lib.painter import kinds
 from lib.painter.model import Editing, Filling
+from lib.painter.parti import Autoregressive
 from lib.painter.published import ABOUT, PAINTER, Published, names
 from lib.weights import checkpoint
 
 BATCH = 4  # pictures that are drawn together: few, so that progress shows
-SHOWN = ("guidance", "temperature", "steps")  # settings that the page has controls for
+SHOWN = ("guidance", "temperature", "steps", "window")  # settings that the page has controls for
 
 
 class Offered(Section):
@@ -27,6 +29,8 @@ class Offered(Section):
     """whether it draws a part of a picture anew"""
     edits: bool
     """whether it also edits without a mask"""
+    decoders: dict[str, str]
+    """that it can be drawn with, and what people call them; {} is its own alone"""
     languages: list[str]
     """of its captions; [] is all"""
     exact: float | None = None
@@ -45,7 +49,15 @@ class Models:
         self.offered = {name: _published(folder, name) for name in names(folder)}
         if all((folder / name).is_file() for name in NEEDED):
             usual = {name: value for name, value in SAMPLING.items() if name in SHOWN}
-            own = Offered(name=DALLE_MINI, title="DALL·E Mini", settings=usual, fills=False, edits=False, languages=[])
+            own = Offered(
+                name=DALLE_MINI,
+                title="DALL·E Mini",
+                settings=usual,
+                fills=False,
+                edits=False,
+                decoders={},
+                languages=[],
+            )
             self.offered[DALLE_MINI] = own
         if not self.offered:
             raise EaselError(f"there is no model below {folder} to paint with; `make networks` brings some from Git.")
@@ -55,7 +67,10 @@ class Models:
         if name not in self.offered:
             raise EaselError(f"there is no model {name!r}; there are {', '.join(self.offered)}.")
         if name not in self.painters:
-            self.painters[name] = Painter(self.folder, batch_size=BATCH, model=name)
+            painter = self.painters[name] = Painter(self.folder, batch_size=BATCH, model=name)
+            if self.offered[name].decoders:
+                painter.worker.model = Decoded(painter.worker.model)
+                painter.sampling = dict(painter.worker.model.sampling)
         return self.painters[name]
 
     def close(self) -> None:
@@ -69,13 +84,16 @@ def _published(folder: Path, name: str) -> Offered:
     place = folder / study / PAINTER / model
     about: Any = Published.read(place / ABOUT)
     kind = kinds.KINDS[kinds.kind_of(place, checkpoint.load_network(place)[1])]
-    usual = {key: value for key, value in plain(about.sampling).items() if key in SHOWN}
+    decoded = issubclass(kind, Autoregressive)
+    sampling = plain(about.sampling) | ({"window": DecodedSampling.model_fields["window"].default} if decoded else {})
+    usual = {key: value for key, value in sampling.items() if key in SHOWN}
     return Offered(
         name=name,
         title=f"{name}: {kind.name}",
         settings=usual,
         fills=issubclass(kind, Filling),
         edits=issubclass(kind, Editing),
+        decoders=TITLES if decoded else {},
         languages=about.languages,
         exact=about.exact,
     )

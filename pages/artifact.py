@@ -31,7 +31,7 @@ SAID = {
     "ro-crate-metadata.json": "every stage with what it read and wrote, by hash, as an RO-Crate",
     "docs/artifact_appendix.md": "the artifact appendix",
     "docs/cards.md": "cards of the networks and tokenizers",
-    "docs/numbers.tex": "every effect, interval, verdict and caption by a name, for LaTeX",
+    "docs/numbers.tex": "every effect, interval, verdict, cost and caption by a name, for LaTeX",
     "docs/references.bib": "BibTeX of the papers",
     "docs/rubric.json": "what a replication of each paper has to show, as a tree with weights",
     "docs/verdicts.svg": "how many claims of each study have which verdict, as a drawing",

@@ -40,12 +40,21 @@ function showModel() {
     input.value = value ?? input.value;
     showValue(input);
   }
+  const decoders = Object.entries(model.decoders);
+  byId("decoder").replaceChildren(...decoders.map(([name, title]) => new Option(title, name)));
+  byId("decoders").hidden = decoders.length === 0;
+  showWindow();
   const languages = new Intl.DisplayNames("en", { type: "language" });
   const named = model.languages.map((language) => languages.of(language));
   const reads = named.length ? `captions in ${named.join(" and ")}` : "captions in all languages of the data";
   const right = model.exact === null ? "" : `; ${Math.round(100 * model.exact)} % of its validation prompts were drawn exactly right`;
   byId("about").textContent = `Trained on ${reads}${right}.`;
   showEditor();
+}
+
+function showWindow() {
+  const decoders = Object.keys(chosen().decoders); // the first draws one token a pass
+  document.querySelector("[data-setting=window]").hidden = decoders.length === 0 || byId("decoder").value === decoders[0];
 }
 
 function showEditor() {
@@ -119,9 +128,11 @@ function maskFile() {
   return file.toDataURL("image/png");
 }
 
-function request() {
+function request(fills = false) {
   const model = chosen(), settings = {};
   for (const name of Object.keys(model.settings)) settings[name] = Number(byId(name).value);
+  if (byId("decoder").value) settings.decoder = byId("decoder").value;
+  if (fills) delete settings.decoder; // gaps are filled one token a pass
   return {
     model: model.name, prompt: byId("prompt").value, settings,
     candidates: Number(byId("candidates").value), seed: Number(byId("seed").value),
@@ -179,9 +190,10 @@ byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
   draw(request());
 });
-byId("fill").addEventListener("click", () => draw({ ...request(), picture: picture.address, mask: maskFile() }));
-byId("resample").addEventListener("click", () => draw({ ...request(), picture: picture.address }));
+byId("fill").addEventListener("click", () => draw({ ...request(true), picture: picture.address, mask: maskFile() }));
+byId("resample").addEventListener("click", () => draw({ ...request(true), picture: picture.address }));
 byId("model").addEventListener("change", showModel);
+byId("decoder").addEventListener("change", showWindow);
 for (const input of document.querySelectorAll("input[type=range]")) {
   input.addEventListener("input", () => showValue(input));
   showValue(input);

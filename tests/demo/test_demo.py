@@ -5,17 +5,21 @@ import io
 import re
 import threading
 import urllib.request
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from demo import __main__ as command
+from demo import decoders
 from demo import jobs as queue
 from demo.drawing import PNG
 from demo.jobs import Jobs
 from demo.models import Models
 from demo.server import MOST_BYTES, PAGE
+from lib.decoding import decoders as library
+from lib.decoding.predictor import Predictor
 from lib.errors import EaselError
 from lib.generate import Painter
 from lib.progress import Progress
@@ -56,6 +60,8 @@ def test_every_published_model_is_offered_with_what_it_can_do(page):
     assert (offered[f"{STUDY}/autoregressive"]["fills"], offered[f"{STUDY}/autoregressive"]["edits"]) == (True, False)
     assert masked["settings"] == {name: MASKED[name] for name in ("guidance", "temperature", "steps")}
     assert "temperature" not in latent["settings"] and masked["languages"] == ["en"]
+    assert masked["decoders"] == {} and "window" not in masked["settings"]
+    assert list(offered[f"{STUDY}/autoregressive"]["decoders"]) == list(decoders.DECODERS)
 
 
 @pytest.mark.parametrize("name", ["masked", "pixels"])
@@ -66,6 +72,31 @@ def test_a_drawing_is_what_the_painter_paints(page, build, name):
     for one, pixels, score in zip(said["pictures"], wanted.pictures, wanted.scores, strict=True):
         assert np.abs(picture(one).astype(int) - pixels).max() <= 1  # another batch, another rounding of sums
         assert one["score"] == pytest.approx(score, abs=0.05) and one["passes"] == {"masked": 3, "pixels": 2}[name]
+
+
+def test_the_decoders_offered_are_those_that_want_nothing_but_windows_of_tokens():
+    wants = {name: get_type_hints(library.load(name))["predictor"] for name in library.DECODERS}
+    plain = {name for name, predictor in wants.items() if predictor is Predictor and name not in library.DRAFTERS}
+    assert {decoder for _, decoder, _ in decoders.DECODERS.values()} == plain
+    assert get_args(decoders.DecoderName) == tuple(decoders.DECODERS) and next(iter(decoders.TITLES)) == decoders.ALONE
+    for _, decoder, options in decoders.DECODERS.values():
+        library.check(decoder, options, 16, 4)
+
+
+def test_an_autoregressive_model_draws_with_any_of_them(page, build):
+    model, side = f"{STUDY}/autoregressive", tiny_painter.SIDE
+    drawn = {
+        name: page.drawn(model=model, prompt=RED, candidates=2, seed=4, settings={"decoder": name, "window": 4})
+        for name in decoders.DECODERS
+    }
+    wanted = Painter(build, model=model).paint(RED, 2, seed=4)
+    pictures = {name: [picture(one) for one in said["pictures"]] for name, said in drawn.items()}
+    passes = {name: [one["passes"] for one in said["pictures"]] for name, said in drawn.items()}
+    for name in (decoders.ALONE, "jacobi_shared"):  # token for token the same
+        assert np.abs(np.stack(pictures[name]).astype(int) - wanted.pictures).max() <= 1
+    assert passes[decoders.ALONE] == [side**2] * 2
+    assert all(side <= count <= side**2 for counts in passes.values() for count in counts)
+    assert passes["sjd"] != passes[decoders.ALONE] and passes["jacobi_shared"] != passes[decoders.ALONE]
 
 
 def test_what_is_not_marked_stays(page):
@@ -81,6 +112,8 @@ def test_what_is_not_marked_stays(page):
 
 
 WHOLE = {"model": f"{STUDY}/masked", "prompt": RED}
+BLANK = address(np.full((PICTURE, PICTURE, 3), 255, np.uint8))
+FILLED = {"model": f"{STUDY}/autoregressive", "settings": {"decoder": "sjd"}, "picture": BLANK, "mask": BLANK}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +124,7 @@ WHOLE = {"model": f"{STUDY}/masked", "prompt": RED}
         (WHOLE | {"candidats": 3}, "unknown key 'candidats'; did you mean 'candidates'"),
         (WHOLE | {"candidates": 17}, "candidates"),
         (WHOLE | {"settings": {"steps": 10**9}}, "settings.steps"),
+        (WHOLE | {"settings": {"decoder": "sjd2"}}, "settings.decoder"),
         (WHOLE | {"prompt": "red " * 200}, "prompt"),
     ],
 )
@@ -108,6 +142,8 @@ def test_a_request_that_makes_no_sense_is_refused_before_it_queues(page, body, s
         ({"model": f"{STUDY}/none"}, "there is no model"),
         ({"model": f"{STUDY}/latent", "settings": {"temperature": 1.0}}, "no setting temperature"),
         ({"settings": {"steps": 17}}, "steps must be"),
+        ({"settings": {"decoder": "sjd"}}, "no setting decoder"),
+        (FILLED, "one token a pass"),
         ({"picture": "data:text/plain,a"}, "no data address of a PNG"),
         ({"picture": PNG + "%%"}, "cannot be read"),
         ({"picture": PNG + base64.b64encode(b"no picture").decode()}, "cannot be read"),

@@ -87,6 +87,19 @@ async def visit(page, profile):
         places = {divmod(at, side) for at, other in enumerate(changed) if other}
         assert places and max(row for row, _ in places) < side // 2 and max(column for _, column in places) < side // 2
 
+        await choose(browser, "autoregressive")
+        assert not await browser.run("document.querySelector('#window').checkVisibility()")
+        decoder = "document.querySelector('#decoder')"
+        await browser.run(f"{decoder}.value = 'sjd'; {decoder}.dispatchEvent(new Event('change'))")
+        assert await browser.run("document.querySelector('#window').checkVisibility()")
+        await draw(browser, 1)
+        text = await browser.run("document.querySelector('#pictures span').textContent")
+        assert f" {tiny_painter.SIDE**2} passes" not in text
+        await browser.click("#pictures button")
+        await browser.until("!document.querySelector('#editor').hidden")
+        await browser.run("document.querySelector('[data-mark=right]').click()")
+        assert any(await edited(browser))
+
         await browser.run("document.querySelector('#prompt').value = '  '")
         await browser.click("#draw")
         await browser.until(FAILED)

@@ -10,10 +10,8 @@ import torch
 
 from lib.decoding.noise import RowRandom
 from lib.metering.weights_read import weights_read
-from lib.models.folding import folded
 from lib.painter import drawing
 from lib.painter.autoregressive import row_seeds
-from lib.painter.model import Model
 from lib.pipeline.stage import Training
 from studies.muse.code.material import tokenised
 from studies.muse.code.networks import load
@@ -40,19 +38,11 @@ def timed(
     Returns:
         seconds float [repetitions] a batch; operations of a batch, and bytes of weights that it reads.
     """
-    painter, ids = ready(load(Path(model), sampling, base)), tokenised(captions[:batch_size], text_length)
+    painter, ids = load(Path(model), sampling, base), tokenised(captions[:batch_size], text_length)
     random = RowRandom(row_seeds(0, range(len(ids))))
     read = weights_read(lambda: painter.draw(ids, random, painter.sampling))
     seconds, operations = drawing.timed(painter, ids, repetitions)
     return {"seconds": seconds}, {"operations": operations, "bytes": read}
-
-
-def ready(model: Model) -> Model:
-    """A model that computes nothing anew that stays the same, and so what draws its small pictures."""
-    folded(model.network)
-    if model.base:
-        ready(model.base)
-    return model
 
 
 def rates(training: Training) -> Result:

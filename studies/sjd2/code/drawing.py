@@ -1,4 +1,4 @@
-"""One run of a decoder from one seed: captions → image tokens, and what they cost."""
+"""One run of a decoder from one seed: captions → image tokens, what they cost, and how likely they are."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +15,8 @@ from lib.painter.autoregressive import Sampler, row_seeds
 from lib.pipeline.stage import Training
 from lib.progress import Progress
 from lib.text import TextTokenizer
+from studies.sjd2.code.material import DRAFTERS
 
-DRAFTERS, TOKENIZER = Path("build/drafters"), Path("build/tokenizer/fine")
 COSTS = ("operations", "passes", "accepted", "changes", "looked_at")  # arrays of `Drawn` beside the tokens
 TIMES = ("seconds", "network_seconds")
 
@@ -27,6 +27,8 @@ def draw(
     text: str,
     text_length: int,
     network: str,
+    judge: str,
+    tokenizer: str,
     decoder: str,
     options: Mapping[str, Any],
     steps: int,
@@ -42,30 +44,32 @@ def draw(
 
     Args:
         training: not needed: a run is over before a checkpoint pays.
-        text, network: file of the text tokenizer, folder of the network.
+        text, network, tokenizer: file of the text tokenizer, folders of the network and of the image tokenizer.
+        judge: folder of the network that judges the pictures; "" where it knows no such pictures.
         decoder, options, steps, spacing, sampling: as for `Sampler`.
         items: by which the captions' random numbers are numbered, with `seed`.
         batch_size: captions that are decoded at once.
         timed: whether the seconds mean anything.
 
     Returns:
-        tokens uint16 [R, length], nats float [R] a token under the network, and the arrays of `Drawn`; its numbers,
-        times only with `timed`.
+        tokens uint16 [R, length], nats float [R] a token under the network, entropy float [R], the same under what the
+        tokens were drawn from without guidance, judged float [R], the same under the judge, and the arrays of `Drawn`;
+        its numbers, times only with `timed`.
     """
-    tokenizer = TextTokenizer.load(text)
-    model = autoregressive.load(Path(network)).to("cuda" if torch.cuda.is_available() else "cpu")
-    empty = tokenizer.encode([""], text_length)[0]
+    words = TextTokenizer.load(text)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = autoregressive.load(Path(network)).to(device)
     sampler = Sampler(
         model,
-        empty,
+        words.encode([""], text_length)[0],
         Sampling(**sampling),
         decoder,
         options,
         **({"steps": steps, "spacing": spacing} if steps else {}),
         trained=DRAFTERS,
-        tokenizer=TOKENIZER,
+        tokenizer=Path(tokenizer),
     )
-    text_ids = tokenizer.encode(list(captions), text_length)  # [R, S]
+    text_ids = words.encode(list(captions), text_length)  # [R, S]
     if timed:
         sampler(text_ids[:1], [0], 1)  # the very first call allocates: not one that is timed
     progress = Progress("draw", len(captions))
@@ -73,5 +77,9 @@ def draw(
     arrays = {name: getattr(drawn, name) for name in COSTS if getattr(drawn, name) is not None}
     arrays["tokens"] = drawn.tokens.astype(np.uint16)
     arrays["nats"] = nats(model, text_ids, drawn.tokens).mean(axis=1)  # [R]
+    if temperature := sampling["temperature"]:
+        arrays["entropy"] = nats(model, text_ids, drawn.tokens, temperature=temperature).mean(axis=1)  # [R]
+    if judge:
+        arrays["judged"] = nats(autoregressive.load(Path(judge)).to(device), text_ids, drawn.tokens).mean(axis=1)  # [R]
     numbers = {"cache_bytes": drawn.cache_bytes} | ({name: getattr(drawn, name) for name in TIMES} if timed else {})
     return arrays, numbers

@@ -5,16 +5,19 @@ the network's law, with a χ² test. Rows must not depend on the batch they are 
 again in small batches, and compared token for token.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from lib.data.store import write_json
 from lib.decoding import autoregressive, eagle, jacobi, lantern, medusa, sjd, sjd2, sjdpp, zipar
+from lib.decoding.initial import Initial
 from lib.decoding.noise import RowRandom
 from lib.decoding.noise_levels import levels
 from lib.decoding.predictor import Decoded
@@ -24,6 +27,7 @@ from studies.sjd2.code.settings import Params
 
 OUT = Path("build/exactness.json")
 CODES, LENGTH, WINDOW = 3, 5, 4  # 243 pictures; a window smaller than the picture, so that it moves
+SQUARE = 4  # 2 × 2, for what needs a picture with rows
 BATCHES = (1, 4)
 
 
@@ -60,28 +64,33 @@ def run(params: Params) -> None:
 
 def cases() -> dict[str, Case]:
     """All decoders, every option that bears on losslessness."""
-    small = partial(sjd.decode, window=2)  # so that several slots enter it, with first drafts of their kind
+    # Slots enter with first drafts of their kind, and stay for more passes than one, so that draws are coupled.
+    entered = partial(sjd.decode, window=3)
     denoising = partial(sjd2.decode, window=WINDOW, keep=math.inf)
     found = {
         "autoregressive": Case(autoregressive.decode, True),
         "Jacobi, fresh noise": Case(partial(jacobi.decode, window=WINDOW), True),
         "Jacobi, shared noise": Case(partial(jacobi.decode, window=WINDOW, noise="shared"), True),
+        "Jacobi, shared noise, first drafts above": Case(
+            partial(jacobi.decode, window=3, noise="shared", initial="above"), True, length=SQUARE
+        ),
     }
-    for initial in ("one_hot", "uniform", "left", "above", "sample_left"):
-        length = 4 if initial == "above" else LENGTH  # 2 × 2: it needs a picture with rows
-        found[f"SJD, first drafts {initial}"] = Case(partial(small, initial=initial), True, length=length)
-    for coupling in ("independent", "gumbel", "maximal"):
+    for coupling in get_args(sjd.Coupling):
+        for initial in get_args(Initial):
+            length = SQUARE if initial == "above" else LENGTH
+            decode = partial(entered, coupling=coupling, initial=initial)
+            found[f"SJD, coupling {coupling}, first drafts {initial}"] = Case(decode, True, length=length)
         decode = partial(sjd.decode, window=WINDOW, initial="uniform", coupling=coupling)
-        found[f"SJD, coupling {coupling}"] = Case(decode, True)
+        found[f"SJD, coupling {coupling}, window {WINDOW}"] = Case(decode, True)
     for threshold in (0.1, 0.5, 0.9):
         decode = partial(sjdpp.decode, window=WINDOW, initial="uniform", threshold=threshold)
         found[f"SJD++, threshold {threshold}"] = Case(decode, False)
-    for test in ("ratio", "match"):
-        for coupling in ("independent", "gumbel"):
-            decode = partial(denoising, test=test, coupling=coupling)
-            found[f"SJD2, clean slots, no keep rule, {test}, {coupling}"] = Case(decode, True)
+    for test, coupling in itertools.product(("ratio", "match"), ("independent", "gumbel")):
+        decode = partial(denoising, test=test, coupling=coupling)
+        for steps in (1, 2):  # after one step slots are clean for several passes, and drawn again in them
+            name = f"SJD2, clean slots, no keep rule, {test}, {coupling}, steps {steps}"
+            found[name] = Case(decode, True, steps=steps)
     found |= {
-        # One step, so that slots are clean, and kept, for several passes.
         "SJD2, clean slots, keep rule 0.5": Case(partial(denoising, keep=0.5), False, steps=1),
         "SJD2, any slot, 2 steps": Case(partial(denoising, accept="any", keep=0.5), False),
         "SJD2, any slot, 4 steps": Case(partial(denoising, accept="any", keep=0.5), False, steps=4),
@@ -90,9 +99,8 @@ def cases() -> dict[str, Case]:
         "Medusa": Case(lambda network, random: medusa.decode(network, ToyHeads(network), random), True),
         "LANTERN, budget 0.1": Case(partial(relaxed, budget=0.1), False),
         "LANTERN, budget 0.3": Case(partial(relaxed, budget=0.3), False),
-        # Pictures of 2 × 2.
-        "ZipAR, two tokens ahead (autoregressive)": Case(partial(zipar.decode, ahead=2), True, length=4),
-        "ZipAR, one token ahead": Case(partial(zipar.decode, ahead=1), False, length=4),
+        "ZipAR, two tokens ahead (autoregressive)": Case(partial(zipar.decode, ahead=2), True, length=SQUARE),
+        "ZipAR, one token ahead": Case(partial(zipar.decode, ahead=1), False, length=SQUARE),
     }
     return found
 

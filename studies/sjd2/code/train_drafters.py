@@ -1,76 +1,104 @@
-"""Stage sjd2/train_drafters: drafters for an autoregressive model, weights and metrics → build/drafters/<name>/."""
+"""Stage sjd2/train_drafters: drafters for the first training of a model → build/sjd2/drafters/<name>/
+(model.safetensors, metrics.json)."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from lib.data.encoded import Encoded
 from lib.data.store import write_json
-from lib.errors import EaselError
 from lib.evidence.statistics import bootstrap_mean
 from lib.models import autoregressive, drafters
-from lib.models.autoregressive import Autoregressive
 from lib.models.drafters import Eagle, Medusa
 from lib.ownership import fresh
-from lib.pipeline.stage import training
+from lib.pipeline import parts
+from lib.pipeline.parts import Part, Result
+from lib.pipeline.stage import Training
 from lib.training.drafters import DrafterTrainee, overlap
 from lib.training.loop import fit
 from lib.training.order import BatchOrder
-from lib.weights.torch_state import generator
+from lib.training.settings import DraftersParams
+from lib.weights import checkpoint
+from lib.weights.torch_state import generator, module_arrays
+from studies.sjd2.code.material import DRAFTERS, MODELS, folder, inputs_of, pictures_of
 from studies.sjd2.code.settings import Params
-from studies.sjd2.code.train import pictures_of
 
-MODELS, OUT = Path("build/autoregressive"), Path("build/drafters")
+NAMES = ("eagle", "medusa")
 
 
 def run(params: Params) -> None:
-    """Trains the drafters `eagle` and `medusa`; measures on test pictures how often their drafts would be accepted.
-
-    Raises:
-        EaselError: the drafters are for a model that there is not.
-    """
-    settings = params.drafters
-    if settings.model not in params.autoregressive.models:
-        raise EaselError(
-            f"params.yaml: drafters.model is {settings.model!r}, must be one of "
-            f"{', '.join(params.autoregressive.models)}."
+    """Trains the drafters side by side; measures on test pictures how often their drafts would be accepted."""
+    settings, name = params.drafters, params.drafters.model
+    model, words, untuned = params.autoregressive.models[name], params.words(name), folder(MODELS, name, 0)
+    listed = [
+        Part(
+            name=kind,
+            work=trained,
+            arguments={
+                "kind": kind,
+                "settings": settings,
+                "untuned": str(untuned),
+                "words": words | {"size": model.pictures},
+                "measured": params.autoregressive.measured,
+                "resamples": params.evaluation.bootstrap,
+                "seed": params.seed_of(kind, 0),
+            },
+            inputs=[*inputs_of(words["part"], words["tokenizer"]), untuned],
         )
-    pictures = pictures_of(("train", "test"), **params.pictures_of(settings.model))
+        for kind in NAMES
+    ]
+    paths = parts.run("sjd2/train_drafters", listed)
+    fresh(DRAFTERS)
+    for kind, path in paths.items():
+        arrays, numbers = checkpoint.load(path)
+        checkpoint.save(DRAFTERS / kind / "model.safetensors", arrays, numbers["meta"])
+        write_json(DRAFTERS / kind / "metrics.json", numbers["metrics"])
+
+
+def trained(
+    training: Training,
+    *,
+    kind: str,
+    settings: DraftersParams,
+    untuned: str,
+    words: Mapping[str, Any],
+    measured: int,
+    resamples: int,
+    seed: int,
+) -> Result:
+    """Trains and measures one drafter.
+
+    Args:
+        kind: of `NAMES`.
+        untuned: the folder of the model that it drafts for; words: of `pictures_of`.
+        measured: test pictures that it is measured on; resamples: of the bootstrap.
+    """
+    pictures = pictures_of(("train", "test"), **words)
+    train, test = pictures["train"], pictures["test"]
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = autoregressive.load(MODELS / settings.model).to(device)
-    medusa = Medusa(model.config, settings.heads)
-    medusa.start_from(model)
-    for name, network in (("eagle", Eagle(model.config, generator(params.seed, 0))), ("medusa", medusa)):
-        _train(params, name, model, network.to(device), pictures["train"], pictures["test"])
-
-
-def _train(
-    params: Params, name: str, model: Autoregressive, network: Eagle | Medusa, train: Encoded, test: Encoded
-) -> None:
-    """Trains and measures one drafter, and writes it."""
-    settings = params.drafters
-    trainee = DrafterTrainee(model, network, train.captions, train.tokens, settings, params.seed)
-    where = training("sjd2/train_drafters", params).part(name)
+    model = autoregressive.load(Path(untuned)).to(device)
+    if kind == "eagle":
+        network: Eagle | Medusa = Eagle(model.config, generator(seed, 0))
+    else:
+        network = Medusa(model.config, settings.heads)
+        network.start_from(model)
     history = fit(
-        trainee,
-        name=f"sjd2/train_drafters {name}",
+        DrafterTrainee(model, network.to(device), train.captions, train.tokens, settings, seed),
+        name=f"train_drafters {kind}",
         steps=settings.training.steps,
-        order=BatchOrder(len(train.tokens), settings.training.batch_size, params.seed),
-        checkpoint=where.checkpoint,
-        fingerprint=where.fingerprint,
+        order=BatchOrder(len(train.tokens), settings.training.batch_size, seed),
+        checkpoint=training.checkpoint,
+        fingerprint=training.fingerprint,
     )
-
     network.eval()
-    few = test.tokens[: params.autoregressive.measured]
+    few = test.tokens[:measured]
     found = overlap(model, network, test.captions.first(len(few)), few)  # [pictures, tokens ahead]
-    random = np.random.Generator(np.random.PCG64(params.seed))
+    random = np.random.Generator(np.random.PCG64(seed))
     metrics = {
         "parameters": sum(weights.numel() for weights in network.parameters()),
-        "overlap": [vars(bootstrap_mean(column, random, resamples=params.evaluation.bootstrap)) for column in found.T],
+        "overlap": [vars(bootstrap_mean(column, random, resamples=resamples)) for column in found.T],
         "history": history,
     }
-    out = OUT / name
-    fresh(out)
-    drafters.save(network, out)
-    write_json(out / "metrics.json", metrics)
+    return module_arrays(network), {"meta": drafters.meta_of(network), "metrics": metrics}

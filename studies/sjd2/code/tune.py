@@ -1,22 +1,20 @@
-"""Stage sjd2/tune: autoregressive models tuned to read noisy embeddings → build/sjd2/<name>/ (model.safetensors,
-metrics.json)."""
+"""Stage sjd2/tune: autoregressive models tuned to read noisy embeddings → build/sjd2/tuned/<name>/<training>/
+(model.safetensors, metrics.json)."""
 
-from pathlib import Path
 from typing import Any
 
 from lib.pipeline.parts import Result
 from lib.pipeline.stage import Training
 from lib.training.settings import Sjd2Params
 from lib.training.sjd2 import Sjd2Trainee, nats_per_level
+from studies.sjd2.code.material import TUNED
 from studies.sjd2.code.settings import Params
 from studies.sjd2.code.tuning import result, run_all, tune
-
-OUT = Path("build/sjd2")
 
 
 def run(params: Params) -> None:
     """Tunes as each of sjd2.variants says, measures the tuned and the untuned model on clean and noisy pictures."""
-    run_all(params, "sjd2/tune", params.sjd2.variants, tuned, OUT)
+    run_all(params, "sjd2/tune", params.sjd2.variants, tuned, TUNED)
 
 
 def tuned(training: Training, *, settings: Sjd2Params, measured: int, seed: int, **others: Any) -> Result:

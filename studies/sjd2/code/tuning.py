@@ -23,10 +23,8 @@ from lib.training.order import BatchOrder
 from lib.training.settings import DraftTuningParams, Sjd2Params
 from lib.weights import checkpoint
 from lib.weights.torch_state import module_arrays
+from studies.sjd2.code.material import MODELS, folder, inputs_of, pictures_of
 from studies.sjd2.code.settings import Params
-from studies.sjd2.code.train import DATA, TEXT, TOKENS, pictures_of
-
-MODELS = Path("build/autoregressive")
 
 
 def run_all(
@@ -36,29 +34,42 @@ def run_all(
     work: Callable[..., Result],
     out: Path,
 ) -> None:
-    """Tunes as each of the settings says, side by side, and writes `out`/<name>/ (model.safetensors, metrics.json)."""
-    listed = [
-        Part(
-            name=name,
-            work=work,
-            arguments={
-                "settings": one,
-                "pictures": params.pictures_of(one.model),
-                "measured": params.autoregressive.measured,
-                "resamples": params.evaluation.bootstrap,
-                "seed": params.seed,
-            },
-            inputs=[DATA, TEXT, TOKENS, MODELS / one.model],
-            size=one.training.steps * one.training.batch_size * params.autoregressive.models[one.model].pictures ** 2,
-        )
+    """Tunes every training of the models as each of the settings says, side by side, and writes
+    `out`/<name>/<training>/ (model.safetensors, metrics.json)."""
+    listed = {
+        (name, number): tuning_part(params, name, one, number, work)
         for name, one in settings.items()
-    ]
-    paths = parts.run(stage, listed)
+        for number in range(params.autoregressive.models[one.model].seeds)
+    }
+    paths = parts.run(stage, list(listed.values()))
     fresh(out)
-    for name, path in paths.items():
-        arrays, numbers = checkpoint.load(path)
-        checkpoint.save(out / name / "model.safetensors", arrays, {"config": numbers["config"]})
-        write_json(out / name / "metrics.json", numbers["metrics"])
+    for (name, number), part in listed.items():
+        arrays, numbers = checkpoint.load(paths[part.name])
+        own = folder(out, name, number)
+        checkpoint.save(own / "model.safetensors", arrays, {"config": numbers["config"]})
+        write_json(own / "metrics.json", numbers["metrics"])
+
+
+def tuning_part(
+    params: Params, name: str, settings: Sjd2Params | DraftTuningParams, number: int, work: Callable[..., Result]
+) -> Part:
+    """One fine-tuning of one training; those of a training are paired, they see the same pictures and captions."""
+    model, words = params.autoregressive.models[settings.model], params.words(settings.model)
+    untuned = folder(MODELS, settings.model, number)
+    return Part(
+        name=f"{name} {number}",
+        work=work,
+        arguments={
+            "settings": settings,
+            "untuned": str(untuned),
+            "words": words | {"size": model.pictures},
+            "measured": params.autoregressive.measured,
+            "resamples": params.evaluation.bootstrap,
+            "seed": params.seed_of(f"tuning {settings.model}", number),
+        },
+        inputs=[*inputs_of(words["part"], words["tokenizer"]), untuned],
+        size=settings.training.steps * settings.training.batch_size * model.pictures**2 * model.width,
+    )
 
 
 def tune(
@@ -66,25 +77,27 @@ def tune(
     trainee_of: Callable[..., AutoregressiveTrainee],
     *,
     settings: Sjd2Params | DraftTuningParams,
-    pictures: Mapping[str, Any],
+    untuned: str,
+    words: Mapping[str, Any],
     measured: int,
     resamples: int,
     seed: int,
 ) -> tuple[Autoregressive, dict[str, Any], dict[str, Encoded]]:
-    """Tunes the model that `settings` name, and measures both, the tuned and the untuned one, on clean pictures.
+    """Tunes a model, and measures both, the tuned and the untuned one, on clean pictures.
 
     Args:
         trainee_of: untuned model, captions, tokens, settings and seed → what is trained, a copy of the model in it.
-        pictures: of the model, arguments of `pictures_of`.
+        untuned: the folder of the model.
+        words: of `pictures_of`.
         measured: pictures of a split that losses are measured on; resamples: of their bootstrap.
 
     Returns:
-        the tuned model, its metrics, and the first `measured` pictures of `val` and `test`.
+        the tuned model, its metrics, and the pictures of all splits.
     """
-    splits = pictures_of(("train", "val", "test"), **pictures)
+    splits = pictures_of(("train", "val", "test"), **words)
     train = splits["train"]
-    untuned = autoregressive.load(MODELS / settings.model).to("cuda" if torch.cuda.is_available() else "cpu")
-    trainee = trainee_of(untuned, train.captions, train.tokens, settings, seed)
+    model = autoregressive.load(Path(untuned)).to("cuda" if torch.cuda.is_available() else "cpu")
+    trainee = trainee_of(model, train.captions, train.tokens, settings, seed)
     history = fit(
         trainee,
         name="tune",
@@ -94,7 +107,7 @@ def tune(
         fingerprint=training.fingerprint,
     )
     tuned = trainee.model.eval()
-    metrics = {"history": history} | before_and_after(untuned, tuned, splits, measured, resamples, seed)
+    metrics = {"history": history} | before_and_after(model, tuned, splits, measured, resamples, seed)
     return tuned, metrics, splits
 
 

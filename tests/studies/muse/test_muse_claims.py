@@ -41,6 +41,7 @@ def report(**runs):
         inpainting={},
         worded={},
         health={},
+        decoders={},
         negative={},
         choice=Choice(parts={}, wanted=0.7, hardest=None),
         search=Settings(models={}),

@@ -1,11 +1,13 @@
 """Stage sjd2/measure_exactness: its cases, and what it says of a lossless and of a lossy decoder."""
 
+import inspect
 import math
 from types import SimpleNamespace
 
 import pytest
 
-from lib.decoding import sjd2
+from lib import config
+from lib.decoding import jacobi, sjd, sjd2
 from lib.decoding.decoders import DECODERS
 from studies.sjd2.code import measure_exactness
 from studies.sjd2.code.measure_exactness import Case, cases, measure
@@ -21,9 +23,29 @@ def test_every_decoder_has_cases_and_both_kinds_occur():
     assert {case.lossless for case in found.values()} == {True, False}
 
 
+def test_what_the_long_run_draws_with_lossless_decoders_has_a_case():
+    """Every kind of draw, test and first draft of a decoder that is called lossless, whatever its window."""
+
+    def kind(decode, options):
+        defaults = inspect.signature(decode).parameters
+        names = [name for name in ("noise", "initial", "coupling", "test", "accept", "keep") if name in defaults]
+        return decode.__module__, *(options.get(name, defaults[name].default) for name in names)
+
+    tested = {kind(one.decode.func, one.decode.keywords) for one in cases().values() if hasattr(one.decode, "func")}
+    modules = {"jacobi": jacobi, "sjd": sjd, "sjd2": sjd2}
+    groups = config.load("sjd2").decoding.groups
+    drawn = {
+        kind(modules[run.decoder].decode, run.options)
+        for group in groups.values()
+        for run in group.single.values()
+        if run.decoder in modules and (run.decoder != "sjd2" or run.options.get("keep") == math.inf)
+    }
+    assert drawn and drawn <= tested, drawn - tested
+
+
 @pytest.mark.parametrize(
     ("name", "lossless"),
-    [("SJD, first drafts uniform", True), ("EAGLE", True), ("SJD2, any slot, 2 steps", False)],
+    [("SJD, coupling maximal, first drafts uniform", True), ("EAGLE", True), ("SJD2, any slot, 2 steps", False)],
 )
 def test_the_law_tells_lossless_from_lossy(name, lossless):
     found = measure(cases()[name], pictures=3000, again=8)
