@@ -327,5 +327,5 @@ def control(groups: Groups) -> Claims:
 
 def on_text(groups: Groups, compared: TextComparison | None) -> Claims:
     """C20: SJD on text and on pictures."""
-    runs = together(groups, SMALL, "sjd_authors")
-    return {"text": text.gain(compared, runs[0].compression)} if compared and runs else {}
+    runs = runs_in(groups, "text")
+    return {"text": text.gain(compared, runs["sjd"].compression)} if compared and runs else {}

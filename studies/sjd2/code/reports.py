@@ -225,7 +225,11 @@ class Run(Report):
     compression: Estimate
     """S"""
     nats: Estimate
-    """a token"""
+    """a token, under its own network"""
+    judged: Estimate | None = None
+    """the same under the judge, where it knows such pictures"""
+    entropy: Estimate | None = None
+    """the same under what the tokens were drawn from"""
     accepted: Accepted
     settled_compression: Estimate | None = None
     """S without the first passes, in which no slot is clean yet"""

@@ -326,8 +326,7 @@ def option_rows(report: Results, decoders: Collection[str]) -> Rows:
 
 def text_rows(report: Results) -> Rows:
     """Decoders of pictures on text."""
-    runs = {key: together(report.groups, "small", role) for key, role in text.ROLES.items()}
-    return text.rows(report.text, {key: found[0].compression for key, found in runs.items() if found})
+    return text.rows(report.text, {name: run.compression for name, run in runs_in(report.groups, "text").items()})
 
 
 def equality_rows(report: Results) -> Rows:

@@ -5,8 +5,6 @@ from typing import Any
 
 from lib.evidence.report import Estimate, Values
 from lib.evidence.tables import Number, interval
-from studies.sjd2.code import measures
-from studies.sjd2.code.measures import Role
 from studies.sjd2.code.reports import TextComparison
 
 NAMES = {
@@ -14,14 +12,6 @@ NAMES = {
     "shared": "Jacobi, shared noise",
     "sjd": "SJD",
     "sjdpp": "SJD++, threshold 0.1",
-}
-# Who has the same settings on pictures.
-WINDOW = {"window": 16}
-ROLES = {
-    "jacobi": Role("jacobi", WINDOW | {"noise": "fresh"}),
-    "shared": Role("jacobi", WINDOW | {"noise": "shared"}),
-    "sjd": measures.ROLES["sjd_authors"],
-    "sjdpp": Role("sjdpp", WINDOW | {"threshold": 0.1, "initial": "one_hot"}),
 }
 # Tokens a pass on nanochat, a language model of subwords: a third party's experiment with the same windows.
 NANOCHAT = {"jacobi": 1.03, "sjd": 1.07, "sjdpp": 1.15}
