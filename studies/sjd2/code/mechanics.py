@@ -53,7 +53,8 @@ def embeddings(report: Results) -> Drawn:
     with figures.style():
         figure, axes = figures.axes(width="double", aspect=0.4)
         plots.intervals(axes, frame, "decoder", "embeddings")
-        axes.axhline(measures.pure_noise_nats(report.codes), label="random codes, at least", **DASHED)
+        if report.random_codes is not None:
+            axes.axhline(report.random_codes, label="random codes", **DASHED)
         axes.set(ylabel="nats a token of the pictures", ylim=(0, None))
         beside(axes)
     return figure, frame

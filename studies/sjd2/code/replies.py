@@ -37,7 +37,7 @@ def comparison(report: Results) -> str:
 def equality(report: Results) -> str:
     """What the rule for "equal" says of equal decoders."""
     told = "; ".join(
-        f"{NETWORK.get(name, name)}, {null.pairs} pairs of {null.rows} captions: equal in {100 * null.equal:.0f} %, "
+        f"group {name}, {null.pairs} pairs of {null.rows} captions: equal in {100 * null.equal:.0f} %, "
         f"where the difference is the margin in {100 * null.at_margin:.1f} %"
         for name, null in report.equality.items()
     )

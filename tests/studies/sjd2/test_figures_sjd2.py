@@ -20,7 +20,7 @@ def entry(value):
 
 def report(**found):
     nothing = {"groups": {}, "control": {}, "networks": {}, "surface": Surface(cells=[]), "exactness": Exactness()}
-    return Results.model_construct(**nothing | {"text": None, "equality": {}, "codes": 16} | found)
+    return Results.model_construct(**nothing | {"text": None, "equality": {}, "random_codes": None} | found)
 
 
 def drawing(module):
