@@ -1,4 +1,5 @@
-"""This study's systems, for the table over all studies."""
+"""This study's systems, for the table over all studies: the twin of the paper's Table 8, which sets SJD2 beside
+diffusion models."""
 
 from collections.abc import Iterator
 
@@ -7,35 +8,33 @@ from studies.sjd2.code.reports import Results
 from studies.sjd2.code.settings import Params
 
 DRAWN, TIMED = "quality", "latency"  # the groups of runs whose pictures are compared, and that are timed alone
+# Run → name.
 NAMES = {
     "autoregressive": "autoregressive with a cache",
-    "jacobi": "autoregressive, Jacobi decoding with shared noise",
     "sjd": "autoregressive, SJD",
+    "shared": "autoregressive, Jacobi decoding with shared noise",
     "sjd2": "autoregressive, SJD2",
+    "shared_drafts": "autoregressive, shared noise, tuned on drafts",
 }
 
 
 def systems(params: Params, report: Results) -> Iterator[System]:
-    """One network, by the decoders whose pictures are compared; of a decoder with several settings the first."""
-    group, timed, seen = report.groups.get(DRAWN), report.groups.get(TIMED), set()
-    for run in group.runs.values() if group else ():
-        if run.decoder not in NAMES or run.decoder in seen:
+    """One network, all its trainings, by the decoders whose pictures are compared."""
+    group, timed = report.groups.get(DRAWN), report.groups.get(TIMED)
+    for name, run in group.runs.items() if group else ():
+        if name not in NAMES:
             continue
-        seen.add(run.decoder)
-        times = [
-            one.seconds
-            for one in (timed.runs.values() if timed else ())
-            if (one.network, one.decoder, one.options) == (run.network, run.decoder, run.options) and one.seconds
-        ]
-        tokenizer = params.tokenizer.coarse
-        side = group.columns * tokenizer.stride
+        base = params.base(run.network)
+        model = params.autoregressive.models[base]
+        scenes, kept = params.scenes_of(model.part)
+        seconds = timed.runs[name].seconds if timed and name in timed.runs else None
         yield System(
-            name=NAMES[run.decoder],
+            name=NAMES[name],
             family="autoregressive",
-            pictures=drawn(params.data.source, params.scenes, side, left_out=tokenizer.leave_out),
-            parameters=report.models[report.networks[run.network].model].parameters,
+            pictures=drawn(params.data.source, scenes, model.pictures, kept),
+            parameters=report.models[base].parameters,
             passes=run.passes.value,
-            seconds={1: times[0].by_seed} if times else {},
+            seconds={1: seconds.by_seed} if seconds else {},
             exact={"en": run.exact} if run.exact else {},
             clip_score=run.clip_score,
             fid=run.fid,
