@@ -7,7 +7,6 @@ out. The paper is arXiv:2510.08994.
 from lib.evidence.report import Interval
 from studies.sjd2.code import measures
 from studies.sjd2.code.claims import SMALL, UNTUNED, together
-from studies.sjd2.code.measures import ROLES
 from studies.sjd2.code.reports import Cell, Results
 from studies.sjd2.code.rows import described, runs_of
 
@@ -37,12 +36,10 @@ def quality(report: Results) -> list[tuple[str, str | None]]:
     moved = fid = clip = None
     if tuned:
         moved = f"the loss on clean input by {said(tuned.rise, 3, '+')} nats a token"
-        for group in groups.values():
-            both = [measures.pick(group.runs, name, ROLES["autoregressive"]) for name in (UNTUNED, SMALL)]
-            if all(both) and all(group.runs[name].exact for name in both):
-                before, after = (said(group.runs[name].exact) for name in both)
-                moved += f", exact accuracy of the same prompts from {before} to {after}"
-                break
+        before, after = (together(groups, name, "autoregressive", only=["quality"]) for name in (UNTUNED, SMALL))
+        if before and after and before[0].exact:
+            ends = (said(runs[0].exact) for runs in (before, after))
+            moved += ", exact accuracy of the same prompts from {} to {}".format(*ends)
     if (runs := together(groups, SMALL, "autoregressive", "sjd2")) and runs[1].fid:
         plain, best = runs
         fid = f"FID {said(plain.fid)} → {said(best.fid)}, KID {said(plain.kid, 4)} → {said(best.kid, 4)}"
@@ -74,23 +71,21 @@ def speed(report: Results) -> list[tuple[str, str | None]]:
     """S and latency of others' measurements, S against window / steps, with and without the test of drafts."""
     groups, cells = report.groups, report.surface.cells
     ours = follows = alone = None
-    for only, how in ((["latency"], "one picture at a time"), (None, "in batches")):
-        if ours is None and (runs := together(groups, SMALL, "autoregressive", "sjd2", only=only)):
-            latency = said(runs[1].against.latency)
-            ours = f"S {said(runs[1].compression)}, {latency} times less time, {how}"
+    if runs := together(groups, SMALL, "autoregressive", "sjd2", only=["latency"]):
+        latency = said(runs[1].against.latency)
+        ours = f"S {said(runs[1].compression)}, {latency} times less time, one picture at a time"
     if report.surface.window_per_step:
         slope = report.surface.window_per_step.slope
         ends = (min(cells, key=per_step), max(cells, key=per_step))
         low, high = (f"S = {cell.compression:.2f} at L/T = {per_step(cell):.2g}" for cell in ends)
         follows = f"log S rises by {slope:.2f} times log L/T (1 would be proportional): {low}, {high}"
-    for group in groups.values():
-        name = measures.pick(group.runs, SMALL, ROLES["denoised"])
-        if name and alone is None:
-            run = group.runs[name]
-            expected = min(run.options["window"], group.length) / run.steps
-            alone = (
-                f"S = {run.compression.value:.2f} at L/T = {expected:.2f} ({described(run)}); "
-                f"{run.settled_compression.value:.2f} without the first {run.steps} passes, in which no slot "
+    if runs := together(groups, SMALL, "denoised_authors", only=["decoders"]):
+        run = runs[0]
+        expected = run.options["window"] / run.steps
+        alone = f"S = {run.compression.value:.2f} at L/T = {expected:.2f} ({described(run)})"
+        if run.settled_compression:
+            alone += (
+                f"; {run.settled_compression.value:.2f} without the first {run.steps} passes, in which no slot "
                 "is clean yet: a large part of a picture's passes here, a small one of the paper's 306"
             )
     return [
@@ -128,11 +123,12 @@ def choices(report: Results) -> list[tuple[str, str | None]]:
         if run.options.get("initial") == kind
     }
     noisy, kept = [], None
-    for steps in (5, 25):
-        runs = together(groups, SMALL, *(ROLES[name].with_(steps=steps) for name in ("sjd2_any", "sjd2")))
-        if runs:
-            a_run = (part for run in runs for part in (said(run.nats) + " nats a token", said(run.compression)))
-            noisy.append(f"with {steps} steps, " + "{} at S = {} if they may, {} at S = {} if not".format(*a_run))
+    for roles in (("sjd2_any", "sjd2"), ("sjd2_any_authors", "sjd2_authors")):
+        if (runs := together(groups, SMALL, *roles)) and all(run.judged for run in runs):
+            a_run = (part for run in runs for part in (said(run.judged) + " nats a token", said(run.compression)))
+            noisy.append(
+                f"with {runs[0].steps} steps, " + "{} at S = {} if they may, {} at S = {} if not".format(*a_run)
+            )
     if runs := together(groups, SMALL, "sjd2_lossless", "sjd2"):
         kept = "S {} without it, {} with it".format(*(said(run.compression) for run in runs))
     return [

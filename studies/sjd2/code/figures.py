@@ -15,6 +15,7 @@ from lib.evidence.report import Estimate
 from lib.evidence.shown import Shown
 from lib.evidence.strips import read_strip
 from studies.sjd2.code import measures, text
+from studies.sjd2.code.claims import together
 from studies.sjd2.code.reports import Results, Run
 
 Drawn = tuple[Figure, pd.DataFrame] | None
@@ -198,7 +199,8 @@ def on_text(report: Results) -> Drawn:
     """S on characters beside S on pictures, by decoder."""
     if report.text is None:
         return None
-    runs = runs_of(report, "text")
+    found = {key: together(report.groups, "small", role) for key, role in text.ROLES.items()}
+    runs = {key: own[0] for key, own in found.items() if own}
     rows = [
         {"decoder": name.replace(", ", ",\n"), "of": of, **plots.row(entry)}
         for key, name in text.NAMES.items()

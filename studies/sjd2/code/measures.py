@@ -1,12 +1,11 @@
 """The decoding study as arithmetic: the paper's tables, step compression, accepted lengths, window over steps, what is
 left of SJD2's gain over shared noise.
 
-Step compression S is tokens over passes. Lists have one value per sampling seed, in the same order for every run.
+Step compression S is tokens over passes. Lists have one value a unit, a sampling seed or a training, in the same order
+for every run.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -172,66 +171,43 @@ def tokens_a_pass(flops: float, compression: float) -> float:
     return flops * compression
 
 
-def pure_noise_nats(codes: int) -> float:
-    """The least mean nats a token that uniformly random codes can have under any network: ln V, by Jensen."""
-    return math.log(codes)
+# What runs are, by the first words of their names: one decoder with one kind of settings, on whichever network. Without
+# more in it, a name stands for the settings that stage choose found; `authors` for those of the decoder's authors.
+ROLES = (
+    "autoregressive",
+    "autoregressive_greedy",
+    "jacobi",
+    "jacobi_greedy",
+    "shared",
+    "sjd",
+    "sjd_authors",
+    "gumbel",
+    "maximal",
+    "sjdpp",
+    "sjdpp_authors",
+    "keep_alone",
+    "sjd2",
+    "sjd2_authors",
+    "sjd2_lossless",
+    "sjd2_gumbel",
+    "sjd2_match",
+    "sjd2_any",
+    "sjd2_any_authors",
+    "denoised",
+    "denoised_authors",
+    "zipar",
+    "eagle",
+    "medusa",
+    "lantern",
+)
 
 
-@dataclass(frozen=True)
-class Role:
-    """A part that one run of a group plays in a comparison.
-
-    Attributes:
-        decoder: its name.
-        needs: options (steps among them) that a run must have.
-        prefers: options of which as many as possible should agree; of equals, the first run is taken.
-        greedy: whether it decodes at temperature 0.
-    """
-
-    decoder: str
-    needs: Mapping[str, Any] = field(default_factory=dict)
-    prefers: Mapping[str, Any] = field(default_factory=dict)
-    greedy: bool = False
-
-    def with_(self, **needs: Any) -> "Role":
-        """The same role with more needs."""
-        return Role(self.decoder, {**self.needs, **needs}, self.prefers, self.greedy)
+def role_of(name: str) -> str | None:
+    """The role of a run by its name: the longest that the name begins with, None if there is none."""
+    fitting = [role for role in ROLES if name == role or name.startswith(f"{role}_")]
+    return max(fitting, key=len, default=None)
 
 
-# Which settings stand for a decoder in claims. Chosen on other data (another model, other pictures) before any run of
-# this study: not the best of the runs that are compared.
-PUBLISHED = {"accept": "clean", "test": "ratio", "coupling": "independent"}
-ROLES = {
-    "autoregressive": Role("autoregressive"),
-    "jacobi": Role("jacobi", {"noise": "fresh"}, {"window": 32, "initial": "uniform"}),
-    "jacobi_greedy": Role("jacobi", {}, {"window": 32, "initial": "uniform", "noise": "fresh"}, greedy=True),
-    "shared": Role("jacobi", {"noise": "shared"}, {"window": 96, "initial": "above"}),
-    "sjd": Role("sjd", {"coupling": "independent"}, {"window": 64, "initial": "uniform"}),
-    "sjd_authors": Role("sjd", {"coupling": "independent", "window": 16, "initial": "one_hot"}),
-    "sjdpp": Role("sjdpp", {"window": 16}, {"threshold": 0.1}),
-    # SJD2's keep rule without its denoising.
-    "sjdpp_keep": Role("sjdpp", {"window": 96, "threshold": 0.5}),
-    "sjd2": Role("sjd2", {**PUBLISHED, "keep": 0.5}, {"window": 96, "steps": 5}),
-    "sjd2_lossless": Role("sjd2", {**PUBLISHED, "keep": "inf"}, {"window": 96, "steps": 5}),
-    "sjd2_any": Role("sjd2", {"accept": "any"}, {"window": 96, "steps": 25}),
-    "denoised": Role("sjd2", {"accept": "denoised"}, {"window": 96, "steps": 25}),
-    "eagle": Role("eagle"),
-    "medusa": Role("medusa"),
-}
-
-
-def pick(runs: Mapping[str, Run], network: str, role: Role) -> str | None:
-    """The name of the run that plays the role on a network, None if no run does."""
-
-    def agree(run: Run, wanted: Mapping[str, Any]) -> int:
-        has = {**run.options, "steps": run.steps}
-        return sum(has.get(name) == value for name, value in wanted.items())
-
-    fitting = {
-        name: agree(run, role.prefers)
-        for name, run in runs.items()
-        if (run.network, run.decoder) == (network, role.decoder)
-        and agree(run, role.needs) == len(role.needs)
-        and (run.sampling.temperature == 0) == role.greedy
-    }
-    return max(fitting, key=fitting.__getitem__) if fitting else None  # the first of the largest
+def pick(runs: Mapping[str, Run], network: str, role: str) -> str | None:
+    """The name of the first run that plays the role on a network, None if no run does."""
+    return next((name for name, run in runs.items() if run.network == network and role_of(name) == role), None)

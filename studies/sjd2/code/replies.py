@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from lib.evidence.report import Interval
 from studies.sjd2.code import text
 from studies.sjd2.code.answers import said
-from studies.sjd2.code.claims import LUCK, PROOF
+from studies.sjd2.code.claims import LUCK, PROOF, together
 from studies.sjd2.code.figures import COMPARED, DECODERS, GROUPS, NETWORK, TUNINGS, left_over, likelihood, runs_of
 from studies.sjd2.code.reports import Results
 
@@ -142,7 +142,8 @@ def on_text(report: Results) -> str:
         return LEFT_OUT
     found = {text.NAMES[key]: entry for key, entry in report.text.compression.items()}
     loss = f" A character of the test captions costs {said(report.text.nats, 2)} nats."
-    pictures = listed({text.NAMES[name]: run.compression for name, run in runs_of(report, "text").items()})
+    runs = {text.NAMES[key]: together(report.groups, "small", role) for key, role in text.ROLES.items()}
+    pictures = listed({name: own[0].compression for name, own in runs.items() if own})
     return sentence(
         "Characters a pass: ", listed(found), f"{loss} Tokens of pictures a pass: {pictures or 'not measured'}."
     )

@@ -1,6 +1,7 @@
 """What the stages of this study write: runs of decoding, trainings, results/<profile>/sjd2.json.
 
-S is step compression, tokens a pass; lists `by_seed` have one value a sampling seed, in the same order for every run.
+S is step compression, tokens a pass. A group has units: sampling seeds of the first training, or trainings with a
+sampling seed each. Lists `by_seed` have one value a unit, in the same order for every run.
 """
 
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from lib.evidence.report import Difference, Estimate, Interval, Number, Pairs, Report, Values
+from studies.sjd2.code.choice import Choice
 
-# ------------------------------------------------------------------------------- build/decoded/<group>/runs.json
+# ------------------------------------------------------------------------------- build/sjd2/decoded/<group>/runs.json
 
 
 class Sampling(Report):
@@ -35,47 +37,55 @@ class Row(Report):
 
 
 class Trace(Report):
-    """How drafts changed in the slots of the window, every seed's [S][slots]."""
+    """How drafts changed in the slots of the window, every unit's [U][slots]."""
 
     changes: list[list[float | None]]
     """of a slot's draft a pass; None for a slot that every pass fixes"""
     looked_at: list[list[int]]
     """passes behind them"""
     a_token: list[float]
-    """[S]: changes of a token's draft in all traced slots"""
+    """[U]: changes of a token's draft in all traced slots"""
 
 
 class Decoded(Report):
-    """What one run did with R rows from each of S seeds; its tokens [S, R, h, w] lie beside."""
+    """What one run did with R rows of each of U units; its tokens [U, R, h, w] lie beside."""
 
     network: str
     """one of sjd2.variants, or `model:` or `drafts:` and a name"""
     decoder: str
+    chosen: str
+    """the name by which stage choose found its settings, "" if params.yaml gives them"""
     options: dict[str, Any]
-    """those that params.yaml gives"""
+    """those that are given or chosen"""
     steps: int
     """of denoising"""
     sampling: Sampling
     passes: list[list[int]]
-    """[S][R]"""
-    accepted: list[int]
-    """histogram: in how many passes k tokens were fixed"""
+    """[U][R]"""
+    accepted: list[list[int]]
+    """[U] histograms: in how many passes k tokens were fixed"""
     flops_per_token: float
     cache_bytes: int
     """keys and values of a picture"""
     nats: list[list[float]]
-    """[S][R], a token"""
+    """[U][R], a token, under the network"""
+    entropy: list[list[float]] | None = None
+    """[U][R], a token, under what was drawn from without guidance; nothing at temperature 0"""
+    judged: list[list[float]] | None = None
+    """[U][R], a token, under the judge, where it knows such pictures"""
     seconds: list[float] | None = None
-    """[S], all rows; only where the group is timed"""
+    """[U], all rows; only where the group is timed"""
     network_seconds: list[float] | None = None
-    """[S], the networks' share of them"""
+    """[U], the networks' share of them"""
     trace: Trace | None = None
 
 
 class GroupShape(Report):
     """What all runs of a group share."""
 
-    seeds: int
+    over: str
+    """what its units are: seeds or trainings"""
+    units: int
     length: int
     """tokens of a picture"""
     columns: int
@@ -85,7 +95,7 @@ class GroupShape(Report):
 
 
 class DecodedGroup(GroupShape):
-    """Runs of the same rows from the same seeds."""
+    """Runs of the same rows and units."""
 
     rows: list[Row]
     rows_of_tokens: int
@@ -109,8 +119,8 @@ class ModelLosses(Report):
     """what its own caption saves over another picture's"""
 
 
-class Model(Metrics):
-    """One of autoregressive.models."""
+class ModelMetrics(Metrics):
+    """One training of one of autoregressive.models."""
 
     parameters: int
     pictures: int
@@ -196,6 +206,7 @@ class Against(Report):
     latency: Estimate | None = None
     """times less time"""
     nats: Difference | None = None
+    judged: Difference | None = None
     exact: Difference | None = None
     accuracy: Difference | None = None
     clip_score: Difference | None = None
@@ -207,10 +218,12 @@ class Run(Report):
 
     network: str
     decoder: str
+    chosen: str
+    """the name by which stage choose found its settings, "" if params.yaml gives them"""
     options: dict[str, Any]
     """complete, with the decoder's defaults"""
     given: dict[str, Any]
-    """those that params.yaml gives"""
+    """those that are given or chosen"""
     steps: int
     """of denoising"""
     sampling: Sampling
@@ -225,12 +238,14 @@ class Run(Report):
     compression: Estimate
     """S"""
     nats: Estimate
-    """a token, under its own network"""
-    judged: Estimate | None = None
-    """the same under the judge, where it knows such pictures"""
-    entropy: Estimate | None = None
-    """the same under what the tokens were drawn from"""
+    """a token, under the network"""
     accepted: Accepted
+    single: Estimate
+    """share of the passes that fix one token"""
+    entropy: Estimate | None = None
+    """nats a token, under what was drawn from without guidance"""
+    judged: Estimate | None = None
+    """nats a token, under the judge"""
     settled_compression: Estimate | None = None
     """S without the first passes, in which no slot is clean yet"""
     seconds: Estimate | None = None
@@ -261,19 +276,31 @@ class Group(GroupShape):
     runs: dict[str, Run]
 
 
+class Model(Report):
+    """One of autoregressive.models: over its trainings, or over test pictures where there is one."""
+
+    parameters: int
+    pictures: int
+    """of the train split"""
+    nats_per_token: Estimate | Interval
+    caption_gain: Estimate | Interval
+    """nats a token that its own caption saves over another picture's"""
+
+
 class Tuned(Report):
-    """A fine-tuned network: losses on clean test pictures, nats a token."""
+    """A tuned network: losses on clean test pictures, nats a token; over its trainings, or over pictures where there is
+    one."""
 
     model: str
     """that it was tuned from"""
     updates: int
     updates_share: float
     """of the pretraining's"""
-    untuned: Interval
-    tuned: Interval
-    rise: Interval
-    """tuned − untuned, picture by picture"""
-    rise_val: Interval
+    untuned: Estimate | Interval
+    tuned: Estimate | Interval
+    rise: Estimate | Interval
+    """tuned − untuned"""
+    rise_val: Estimate | Interval
     """the same on val"""
 
 
@@ -287,9 +314,11 @@ class Network(Tuned):
     spacing: str
     clean_share: float
     nats_per_level: list[float | None]
-    """after input of every level, the clean one first; None for levels that were not drawn"""
+    """after input of every level, the clean one first, mean over trainings; None for levels that were not drawn"""
+    after_noise: Estimate | None
+    """nats a token after input of the highest level"""
     deviation_after: float
-    """of the embeddings, after tuning"""
+    """of the embeddings, after tuning, mean over trainings"""
 
 
 class DraftTuned(Tuned):
@@ -448,28 +477,6 @@ class TextComparison(Report):
     """what the first training wrote"""
 
 
-class Rise(Interval):
-    """A claim on the loss on clean input."""
-
-    unit: str
-    over: str
-    """what the interval is over"""
-
-
-class ShortTuning(Rise):
-    """The same under conditions on passes, where tunings were short."""
-
-    updates_share: dict[str, float]
-    conditions: dict[str, bool]
-
-
-class SingleToken(Report):
-    """Share of the passes that fix one token."""
-
-    share: float
-    about_half: bool
-
-
 class Lossless(Report):
     """Whether nothing speaks against it."""
 
@@ -484,7 +491,7 @@ class Lossy(Report):
     lossy: bool
 
 
-Claim = Pairs | Values | ShortTuning | Rise | SingleToken | Lossless | Lossy
+Claim = Pairs | Values | Lossless | Lossy
 
 
 class Margins(Report):
@@ -497,8 +504,10 @@ class Margins(Report):
 class Results(Report):
     """All that the study measures."""
 
-    codes: int
     margins: Margins
+    random_codes: float | None = None
+    """nats a token of uniformly random codes, under the judge"""
+    choice: Choice
     groups: dict[str, Group]
     models: dict[str, Model]
     networks: dict[str, Network]

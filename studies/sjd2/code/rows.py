@@ -7,9 +7,9 @@ from typing import Any
 from lib.evidence.report import Estimate
 from lib.evidence.tables import Number, interval
 from studies.sjd2.code import measures, text
-from studies.sjd2.code.claims import CONTROL, FIRST, NETWORKS, OTHERWISE_TUNED, runs_in, together
+from studies.sjd2.code.claims import CONTROL, DRAFT_TUNED, NETWORKS, OTHERWISE_TUNED, SMALL, runs_in, together
+from studies.sjd2.code.measures import role_of
 from studies.sjd2.code.reports import DraftTuned, Results, Run
-from studies.sjd2.code.settings import DRAFT_TUNED
 
 Rows = list[dict[str, Any]]
 
@@ -52,9 +52,11 @@ def quality_rows(report: Results) -> Rows:
             "accuracy": interval(run.accuracy),
             "exact": interval(run.exact),
             "nats": interval(run.nats, 3),
+            "judged": interval(run.judged, 3),
+            "Δ judged": interval(run.against.judged, 3),
             "same as AR": plain(run.against.identical),
         }
-        for group, _, run in runs_of(report, *FIRST)
+        for group, _, run in runs_of(report, "quality", "large", "wide", "full")
     ]
 
 
@@ -64,7 +66,7 @@ def category_rows(report: Results) -> Rows:
     rows = []
     for network in NETWORKS:
         for role in names:
-            found = together(report.groups, network, role, only=FIRST)
+            found = together(report.groups, network, role)
             if found and found[0].accuracy:
                 row = {"network": network, "decoder": role.replace("_", ", "), "options": described(found[0])}
                 for category, entry in found[0].accuracy.categories.items():
@@ -74,7 +76,7 @@ def category_rows(report: Results) -> Rows:
 
 
 def latency_rows(report: Results) -> Rows:
-    """Steps, time and memory, one picture at a time (group latency), and in batches (group decoders)."""
+    """Steps, time and memory, one picture at a time."""
     return [
         {
             "batch": report.groups[group].batch_size,
@@ -89,7 +91,7 @@ def latency_rows(report: Results) -> Rows:
             "cache": Number(run.cache_bytes / 1e6, digits=2),
             "tables": Number(run.table_bytes / 1e6, digits=2),
         }
-        for group, _, run in runs_of(report, "latency", "decoders")
+        for group, _, run in runs_of(report, "latency")
         if run.seconds
     ]
 
@@ -127,7 +129,7 @@ def size_rows(report: Results) -> Rows:
     rows = []
     for network in NETWORKS:
         for role in ("autoregressive", "sjd", "shared", "sjd2"):
-            found = together(report.groups, network, role, only=FIRST)
+            found = together(report.groups, network, role)
             if found:
                 (run,) = found
                 rows.append(
@@ -155,11 +157,11 @@ def accelerator_rows(report: Results) -> Rows:
                 "network": run.network,
                 "decoder": run.decoder,
                 "options": described(run),
-                "latency ×": interval(run.against.latency),
+                "settings": settings_of(run),
                 "steps ×": interval(run.compression),
-                "CLIP score": interval(run.clip_score, 1),
+                "exact": interval(run.exact),
                 "Δ exact": interval(run.against.exact),
-                "Δ nats": interval(run.against.nats, 3),
+                "Δ judged": interval(run.against.judged, 3),
                 "paper latency ×": plain(paper and paper.latency, 2),
                 "paper steps ×": plain(paper and paper.passes, 2),
                 "paper CLIP": plain(paper and paper.clip_score, 1),
@@ -192,6 +194,11 @@ def control_rows(report: Results) -> Rows:
     return rows
 
 
+def settings_of(run: Run) -> str:
+    """Whose settings a run has."""
+    return "chosen" if run.chosen else "given"
+
+
 def ablation_rows(report: Results, group: str) -> Rows:
     """Every run of a group: passes, likelihood, exact accuracy."""
     return [
@@ -201,8 +208,9 @@ def ablation_rows(report: Results, group: str) -> Rows:
             "options": described(run),
             "S": interval(run.compression),
             "nats": interval(run.nats, 3),
+            "judged": interval(run.judged, 3),
             "exact": interval(run.exact),
-            "single": Number(100 * run.accepted.single, digits=1),
+            "single": interval(run.single, 1, 100),
         }
         for _, _, run in runs_of(report, group)
     ]
@@ -225,33 +233,67 @@ def network_rows(report: Results) -> Rows:
                 "clean, before": interval(entry.untuned, 3),
                 "clean, after": interval(entry.tuned, 3),
                 "after noise": Number(sum(levels[1:]) / max(len(levels) - 1, 1), digits=3),
-                "after noise alone": Number(levels[-1], digits=3),
+                "after noise alone": interval(entry.after_noise, 3),
             }
         )
     return rows
 
 
 def draft_tuning_rows(report: Results) -> Rows:
-    """Every model tuned for SJD2 and on drafts: loss on clean input, S."""
+    """The small network tuned for SJD2 and on drafts: loss on clean input, S, and what the samples are worth."""
+    tuned = {SMALL: report.networks.get(SMALL), DRAFT_TUNED: report.draft_tuned.get(SMALL)}
     rows = []
-    for model in NETWORKS:
-        tuned = {model: report.networks[model]} if model in report.networks else {}
-        tuned |= {DRAFT_TUNED + name: one for name, one in report.draft_tuned.items() if one.model == model}
-        for network, entry in sorted(tuned.items(), key=lambda item: item[1].updates):
-            compression = report.control[network].compression if network in report.control else {}
-            rows.append(
-                {
-                    "network": network,
-                    "drafted": Number(100 * entry.drafted, digits=0) if isinstance(entry, DraftTuned) else None,
-                    "updates": Number(100 * entry.updates_share, digits=1),
-                    "clean, before": interval(entry.untuned, 3),
-                    "clean, after": interval(entry.tuned, 3),
-                    "rise": interval(entry.rise, 3),
-                    "S, shared noise": interval(compression.get("shared")),
-                    "S, SJD2": interval(compression.get("sjd2")),
-                }
-            )
+    for network, entry in tuned.items():
+        for role in ("autoregressive", "shared", "sjd2"):
+            if entry and (found := together(report.groups, network, role, only=["quality"])):
+                (run,) = found
+                rows.append(
+                    {
+                        "network": network,
+                        "drafted": Number(100 * entry.drafted, digits=0) if isinstance(entry, DraftTuned) else None,
+                        "updates": Number(100 * entry.updates_share, digits=1),
+                        "clean, before": interval(entry.untuned, 3),
+                        "rise": interval(entry.rise, 3),
+                        "decoder": role,
+                        "S": interval(run.compression),
+                        "judged": interval(run.judged, 3),
+                        "exact": interval(run.exact),
+                        "KID": interval(run.kid, 4),
+                    }
+                )
     return rows
+
+
+def choice_rows(report: Results) -> Rows:
+    """What stage choose took, of how many settings."""
+    return [
+        {
+            "decoder": name,
+            "network": network,
+            "options": ", ".join(f"{key} {value}" for key, value in one.options.items()) or "–",
+            "steps": one.steps or None,
+            "tried": len(one.tried),
+            "within the margin": sum(other.good for other in one.tried),
+            "S": Number(taken.compression),
+            "Δ judged": Number(taken.nats, digits=3),
+        }
+        for name, networks in report.choice.decoders.items()
+        for network, one in networks.items()
+        for taken in one.tried
+        if (taken.options, taken.steps) == (one.options, one.steps)
+    ]
+
+
+def entropy_rows(report: Results) -> Rows:
+    """S by temperature, and so by the entropy of a token."""
+    runs = runs_in(report.groups, "entropy")
+    found: dict[float, dict[str, Any]] = {}
+    for name, run in runs.items():
+        row = found.setdefault(run.sampling.temperature, {"temperature": Number(run.sampling.temperature, digits=1)})
+        role = role_of(name)
+        plain = role == "autoregressive"
+        row |= {"entropy": interval(run.entropy)} if plain else {f"S, {role}": interval(run.compression)}
+    return list(found.values())
 
 
 def surface_rows(report: Results) -> Rows:
@@ -315,7 +357,8 @@ def option_rows(report: Results, decoders: Collection[str]) -> Rows:
             "options": described(run),
             "S": interval(run.compression),
             "nats": interval(run.nats, 3),
-            "Δ nats": interval(run.against.nats, 3),
+            "judged": interval(run.judged, 3),
+            "Δ judged": interval(run.against.judged, 3),
             "exact": interval(run.exact),
             "Δ exact": interval(run.against.exact),
         }
@@ -326,7 +369,8 @@ def option_rows(report: Results, decoders: Collection[str]) -> Rows:
 
 def text_rows(report: Results) -> Rows:
     """Decoders of pictures on text."""
-    return text.rows(report.text, {name: run.compression for name, run in runs_in(report.groups, "text").items()})
+    runs = {key: together(report.groups, "small", role) for key, role in text.ROLES.items()}
+    return text.rows(report.text, {key: found[0].compression for key, found in runs.items() if found})
 
 
 def equality_rows(report: Results) -> Rows:

@@ -1,42 +1,45 @@
-"""This study's systems, for the table over all studies: the twin of the paper's Table 8, which sets SJD2 beside
-diffusion models."""
+"""This study's systems, for the table over all studies."""
 
 from collections.abc import Iterator
 
 from lib.evidence.systems import System, drawn
+from studies.sjd2.code.claims import DRAFT_TUNED, SMALL
+from studies.sjd2.code.measures import pick
 from studies.sjd2.code.reports import Results
 from studies.sjd2.code.settings import Params
 
 DRAWN, TIMED = "quality", "latency"  # the groups of runs whose pictures are compared, and that are timed alone
-# Run → name.
 NAMES = {
-    "autoregressive": "autoregressive with a cache",
-    "sjd": "autoregressive, SJD",
-    "shared": "autoregressive, Jacobi decoding with shared noise",
-    "sjd2": "autoregressive, SJD2",
-    "shared_drafts": "autoregressive, shared noise, tuned on drafts",
+    (SMALL, "autoregressive"): "autoregressive with a cache",
+    (SMALL, "sjd"): "autoregressive, SJD",
+    (SMALL, "shared"): "autoregressive, Jacobi decoding with shared noise",
+    (SMALL, "sjd2"): "autoregressive, SJD2",
+    (DRAFT_TUNED, "shared"): "autoregressive tuned on drafts, Jacobi decoding with shared noise",
 }
 
 
 def systems(params: Params, report: Results) -> Iterator[System]:
-    """One network, all its trainings, by the decoders whose pictures are compared."""
+    """The small network by the decoders whose pictures are compared."""
     group, timed = report.groups.get(DRAWN), report.groups.get(TIMED)
-    for name, run in group.runs.items() if group else ():
-        if name not in NAMES:
+    for (network, role), name in NAMES.items() if group else ():
+        if not (own := pick(group.runs, network, role)):
             continue
-        base = params.base(run.network)
+        run, alone = group.runs[own], timed and pick(timed.runs, network, role)
+        base = params.base(network)
         model = params.autoregressive.models[base]
         scenes, kept = params.scenes_of(model.part)
-        seconds = timed.runs[name].seconds if timed and name in timed.runs else None
+        left_out = getattr(params.tokenizer, model.tokenizer).leave_out
         yield System(
-            name=NAMES[name],
+            name=name,
             family="autoregressive",
-            pictures=drawn(params.data.source, scenes, model.pictures, kept),
+            pictures=drawn(params.data.source, scenes, model.pictures, kept, left_out),
             parameters=report.models[base].parameters,
             passes=run.passes.value,
-            seconds={1: seconds.by_seed} if seconds else {},
+            operations=run.flops_per_token * group.length,
+            seconds={1: timed.runs[alone].seconds.by_seed} if alone else {},
             exact={"en": run.exact} if run.exact else {},
             clip_score=run.clip_score,
             fid=run.fid,
             kid=run.kid,
+            likelihood=run.judged,
         )

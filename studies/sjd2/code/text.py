@@ -13,6 +13,8 @@ NAMES = {
     "sjd": "SJD",
     "sjdpp": "SJD++, threshold 0.1",
 }
+# Who has the same settings on pictures.
+ROLES = {"sjd": "sjd_authors", "sjdpp": "sjdpp_authors"}
 # Tokens a pass on nanochat, a language model of subwords: a third party's experiment with the same windows.
 NANOCHAT = {"jacobi": 1.03, "sjd": 1.07, "sjdpp": 1.15}
 
