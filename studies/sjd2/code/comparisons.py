@@ -80,14 +80,10 @@ def left(network: str, slow: str, passes: Mapping[str, Sequence[float]]) -> Esti
 
 
 def most_overhead(groups: Groups) -> dict[str, Overhead]:
-    """The run of each timed group that spends the largest share of its time outside the networks; `batches` is the one
-    of all of them that draw more than one picture at a time."""
+    """The run of each timed group that spends the largest share of its time outside the networks."""
     found = {}
-    timed = {name: group for name, group in groups.items() if all(run.overhead for run in group.runs.values())}
-    for name, group in timed.items():
-        run = max(group.runs, key=lambda run, runs=group.runs: runs[run].overhead.value)
-        found[name] = Overhead(run=run, value=group.runs[run].overhead.value)
-    if batches := [name for name, group in timed.items() if group.batch_size > 1]:
-        name = max(batches, key=lambda name: found[name].value)
-        found["batches"] = Overhead(**found[name].plain(), group=name)
+    for name, group in groups.items():
+        if all(run.overhead for run in group.runs.values()):
+            run = max(group.runs, key=lambda run, runs=group.runs: runs[run].overhead.value)
+            found[name] = Overhead(run=run, value=group.runs[run].overhead.value)
     return found

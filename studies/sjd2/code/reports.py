@@ -399,8 +399,6 @@ class Overhead(Report):
 
     run: str
     value: float
-    group: str | None = None
-    """where it is not the key"""
 
 
 class Chance(Report):
@@ -517,7 +515,7 @@ class Results(Report):
     initial: Initial
     control: dict[str, Control]
     most_overhead: dict[str, Overhead]
-    """by group; `batches` is the most of those that draw several pictures at a time"""
+    """by timed group"""
     exactness: Exactness
     text: TextComparison | None = None
     """characters beside pictures"""

@@ -76,7 +76,7 @@ def category_rows(report: Results) -> Rows:
 
 
 def latency_rows(report: Results) -> Rows:
-    """Steps, time and memory, one picture at a time."""
+    """Steps, time and memory, one picture at a time and in batches."""
     return [
         {
             "batch": report.groups[group].batch_size,
@@ -91,7 +91,7 @@ def latency_rows(report: Results) -> Rows:
             "cache": Number(run.cache_bytes / 1e6, digits=2),
             "tables": Number(run.table_bytes / 1e6, digits=2),
         }
-        for group, _, run in runs_of(report, "latency")
+        for group, _, run in runs_of(report, "latency", "batches")
         if run.seconds
     ]
 

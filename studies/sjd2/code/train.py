@@ -56,8 +56,7 @@ def part_of(params: Params, name: str, number: int, size: int, start: Path | Non
         start: what its training on smaller pictures has left; None if there is none.
     """
     model, words = params.autoregressive.models[name], params.words(name)
-    side = size // params.stride(name)
-    config = model_config(params, name, TextTokenizer.load(TEXT), (side, side))
+    config = model_config(params, name, TextTokenizer.load(TEXT), grid_of(params, name, size))
     descent = next(one for one in model.trainings if one.pictures == size)
     return Part(
         name=f"{name} {number}",
@@ -74,6 +73,12 @@ def part_of(params: Params, name: str, number: int, size: int, start: Path | Non
         inputs=[*inputs_of(words["part"], words["tokenizer"]), *([start] if start else [])],
         size=descent.steps * descent.batch_size * config.length * model.layers * model.width,
     )
+
+
+def grid_of(params: Params, name: str, size: int) -> tuple[int, int]:
+    """Rows and columns of tokens of pictures of one size."""
+    side = size // params.stride(name)
+    return side, side
 
 
 def model_config(params: Params, name: str, text: TextTokenizer, grid: tuple[int, int]) -> AutoregressiveConfig:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +20,8 @@ from lib.pipeline import parts
 from lib.text import MINIMUM, TextTokenizer
 from lib.weights.torch_state import generator
 from studies.sjd2.code import decode, drawing
+from studies.sjd2.code.choice import CHOICE, Choice, Chosen
+from studies.sjd2.code.material import DRAFTERS, MODELS, ON_DRAFTS, PARTS, TUNED
 from studies.sjd2.code.reports import DecodedGroup
 from studies.sjd2.code.settings import DecodingGroupParams, DecodingParams
 from tests.models.tiny_autoregressive import NETWORK, shaken
@@ -50,26 +51,32 @@ def folder(tmp_path_factory):
     """Everything that the stage reads, in an empty folder."""
     path = tmp_path_factory.mktemp("decode")
     images = {64: np.zeros((5, 64, 64, 3), np.uint8), 128: np.zeros((2, 128, 128, 3), np.uint8)}
-    store.write_split(path / "data", "test", images, [{"zh": ["一"], "en": [caption]} for caption in CAPTIONS])
-    store.write_meta(path / "data", "webdataset", ["zh", "en"], has_truth=False)
+    data = path / PARTS / "one/data"
+    for split in ("val", "test"):
+        store.write_split(data, split, images, [{"zh": ["一"], "en": [caption]} for caption in CAPTIONS])
+    store.write_meta(data, "webdataset", ["zh", "en"], has_truth=False)
     prompts = [
         {"id": f"p{n}", "category": f"c{n % 2}", "en": f"{n} stars", "zh": "星", "require": None} for n in range(6)
     ]
-    store.write_prompts(path / "data", prompts)
+    store.write_prompts(data, prompts)
     (path / "build/text").mkdir(parents=True)
     TextTokenizer.train(CAPTIONS, MINIMUM).save(path / "build/text/tokenizer.json")
-    model = shaken(Autoregressive(NETWORK, generator(0)))
-    autoregressive.save(model, path / "build/autoregressive/small")
-    for name, levels in (("small", "token"), ("added", "added")):
-        tuned = shaken(with_levels(model, levels))
-        tuned.take_statistics()
-        autoregressive.save(tuned, path / "build/sjd2" / name)
-    autoregressive.save(shaken(with_levels(model, "none")), path / "build/draft_tuned/long")
-    drafters.save(shaken(Eagle(NETWORK, generator(0))), path / "build/drafters/eagle")
-    drafters.save(shaken(Medusa(NETWORK, 2)), path / "build/drafters/medusa")
+    for number in range(2):
+        model = shaken(Autoregressive(NETWORK, generator(number)))
+        autoregressive.save(model, path / MODELS / f"small/{number}")
+        for name, levels in (("small", "token"), ("added", "added")):
+            tuned = shaken(with_levels(model, levels))
+            tuned.take_statistics()
+            autoregressive.save(tuned, path / TUNED / f"{name}/{number}")
+        autoregressive.save(shaken(with_levels(model, "none")), path / ON_DRAFTS / f"long/{number}")
+    autoregressive.save(shaken(Autoregressive(NETWORK, generator(9))), path / MODELS / "judge/0")
+    drafters.save(shaken(Eagle(NETWORK, generator(0))), path / DRAFTERS / "eagle")
+    drafters.save(shaken(Medusa(NETWORK, 2)), path / DRAFTERS / "medusa")
     tokenizer = VQGAN(8, 6, 4, 0.9, 4, generator(0))
     tokenizer.quantizer.codebook.copy_(torch.randn(6, 4, generator=generator(0)))
-    vqgan.save(tokenizer, path / "build/tokenizer/fine")
+    vqgan.save(tokenizer, path / "build/tokenizer/coarse")
+    taken = Chosen(decoder="sjd2", options={"window": 4, "keep": "inf"}, steps=3, tried=[])
+    Choice(captions=2, margin=0.1, decoders={"best": {"small": taken}}).write(path / CHOICE)
     return path
 
 
@@ -77,42 +84,41 @@ def folder(tmp_path_factory):
 def workplace(folder, tmp_path, monkeypatch):
     """There, with parts and results of its own."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(decode, "OUT", tmp_path / "decoded")
+    monkeypatch.setattr(decode, "DECODED", tmp_path / "decoded")
     monkeypatch.setattr(parts, "PARTS", tmp_path / "parts")
     return tmp_path
 
 
-def section(runs=FEW, seeds=2, **changes):
+def section(runs=FEW, units=2, **changes):
     """Section `decoding` with one group, some of whose runs may be given in full."""
     chosen = runs if isinstance(runs, dict) else {name: RUNS[name] for name in runs}
+    keys = ("network", "decoder", "options", "steps", "sampling", "each")
     entries = {
-        name: dict(zip(("network", "decoder", "options", "steps", "sampling", "each"), run, strict=False))
-        for name, run in chosen.items()
+        name: run if isinstance(run, dict) else dict(zip(keys, run, strict=False)) for name, run in chosen.items()
     }
-    group = {"prompts": 1, "captions": 2, "batch_size": 4, "runs": entries} | changes
-    tree = {"names": ["g"], "seeds": seeds, "guidance": 2.0, "temperature": 1.0, "top_k": 0, "groups": {"g": group}}
+    group = {"over": "seeds", "units": units, "prompts": 1, "captions": 2, "batch_size": 4, "runs": entries} | changes
+    tree = {"guidance": 2.0, "temperature": 1.0, "top_k": 0, "groups": {"g": group}}
     return config_tree.read(tree, DecodingParams, "params.yaml", "decoding")
 
 
 def params(*arguments, **changes):
     variants = {name: SimpleNamespace(model="small", spacing="karras") for name in ("small", "added", "lost")}
-    models = {"small": SimpleNamespace(pictures=64, width=16), "wide": SimpleNamespace(pictures=128, width=16)}
+    model = SimpleNamespace(pictures=64, width=16, part="one", tokenizer="coarse")
     return SimpleNamespace(
-        seed=3,
         decoding=section(*arguments, **changes),
         sjd2=SimpleNamespace(variants=variants),
-        autoregressive=SimpleNamespace(models=models, languages=("en",)),
-        draft_tuning=SimpleNamespace(variants={"long": SimpleNamespace(model="small")}),
-        drafters=SimpleNamespace(model="small"),
+        autoregressive=SimpleNamespace(models={"small": model}, judge="judge", languages=("en",)),
         text=SimpleNamespace(length=8),
-        tokenizer=SimpleNamespace(fine=SimpleNamespace(leave_out=())),
+        base=lambda network: "small",
+        judged=lambda model: True,
+        seed_of=lambda name, number: 3 + number,
     )
 
 
 def decoded(*arguments, **changes):
     """runs.json and the tokens of every run."""
     decode.run(params(*arguments, **changes))
-    out = decode.OUT / "g"
+    out = decode.DECODED / "g"
     report = json.loads((out / "runs.json").read_text(), parse_constant=pytest.fail)
     assert DecodedGroup.read(out / "runs.json").plain() == report  # as stage evaluate reads it
     return report, {name: np.load(out / f"{name}.npy") for name in report["runs"]}
@@ -126,16 +132,27 @@ def test_every_decoder_runs_and_is_described(workplace):
         {"id": "p1", "kind": "prompt", "picture": None, "text": "1 stars"},
         {"id": "test-000000", "kind": "caption", "picture": 0, "text": "a red square"},
     ]
-    sizes = {key: report[key] for key in ("seeds", "length", "rows_of_tokens", "columns", "batch_size", "threads")}
-    assert sizes == {"seeds": 2, "length": 6, "rows_of_tokens": 2, "columns": 3, "batch_size": 4, "threads": 1}
+    sizes = {
+        key: report[key] for key in ("over", "units", "length", "rows_of_tokens", "columns", "batch_size", "threads")
+    }
+    assert sizes == {
+        "over": "seeds",
+        "units": 2,
+        "length": 6,
+        "rows_of_tokens": 2,
+        "columns": 3,
+        "batch_size": 4,
+        "threads": 1,
+    }
     for name, (network, decoder, _, steps) in RUNS.items():
         run, passes = report["runs"][name], np.array(report["runs"][name]["passes"])
         assert (run["network"], run["decoder"], run["steps"]) == (network, decoder, steps)
         assert run["sampling"] == {"guidance": 2.0, "temperature": 1.0, "top_k": 0}
         assert tokens[name].dtype == np.uint16 and tokens[name].shape == (2, 4, 2, 3) and tokens[name].max() < 6
-        assert passes.shape == np.shape(run["nats"]) == (2, 4) and np.min(run["nats"]) > 0
-        assert sum(run["accepted"]) == passes.sum()
-        assert np.dot(run["accepted"], range(len(run["accepted"]))) == 2 * 4 * 6
+        for kind in ("nats", "entropy", "judged"):
+            assert passes.shape == np.shape(run[kind]) == (2, 4) and np.min(run[kind]) > 0
+        assert [sum(unit) for unit in run["accepted"]] == passes.sum(axis=1).tolist()
+        assert [np.dot(unit, range(len(unit))) for unit in run["accepted"]] == [4 * 6] * 2
         assert "seconds" not in run  # nobody asked for them
         assert ("trace" in run) == (name == "jacobi")
     trace = report["runs"]["jacobi"]["trace"]
@@ -159,7 +176,7 @@ def test_a_picture_does_not_depend_on_what_is_drawn_beside_it(workplace):
     names = ("autoregressive", "sjd", "sjd2", "eagle")
     whole, together = decoded(names, batch_size=4)
     alone_report, alone = decoded(names, batch_size=1)
-    few_report, few = decoded(names, batch_size=3, prompts=0, captions=1, seeds=1)
+    few_report, few = decoded(names, batch_size=3, prompts=0, captions=1, units=1)
     for name in names:
         np.testing.assert_array_equal(together[name], alone[name])
         np.testing.assert_array_equal(together[name][0, 2:3], few[name][0])  # row test-000000 of the first seed
@@ -191,9 +208,33 @@ def test_nats_are_those_of_the_own_network_without_guidance(workplace):
     report, tokens = decoded(("untuned",))
     text = TextTokenizer.load("build/text/tokenizer.json")
     ids = text.encode(["0 stars", "1 stars", *CAPTIONS[:2]], 8)
-    model = autoregressive.load(Path("build/autoregressive/small"))
-    expected = nats(model, ids, tokens["untuned"][1].reshape(4, 6)).mean(axis=1)
-    np.testing.assert_allclose(report["runs"]["untuned"]["nats"][1], expected, rtol=1e-5)
+    drawn = tokens["untuned"][1].reshape(4, 6)
+    for kind, folder in (("nats", MODELS / "small/0"), ("judged", MODELS / "judge/0")):
+        expected = nats(autoregressive.load(folder), ids, drawn).mean(axis=1)
+        np.testing.assert_allclose(report["runs"]["untuned"][kind][1], expected, rtol=1e-5)
+
+
+def test_entropy_is_that_of_the_tempered_network(workplace):
+    report, tokens = decoded({"hot": ("small", "autoregressive", {}, 0, {"temperature": 2, "guidance": 1})})
+    ids = TextTokenizer.load("build/text/tokenizer.json").encode(["0 stars", "1 stars", *CAPTIONS[:2]], 8)
+    model = autoregressive.load(TUNED / "small/0")
+    expected = nats(model, ids, tokens["hot"][0].reshape(4, 6), temperature=2.0).mean(axis=1)
+    np.testing.assert_allclose(report["runs"]["hot"]["entropy"][0], expected, rtol=1e-5)
+
+
+def test_units_are_seeds_of_one_training_or_trainings(workplace):
+    _, seeds = decoded(FEW)
+    _, trainings = decoded(FEW, over="trainings")
+    for name in FEW:
+        np.testing.assert_array_equal(trainings[name][0], seeds[name][0])
+        assert (trainings[name][1] != seeds[name][1]).any()
+
+
+def test_a_run_takes_what_was_chosen_for_its_network_or_for_the_first(workplace):
+    decoded({"best": {"chosen": "best", "network": "added", "options": {"accept": "any"}}})
+    found = DecodedGroup.read(decode.DECODED / "g/runs.json").runs["best"]
+    assert (found.decoder, found.chosen, found.steps) == ("sjd2", "best", 3)
+    assert found.options == {"window": 4, "keep": "inf", "accept": "any"}
 
 
 def test_sampling_of_a_run_goes_before_that_of_the_section(workplace):
@@ -255,19 +296,22 @@ def test_what_a_change_does_not_touch_is_not_drawn_again(workplace, monkeypatch)
     ("runs", "changes", "message"),
     [
         (
-            {"a": ("smal", "sjd", {}, 0)},
+            {"a": ("lost", "sjd", {}, 0)},
             {},
-            r"groups\.g\.runs\.a: network is 'smal', but sjd2\.variants has small",
+            r"runs\.a: build/sjd2/tuned/lost/0/model\.safetensors does not exist",
         ),
-        ({"a": ("model:small_", "sjd", {}, 0)}, {}, r"autoregressive\.models has small, wide"),
-        ({"a": ("lost", "sjd", {}, 0)}, {}, r"runs\.a: build/sjd2/lost/model\.safetensors does not exist"),
+        (
+            {"a": ("model:los", "sjd", {}, 0)},
+            {},
+            r"runs\.a: build/sjd2/models/los/0/model\.safetensors does not exist",
+        ),
         (
             {"a": ("small", "sjd", {"widow": 3}, 0)},
             {},
             r"unknown key 'decoding\.groups\.g\.runs\.a\.options\.widow'; did you mean 'window'",
         ),
         ({"a": ("small", "zipar", {"ahead": 4}, 0)}, {}, r"runs\.a: a row can be 1 … 3 tokens ahead"),
-        (FEW, {"captions": 6}, r"groups\.g: captions is 6, but the test split has 5 pictures of 64×64"),
+        (FEW, {"captions": 6}, r"groups\.g: captions is 6, but split test has 5 pictures of 64×64"),
     ],
 )
 def test_what_cannot_run_is_refused_before_anything_is_decoded(workplace, runs, changes, message, monkeypatch):
@@ -292,17 +336,10 @@ def test_each_tries_all_values_with_each_other():
     assert (other.network, other.options, other.steps) == ("a", {"window": 1}, 0)
 
 
-def test_a_drafter_is_for_one_model_alone(workplace):
-    settings = params(("eagle",))
-    settings.drafters.model = "large"
-    with pytest.raises(EaselError, match=r"runs\.eagle: decoder eagle has a drafter for large alone"):
-        decode.run(settings)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seeds": 0}, r"decoding\.seeds is 0, must be at least 1"),
+        ({"units": 0}, r"groups\.g\.units is 0, must be at least 1"),
         ({"batch_size": 0}, r"groups\.g\.batch_size is 0, must be at least 1"),
         ({"prompts": 0, "captions": 0}, r"groups\.g\.prompts or captions must be above 0"),
         ({"runs": {}}, r"groups\.g\.runs must name at least one run"),
