@@ -231,7 +231,7 @@ def test_all_figures_are_drawn(report):
 
 
 FIGURES = ("tradeoff", "control", "tuning", "exactness", "latency", "on_text")
-FIGURES += ("levels", "embeddings", "surface", "window_per_step", "stability", "accepted", "windows")
+FIGURES += ("levels", "embeddings", "entropy", "surface", "window_per_step", "stability", "accepted", "windows")
 
 
 def test_every_group_is_read(report):
