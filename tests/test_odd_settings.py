@@ -386,14 +386,13 @@ def rehearse_muse(params):
 
 
 def rehearse_sjd2(params):
-    fine = params.tokenizer.fine
-    for model in params.autoregressive.models.values():
-        side = model.pictures // fine.stride
+    for name, model in params.autoregressive.models.items():
+        side = model.pictures // params.stride(name)
         network = AutoregressiveConfig(
             400,
             params.text.length,
             0,
-            fine.codes,
+            params.codes(name),
             side,
             side,
             model.width,
@@ -410,11 +409,14 @@ def rehearse_sjd2(params):
             noise_levels.levels(steps, one.spacing)
             if one.noisy_run[1] < 10**4:
                 draw_levels(np.random.default_rng(0), 1, 64, steps, one)
-    for group in params.decoding.groups.values():
-        for run in group.single.values():
-            side = params.autoregressive.models[decode.base(params, run.network)].pictures // fine.stride
+    tried = [one for name, run in params.sjd2_choice.decoders.items() for one in run.one_by_one(name).values()]
+    planned = [run for group in params.decoding.groups.values() for run in group.single.values()]
+    for run in (*tried, *planned):
+        base = params.base(run.network)
+        side = params.autoregressive.models[base].pictures // params.stride(base)
+        if run.decoder:
             decoders.check(run.decoder, run.options, side * side, side, run.steps)
-            Sampling(**decode.sampling_of(params, run))
+        Sampling(**decode.sampling_of(params, run))
 
 
 def test_a_broken_check_would_be_seen():

@@ -105,20 +105,20 @@ def test_as_many_as_are_needed_suffice_and_one_fewer_does_not(profile):
 @settings(deadline=None, max_examples=50)
 @given(train=st.integers(0, 60), test=st.integers(0, 60), batch=st.integers(1, 60), captions=st.integers(0, 60))
 def test_what_a_stage_would_refuse_later_is_refused_at_once(train, test, batch, captions):
-    """Against what refuses in the stages themselves: the order of batches, and the captions of a decoding."""
+    """Against what refuses in the stages themselves: the order of batches, and the test pictures of a drawing."""
     changes = {"dalle_mini": {"batch_size": batch}}
-    changes["decoding"] = {"groups": {"decoders": {"captions": captions}}}
+    changes["muse_drawing"] = {"inpainted": captions}
     params, needs = house.params("", "smoke"), pictures_of(needs_of("smoke", **changes))
     refused = captions > test
     try:
         BatchOrder(train, batch, seed=0)
     except EaselError:
         refused = True
-    needs = [need for need in needs if need.key in ("dalle_mini.batch_size", "decoding.groups.decoders.captions")]
+    needs = [need for need in needs if need.key in ("dalle_mini.batch_size", "muse_drawing.inpainted")]
     try:
         check_data.check_size(needs, params, splits_of({"train": train, "val": 1, "test": test}))
     except EaselError as error:
-        wrong = [need for need in ("dalle_mini.batch_size", "decoding.groups.decoders.captions") if need in str(error)]
+        wrong = [need for need in ("dalle_mini.batch_size", "muse_drawing.inpainted") if need in str(error)]
         assert bool(wrong) == refused
     else:
         assert not refused

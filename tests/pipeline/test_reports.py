@@ -65,7 +65,8 @@ def decoding_study():
     case = {"lossless": True, "total_variation": 0.004, "by_chance": {"mean": 0.01, "most": 0.02}, "p": 0.4}
     case |= {"same_in_batches_of": {"1": 1.0, "4": 1.0}, "pictures": 243, "tokens_a_pass": 1.5}
     empty = {name: {} for name in ("groups", "models", "networks", "draft_tuned", "drafters", "initial", "control")}
-    empty |= {"codes": 512, "margins": {"accuracy": 0.05, "nats": 0.05}, "surface": {"cells": []}, "most_overhead": {}}
+    empty |= {"choice": {"captions": 1, "margin": 0.05, "decoders": {}}, "margins": {"accuracy": 0.05, "nats": 0.05}}
+    empty |= {"surface": {"cells": []}, "most_overhead": {}}
     return empty | {"exactness": {"cases": {"Jacobi, shared noise": case}}}
 
 
@@ -151,8 +152,8 @@ def test_pinned_costs_come_from_the_run(params):
     costs = Path("results/runtimes.md").read_text()
     assert "train_tokenizer" in costs and "all" in costs
     frame = pd.read_csv("results/runtimes.csv", index_col="stage")
-    models = frame[frame.index.str.startswith("sjd2/train@")]
-    assert len(models) == 3
+    models = frame[frame.index.str.startswith("muse/publish@")]
+    assert len(models) == 6
     own = frame[frame.index.str.startswith("glu/")]
     assert frame.loc["glu", "disk (MB)"] == pytest.approx(own["disk (MB)"].sum())
 

@@ -95,14 +95,14 @@ CLIP_SIZES = ("width", "embedding", "text_width", "text_layers", "text_heads")
 SJD2 = house.params("sjd2", "gpu")
 
 
-@pytest.mark.parametrize("name", SJD2.autoregressive.names)
+@pytest.mark.parametrize("name", SJD2.autoregressive.models)
 def test_autoregressive_models_and_their_tuning_fit(name):
     settings = SJD2.autoregressive.models[name]
-    config = autoregressive_config(SJD2, name, text(SJD2), grid(SJD2, "fine", settings.pictures))
+    config = autoregressive_config(SJD2, name, text(SJD2), grid(SJD2, settings.tokenizer, settings.pictures))
     told = AutoregressiveConfig(**vars(config) | {"levels": SJD2.sjd2.recipe.levels})
     with torch.device("meta"):
         model, tuned = Autoregressive(config, torch.Generator()), Autoregressive(told, torch.Generator())
-    batch = settings.training.batch_size
+    batch = settings.trainings[-1].batch_size
     captions, tokens = ids(batch, config.text_length), ids(batch, config.length)
     logits = model(captions, tokens)
     assert logits.shape == (batch, config.length, config.codes)

@@ -474,7 +474,8 @@ class Params(config.Params):
         columns, codes = model.pictures // self.stride(base), self.codes(base)
         require(run.options.get("ahead", 1) <= columns, "options.ahead", f"must be at most {columns} columns")
         require(run.options.get("near", 1) < codes, "options.near", f"must be below {codes} codes")
-        require(run.sampling.get("top_k", 0) <= codes, "sampling.top_k", f"must be at most {codes} codes")
+        top_k = run.sampling.get("top_k", self.decoding.top_k)
+        require(top_k <= codes, "sampling.top_k", f"is {top_k:g}, must be at most {codes} codes")
         return model.part, model.tokenizer, model.pictures
 
     def _check_group(self, group: DecodingGroupParams) -> None:

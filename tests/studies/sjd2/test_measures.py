@@ -1,5 +1,4 @@
-import math
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,10 +8,7 @@ from lib.evidence import ledger
 from lib.evidence.report import Estimate, Interval, Pairs
 from lib.evidence.statistics import estimate, ratios
 from studies.sjd2.code import claims, measures
-from studies.sjd2.code.measures import ROLES, Role
-from studies.sjd2.code.reports import Case, Cell, Chance, Exactness, Gains, Group, Network, Run, SingleToken
-
-ROOT = Path(__file__).parents[3]
+from studies.sjd2.code.reports import Case, Cell, Chance, Exactness, Gains, Group, Network, Run
 
 
 def mean_of(by_seed):
@@ -21,32 +17,32 @@ def mean_of(by_seed):
     return Estimate(value=value, low=value, high=value, by_seed=by_seed)
 
 
-def run(decoder="sjd2", network="small", steps=0, temperature=1.0, s=(1.0,), nats=None, single=0.5, **options):
-    """A run with S and nats a token by seed, half of whose passes fix one token."""
+def run(network="small", s=(1.0,), judged=None, single=0.5, temperature=1.0, entropy=1.0):
+    """A run with S and nats a token by unit."""
     return Run(
         network=network,
-        decoder=decoder,
-        options=options,
-        given=options,
-        steps=steps,
-        sampling={"guidance": 2.0, "temperature": temperature, "top_k": 0},
+        decoder="sjd2",
+        chosen="",
+        options={"window": 96},
+        given={},
+        steps=0,
+        sampling={"guidance": 1.0, "temperature": temperature, "top_k": 0},
         batch_size=1,
         flops_per_token=1.0,
         cache_bytes=0,
         table_bytes=0,
         passes=mean_of([1.0]),
         compression=mean_of(s),
-        nats=mean_of(nats or [1.0] * len(s)),
+        nats=mean_of([1.0] * len(s)),
+        single=mean_of([single] * len(s)),
+        entropy=mean_of([entropy] * len(s)),
+        judged=mean_of(judged or [1.0] * len(s)),
         accepted={"shares": [], "longer": 0, "none": 0, "single": single, "mean": 1, "kept_drafts": 0},
     )
 
 
-def published(**options):
-    return run(**{"accept": "clean", "test": "ratio", "coupling": "independent", "keep": 0.5, **options})
-
-
-def group(**runs):
-    shape = {"seeds": 1, "length": 16, "columns": 4, "batch_size": 1, "machine": {}, "threads": 1}
+def group(over="seeds", **runs):
+    shape = {"over": over, "units": 1, "length": 16, "columns": 4, "batch_size": 1, "machine": {}, "threads": 1}
     return Group(**shape, rows={}, runs=runs)
 
 
@@ -144,42 +140,24 @@ def test_ties_for_the_fastest():
     assert measures.fastest([untimed]) == []
 
 
-def test_random_codes_are_never_likelier_than_the_bound():
-    random = np.random.default_rng(0)
-    p = random.dirichlet(np.full(512, 0.05), 200)  # peaked, as a trained network's
-    uniform = -np.log(p[np.arange(200), random.integers(0, 512, 200)] + 1e-300).mean()
-    assert measures.pure_noise_nats(512) == pytest.approx(math.log(512)) and uniform > measures.pure_noise_nats(512)
+def test_a_role_is_the_longest_that_a_name_begins_with():
+    names = {"sjd2": "sjd2", "sjd2_authors": "sjd2_authors", "sjd2_any_authors": "sjd2_any_authors", "sjd_64": "sjd"}
+    names |= {"shared_untuned": "shared", "denoised_plain_002": "denoised", "sjd3": None, "zipar_4": "zipar"}
+    assert {name: measures.role_of(name) for name in names} == names
 
 
-def test_roles_take_what_they_need_and_then_what_they_prefer():
-    runs = {
-        "any": published(accept="any", steps=5, window=96),
-        "far": published(steps=25, window=64),
-        "near": published(steps=25, window=96),
-        "named": published(steps=5, window=96),
-        "again": published(steps=5, window=96),
-        "other": published(network="large", steps=5, window=96),
-        "hot": run("jacobi", noise="fresh", window=32, initial="uniform"),
-        "cold": run("jacobi", noise="fresh", window=32, initial="uniform", temperature=0),
-    }
-    assert measures.pick(runs, "small", ROLES["sjd2"]) == "named"
-    assert measures.pick({key: runs[key] for key in ("any", "far", "near")}, "small", ROLES["sjd2"]) == "near"
-    assert measures.pick(runs, "small", ROLES["sjd2"].with_(window=64)) == "far"
-    assert measures.pick(runs, "small", ROLES["sjd2_lossless"]) is None
-    assert measures.pick(runs, "small", ROLES["sjd2_any"]) == "any"
-    assert measures.pick(runs, "small", ROLES["jacobi"]) == "hot"
-    assert measures.pick(runs, "small", ROLES["jacobi_greedy"]) == "cold"
-
-
-SHARED = {"noise": "shared", "window": 96, "initial": "above"}
+def test_the_first_run_of_a_role_on_a_network_is_taken():
+    runs = {"sjd2_large": run("large"), "sjd2": run(), "sjd2_8": run(), "sjd2_authors": run()}
+    assert measures.pick(runs, "small", "sjd2") == "sjd2"
+    assert measures.pick(runs, "large", "sjd2") == "sjd2_large"
+    assert measures.pick(runs, "large", "sjd2_authors") is None
 
 
 def test_runs_are_compared_within_one_group_more_pictures_first():
-    best = {"steps": 5, "window": 96}
     groups = {
-        "levels": group(a=published(s=[9.0], **best)),
-        "decoders": group(a=published(s=[2.0], **best), b=run("jacobi", s=[1.0], **SHARED)),
-        "quality": group(a=published(s=[3.0], **best)),
+        "levels": group(sjd2=run(s=[9.0])),
+        "decoders": group(sjd2=run(s=[2.0]), shared=run(s=[1.0])),
+        "quality": group(sjd2=run(s=[3.0])),
     }
     (best,) = claims.together(groups, "small", "sjd2")
     assert best.compression.value == 3  # quality
@@ -187,30 +165,47 @@ def test_runs_are_compared_within_one_group_more_pictures_first():
     assert (jacobi.compression.value, best.compression.value) == (1, 2)
     assert claims.together(groups, "small", "sjd") is None
     assert claims.together(groups, "small", "sjd2", only=["large"]) is None
-    assert claims.together(groups, "small", Role("jacobi"), only=["decoders"])
-    expected = Pairs(baseline=[1.0], treatment=[2.0], unit="tokens a pass", seeds_are=claims.SEEDS)
-    assert claims.control(groups) == {"shared_small": expected}
+    assert claims.control(groups) == {}  # trainings are compared in group quality alone
 
 
-def test_what_tuning_alone_does_is_seen_on_equal_rows():
-    tuned = group(a=run("jacobi", s=[3.0], **SHARED))
-    others = (("model:small", 2.0), ("clean", 2.5))
-    untuned = group(**{name: run("jacobi", network=name, s=[one], **SHARED) for name, one in others})
-    found = claims.control({"quality": tuned, "untuned": untuned})
-    assert [found[key].baseline for key in ("tuning_alone", "tuning_noise")] == [[2.0], [2.5]]
-    assert [found[key].treatment for key in ("tuning_alone", "tuning_noise")] == [[3.0], [3.0]]
-    assert claims.control({"decoders": tuned, "untuned": untuned}) == {}  # other rows
+def test_what_tuning_alone_does_is_seen_training_by_training():
+    runs = {"shared": run(s=[3.0, 4.0]), "sjd2": run(s=[5.0, 5.0])}
+    runs |= {"shared_untuned": run("model:small", s=[2.0, 2.0]), "shared_clean": run("clean", s=[2.5, 2.5])}
+    found = claims.control({"quality": group(over="trainings", **runs)})
+    assert [found[key].baseline for key in ("tuning_alone", "tuning_noise")] == [[2.0, 2.0], [2.5, 2.5]]
+    expected = {"unit": "tokens a pass", "seeds_are": claims.SEEDS["trainings"]}
+    assert found["shared_small"] == Pairs(baseline=[3.0, 4.0], treatment=[5.0, 5.0], **expected)
+    assert found["tuning_alone"].treatment == found["tuning_noise"].treatment == [3.0, 4.0]
 
 
-def test_order_and_likelihood_are_judged_seed_by_seed():
-    sjd = run("sjd", s=[2.0, 3.0], coupling="independent")
-    jacobi, sjd2 = run("jacobi", s=[1.0, 1.0], noise="fresh"), published(s=[5.0, 3.5])
-    found = claims.passes({"decoders": group(jacobi=jacobi, sjd=sjd, sjd2=sjd2)})
-    assert found["order"].values == pytest.approx([1.0, 0.5])  # the smaller of both steps of the order
-    assert found["several_times"].values == [5.0, 3.5] and "jacobi_greedy" not in found and "sjd" not in found
-    other = run(nats=[1.1, 0.7])
-    assert claims.distance(sjd, other) == pytest.approx([-0.1, 0.3])  # likelier is no better
-    assert claims.distance(other, sjd) == pytest.approx([-0.1, 0.3])
+def test_order_and_likelihood_are_judged_unit_by_unit():
+    runs = {"jacobi": run(s=[1.0, 1.0]), "sjd": run(s=[2.0, 3.0]), "sjd2": run(s=[5.0, 3.5], judged=[1.1, 0.7])}
+    groups = {"decoders": group(**runs, autoregressive=run(s=[1.0, 1.0]))}
+    assert claims.passes(groups)["order"].values == pytest.approx([1.0, 0.5])  # the smaller of both steps of the order
+    both = claims.Judged(groups, "decoders")
+    assert both.distance("autoregressive", "sjd2").values == pytest.approx([-0.1, 0.3])  # likelier is no better
+    assert both.distance("sjd2", "autoregressive").values == pytest.approx([-0.1, 0.3])
+    assert both.distance("sjd2", "gumbel") is None
+
+
+def test_jacobi_is_judged_where_tokens_are_uncertain():
+    runs = {f"autoregressive_{t}": run(temperature=t, entropy=2.0 * t) for t in (1, 2, 3)}
+    runs |= {f"jacobi_{t}": run(temperature=t, s=[10.0 - t]) for t in (1, 2, 3)}
+    assert claims.uncertain({"entropy": group(**runs)}).values == [8.0]  # at 2: 4 nats, the first above 3
+    assert (
+        claims.uncertain({"entropy": group(**{name: runs[name] for name in ("autoregressive_1", "jacobi_1")})}) is None
+    )
+
+
+def test_noise_is_measured_between_what_the_network_draws_and_random_codes():
+    runs = {
+        "autoregressive_plain_002": run("plain_002", judged=[1.0]),
+        "denoised_plain_002": run("plain_002", judged=[6.0]),
+        "denoised_standard_002": run("standard_002", judged=[2.0]),
+    }
+    found = claims.denoising({"embeddings": group(over="trainings", **runs)}, random_codes=11.0)
+    assert found["pure_noise"].values == [0.5]
+    assert (found["standardized"].baseline, found["standardized"].treatment) == ([6.0], [2.0])
 
 
 def case(p, same=1.0):
@@ -227,33 +222,30 @@ def test_lossless_means_every_case_and_every_batch():
     assert claims.exactness(Exactness()) == {}
 
 
-def network(rise, share):
+def network(share, *rises):
     loss = Interval(value=1.0, low=1.0, high=1.0)
-    rise = Interval(value=rise, low=rise - 0.01, high=rise + 0.01)
+    rise = mean_of(rises) if len(rises) > 1 else Interval(value=rises[0], low=0.0, high=1.0)
     tuned = {"updates": 1, "updates_share": share, "untuned": loss, "tuned": loss, "rise": rise, "rise_val": rise}
     about = {"model": "small", "levels": "token", "standardize": True, "table_deviation": 0.0, "spacing": "karras"}
-    return Network(**tuned, **about, clean_share=0.5, nats_per_level=[1.0], deviation_after=1.0)
+    return Network(**tuned, **about, clean_share=0.5, nats_per_level=[1.0], after_noise=None, deviation_after=1.0)
 
 
 def test_a_long_fine_tuning_says_nothing_of_a_short_one():
-    sjd = run("sjd", s=[2.0], coupling="independent")
-    better, worse = ({"decoders": group(sjd=sjd, sjd2=published(s=[s]))} for s in (5.0, 1.0))
-    found = claims.training(better, {"small": network(0.01, 0.1), "plain": network(9.0, 1.0)})
-    assert found["clean_loss"].high == pytest.approx(0.02) and "small" in found["clean_loss"].unit
-    assert found["short_tuning"].conditions == {"fewer passes than SJD on small": True}
-    assert "short_tuning" not in claims.training(better, {"small": network(0.01, 0.2)})
-    found = claims.training(worse, {"small": network(0.01, 0.1), "large": network(9.0, 0.1)})
-    assert found["clean_loss"].value == 9 and "large" in found["clean_loss"].unit  # the largest rise
-    assert "short_tuning" not in found  # large is not decoded
-    found = claims.training(worse, {"small": network(0.01, 0.1)})
-    assert found["short_tuning"].conditions == {"fewer passes than SJD on small": False}
+    groups = {"quality": group(over="trainings", sjd=run(s=[2.0, 2.0]), sjd2=run(s=[5.0, 6.0]))}
+
+    def found(network):
+        return claims.tuning(SimpleNamespace(groups=groups, networks={"small": network}, draft_tuned={}))
+
+    short = found(network(0.1, 0.01, 0.02))
+    assert short["clean_loss"].values == [0.01, 0.02] and short["short_tuning"].treatment == [5.0, 6.0]
+    assert set(found(network(0.2, 0.01, 0.02))) == {"clean_loss"}
+    assert set(found(network(0.1, 0.01))) == {"short_tuning"}  # one training has no spread
 
 
-@pytest.mark.parametrize(("share", "half"), [(0.39, False), (0.4, True), (0.5, True), (0.6, True), (0.61, False)])
-def test_about_half_is_what_the_ledger_says(share, half):
-    """C18's text reads "about half" as 40 to 60 %."""
-    (claim,) = (one for one in ledger.load_all().claims if one.id == "C18")
-    assert "40 to 60 %" in claim.test
-    authors = run("sjd", window=16, initial="one_hot", coupling="independent", single=share)
-    found = claims.passes({"decoders": group(sjd_16=authors)})
-    assert found["single_token"] == SingleToken(share=share, about_half=half)
+def test_the_ledger_and_the_code_have_the_same_bounds():
+    by_id = {one.id: one for one in ledger.load_all().claims}
+    for name in ("C10", "D13", "D18", "D81"):
+        assert by_id[name].metric.margin == measures.NATS_MARGIN
+    assert by_id["D10"].metric.threshold == -measures.ACCURACY_MARGIN
+    assert "3 nats" in by_id["C3"].test and claims.UNCERTAIN == 3
+    assert "a tenth" in by_id["C11"].test and claims.TUNING_SHARE == 0.1
