@@ -12,7 +12,7 @@ from studies.sjd2.code.systems import NAMES, systems
 def run(network, passes):
     fields = {"passes": Estimate.of([passes, passes + 1], "passes"), "seconds": Estimate.of([0.1, 0.2], "seconds")}
     return SimpleNamespace(
-        network=network, exact=None, clip_score=None, fid=None, kid=None, flops_per_token=2.0, **fields
+        network=network, exact=None, clip_score=None, fid=None, kid=None, flops_per_token=2.0, judged=None, **fields
     )
 
 
