@@ -148,7 +148,7 @@ def there(found: Mapping[str, Claim | None]) -> Claims:
 
 
 def passes(groups: Groups) -> Claims:
-    """C1, C2, C3 and D7, C15, C18, C19, C53, D80: step compression."""
+    """C1, C2, C3 and D7, C15, C18, C19, C53, C54, D80: step compression."""
     unit, many, all_ = "tokens a pass", Judged(groups, "quality"), Judged(groups, "decoders")
     found: dict[str, Claim | None] = {
         "jacobi_greedy": all_.passes("jacobi", "jacobi_greedy"),

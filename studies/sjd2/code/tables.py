@@ -102,7 +102,7 @@ TABLES = {
             "Δ: against autoregressive decoding of the same network, paired. Settings: chosen on validation captions, "
             "or given, among them the authors' own. Paper: Lumina-mGPT on COCO.",
         ),
-        claims=("C2", "C15", "C18", "C19", "C40", "C53", "D7", "D13", "D80"),
+        claims=("C2", "C15", "C18", "C19", "C40", "C53", "C54", "D7", "D13", "D80"),
     ),
     "control": Table(
         rows.control_rows,

@@ -208,7 +208,7 @@ def report():
     return made.model_copy(update={"claims": found, "equality": equality.of_groups(raw, len(found))})
 
 
-def test_every_claim_of_the_ledger_finds_its_numbers(report, tmp_path):
+def test_every_claim_of_the_ledger_finds_its_numbers(report):
     wanted = {one.metric.key.split(".")[1] for one in LEDGER.claims if one.metric and one.metric.results == "sjd2.json"}
     assert set(report.claims) == wanted
 
