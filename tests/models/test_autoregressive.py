@@ -7,7 +7,7 @@ import torch
 from lib.decoding import noise_levels
 from lib.errors import EaselError
 from lib.models import autoregressive
-from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, enlarged, nats, with_levels
+from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats, with_levels
 from lib.models.autoregressive_predictor import AutoregressivePredictor, Sampling
 from lib.models.transformer import GridRotary, rotate
 from lib.weights.torch_state import generator
@@ -352,31 +352,6 @@ def test_save_and_load_keep_weights_and_sizes(tuned, tmp_path):
     assert again.config == tuned.config and not again.training
     state = tuned.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in again.state_dict().items())
-
-
-def test_a_larger_picture_begins_with_the_positions_of_the_smaller_one(model):
-    rows, columns = model.config.rows, model.config.columns
-    large = enlarged(model, 2 * rows, 3 * columns)
-    small_table = model.output_positions.weight.reshape(rows, columns, -1)
-    table = large.output_positions.weight.reshape(2 * rows, 3 * columns, -1)
-    for row in range(2 * rows):
-        for column in range(3 * columns):
-            assert torch.equal(table[row, column], small_table[row // 2, column // 3])
-    others = {name for name, _ in model.named_parameters()} - {"output_positions.weight"}
-    assert all(torch.equal(large.get_parameter(name), model.get_parameter(name)) for name in others)
-    text_ids = torch.ones(1, 3, dtype=torch.int64)
-    assert large(text_ids, torch.zeros(1, 6 * rows * columns, dtype=torch.int64)).isfinite().all()
-    with pytest.raises(EaselError, match="cannot grow"):
-        enlarged(model, rows + 1, columns)
-
-
-def test_nats_of_tempered_draws_are_those_of_the_tempered_network(model):
-    tokens = np.zeros((1, model.config.length), np.int64)
-    text_ids = np.ones((1, 3), np.int64)
-    with torch.no_grad():
-        logits = model(torch.from_numpy(text_ids), torch.from_numpy(tokens)) / 2
-    expected = -logits.log_softmax(dim=-1)[..., 0]
-    np.testing.assert_allclose(nats(model, text_ids, tokens, temperature=2.0), expected, rtol=1e-5)
 
 
 def test_wrong_shapes_are_refused(model):

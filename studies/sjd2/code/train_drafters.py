@@ -2,6 +2,7 @@
 (model.safetensors, metrics.json)."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -101,4 +102,5 @@ def trained(
         "overlap": [vars(bootstrap_mean(column, random, resamples=resamples)) for column in found.T],
         "history": history,
     }
-    return module_arrays(network), {"meta": drafters.meta_of(network), "metrics": metrics}
+    meta = {"config": asdict(network.config)} | ({"heads": settings.heads} if kind == "medusa" else {})
+    return module_arrays(network), {"meta": meta, "metrics": metrics}
