@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> None:
     specs = stage.specs()
     if name not in specs:
         raise EaselError(f"no stage '{name}' in dvc.yaml; there are {', '.join(specs)}.")
-    items = stage.items_of(specs[name])
+    items = stage.items_of(name, specs[name])
     study, _, program = name.rpartition("/")
     if item not in (items or [""]):
         raise EaselError(f"stage {name} takes " + (f"one of {', '.join(items)}." if items else "no item."))

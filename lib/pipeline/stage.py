@@ -79,12 +79,18 @@ def specs() -> dict[str, dict]:
 
 def all_names() -> list[str]:
     """Every stage and every item of the ones with a matrix, in order."""
-    return [full_name(name, item) for name, spec in specs().items() for item in items_of(spec) or [""]]
+    return [full_name(name, item) for name, spec in specs().items() for item in items_of(name, spec) or [""]]
 
 
-def items_of(spec: Mapping) -> list[str]:
-    """The items of a stage's matrix, [] if it has none."""
-    return spec.get("matrix", {}).get("item", [])
+def items_of(name: str, spec: Mapping) -> list[str]:
+    """The items of a stage's matrix, [] if it has none; a list of its params.yaml where that says ${section.key}."""
+    items = spec.get("matrix", {}).get("item", [])
+    if isinstance(items, str):
+        tree = config_tree.read_yaml(config.parameters_file(name.rpartition("/")[0]))
+        for key in items.removeprefix("${").removesuffix("}").split("."):
+            tree = tree[key]
+        return tree
+    return items
 
 
 def forget_checkpoints(name: str) -> None:
