@@ -7,7 +7,12 @@ import torch
 from lib.errors import EaselError
 from lib.models.autoregressive import nats
 from lib.models.autoregressive_copies import enlarged, tempered
-from tests.models.test_autoregressive import model  # noqa: F401
+from tests.models.test_autoregressive import network
+
+
+@pytest.fixture(scope="module")
+def model():
+    return network()
 
 
 def test_a_larger_picture_begins_with_the_positions_of_the_smaller_one(model):
@@ -34,17 +39,4 @@ def test_nats_of_tempered_draws_are_those_of_the_tempered_network(model):
     expected = -logits.log_softmax(dim=-1)[..., 0]
     before = model.head.weight.clone()
     np.testing.assert_allclose(nats(tempered(model, 2.0), text_ids, tokens), expected, rtol=1e-5)
-
-
-def test_wrong_shapes_are_refused(model):
-    with pytest.raises(EaselError, match=r"\[3, 11\], must be \[pictures, 12\]"):
-        model(TEXT, TOKENS[:, 1:])
-    with pytest.raises(EaselError, match=r"\[2, 5\], must be \[3 pictures, up to 5\]"):
-        model(TEXT[:2], TOKENS)
-    with pytest.raises(EaselError, match="without a token"):
-        AutoregressivePredictor(model, torch.zeros(1, 5, dtype=torch.int64), EMPTY)
-    with pytest.raises(EaselError, match="up to 5 tokens, got 6"):
-        AutoregressivePredictor(model, torch.ones(1, 6, dtype=torch.int64), EMPTY)
-    with pytest.raises(EaselError, match="16 cannot be split into 3 heads"):
-        replace(CONFIG, heads=3)
     assert torch.equal(model.head.weight, before)

@@ -13,7 +13,6 @@ import torch
 from lib.config_tree import Section
 from lib.data.store import write_json
 from lib.evidence.statistics import bootstrap_mean
-from lib.models import autoregressive
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
 from lib.models.autoregressive_copies import enlarged
 from lib.ownership import fresh

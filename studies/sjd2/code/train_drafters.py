@@ -11,7 +11,7 @@ import torch
 
 from lib.data.store import write_json
 from lib.evidence.statistics import bootstrap_mean
-from lib.models import autoregressive, drafters
+from lib.models import autoregressive
 from lib.models.drafters import Eagle, Medusa
 from lib.ownership import fresh
 from lib.pipeline import parts
