@@ -153,7 +153,7 @@ def tuning(report: Results) -> Drawn:
 def exactness(report: Results) -> Drawn:
     """Distance of every decoder from the law of the toy chain: lossless ones first, the nearest at the top."""
     rows = [
-        {"decoder": name, "distance": case.total_variation, "chance": case.by_chance.most}
+        {"decoder": name.replace("_", " "), "distance": case.total_variation, "chance": case.by_chance.most}
         | {"argued": "lossless" if case.lossless else "lossy"}
         for name, case in report.exactness.cases.items()
     ]

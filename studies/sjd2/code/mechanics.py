@@ -14,6 +14,7 @@ from studies.sjd2.code.reports import Cell, Results
 
 # Networks of the ablations by the deviation of their table: each pair shares a panel.
 TABLES = {"embeddings as trained": ("small", "untold"), "embeddings of deviation 0.02": ("standard_002", "plain_002")}
+TICKS = (1, 2, 5, 10, 20, 50)  # of the logarithmic axes of window over steps
 
 
 def levels(report: Results) -> Drawn:
@@ -23,7 +24,7 @@ def levels(report: Results) -> Drawn:
         for network in networks:
             if network in report.networks:
                 nats = report.networks[network].nats_per_level
-                own = pd.DataFrame({"level": range(len(nats)), "nats": nats})
+                own = pd.DataFrame({"level": range(len(nats)), "nats": nats}).dropna()
                 frames.append(own.assign(table=table, network="level told" if network == "small" else NETWORK[network]))
     if not frames:
         return None
@@ -137,8 +138,8 @@ def window_per_step(report: Results) -> Drawn:
             axes.plot(*place, **CROSS)
             axes.annotate(name, place, textcoords="offset points", xytext=(4, -8), fontsize=6)
         axes.set(xscale="log", yscale="log", xlabel="window / steps, L / T", ylabel="step compression S")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter("{x:g}")
+        axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        axes.set_yticks(TICKS[:-1], [f"{tick:g}" for tick in TICKS[:-1]])
         axes.minorticks_off()
         beside(axes)
     return figure, frame
@@ -182,7 +183,8 @@ def accepted(report: Results) -> Drawn:
             look = figures.series(number) | {"marker": ""}
             axes.plot(part["tokens"], part["share"], label=name, drawstyle="steps-mid", **look)
         axes.set(xlabel="tokens", ylabel="passes that fix so many\nor more (%)", yscale="log", xlim=(1, None))
-        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+        axes.minorticks_off()
         beside(axes)
     return figure, frame
 
@@ -200,5 +202,5 @@ def windows(report: Results) -> Drawn:
         axes.axvline(16, label="16, the authors' window", **DASHED)
         axes.set(xlabel="SJD's window (tokens)", ylabel="step compression S", ylim=(0, None))
         plots.ticks(axes, frame["window"])
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower left")
     return figure, frame

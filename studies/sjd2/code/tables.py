@@ -230,7 +230,7 @@ TABLES = {
             "tests: after the largest correction that Holm's rule can ask for in this study. At the margin: where the "
             "means differ by the margin itself, which must not be called equal in more than 2.5 %.",
         ),
-        ("C10", "D18", "D19"),
+        ("C10", "D18"),
         "Simulated comparisons, from this run's pictures.",
     ),
     "exactness": Table(

@@ -11,12 +11,16 @@ from studies.sjd2.code.systems import NAMES, systems
 
 def run(network, passes):
     fields = {"passes": Estimate.of([passes, passes + 1], "passes"), "seconds": Estimate.of([0.1, 0.2], "seconds")}
-    return SimpleNamespace(network=network, exact=None, clip_score=None, fid=None, kid=None, **fields)
+    return SimpleNamespace(
+        network=network, exact=None, clip_score=None, fid=None, kid=None, flops_per_token=2.0, judged=None, **fields
+    )
 
 
 def report(**groups):
     models = {"small": SimpleNamespace(parameters=7)}
-    return SimpleNamespace(groups={name: SimpleNamespace(runs=runs) for name, runs in groups.items()}, models=models)
+    return SimpleNamespace(
+        groups={name: SimpleNamespace(runs=runs, length=256) for name, runs in groups.items()}, models=models
+    )
 
 
 def test_decoders_of_all_trainings_stand_beside_others_of_the_same_pictures():
@@ -30,9 +34,9 @@ def test_decoders_of_all_trainings_stand_beside_others_of_the_same_pictures():
         one.pictures.startswith("128×128, one object, large, centres 16 pixels apart")
         and other.pictures == one.pictures
     )
-    assert (one.name, one.passes, one.parameters) == (NAMES["autoregressive"], 256.5, 7)
+    assert (one.name, one.passes, one.parameters) == (NAMES["small", "autoregressive"], 256.5, 7)
     assert one.seconds == {1: [0.1, 0.2]} and other.seconds == {}  # not timed alone
-    assert other.passes == pytest.approx(25.5)
+    assert one.operations == 512 and other.passes == pytest.approx(25.5)
 
 
 def test_a_profile_without_these_groups_has_none():
