@@ -212,7 +212,7 @@ def test_all_faults_are_said_at_once(trees):
         ("sjd2.changes.untold", {"jumps": 2.0}, r"sjd2\.changes\.untold\.jumps is 2\.0, must be at most 1"),
         ("sjd2.changes.untold", {"model": "smal"}, r"sjd2\.changes\.untold\.model is 'smal', must be one of small"),
         ("drafters.model", "x", r"drafters\.model is 'x', must be one of small, large, wide"),
-        ("decoding.top_k", 2049, r"runs\.autoregressive\.sampling\.top_k is 2049, must be at most 2048 codes"),
+        ("decoding.top_k", 2049, r"sampling\.top_k is 2049, must be at most 2048 codes"),
         (
             "decoding.groups.wide.captions",
             2001,

@@ -246,20 +246,13 @@ def encode_times(times: Tensor, width: int) -> Tensor:
 
 
 @torch.no_grad()
-def nats(
-    model: Autoregressive,
-    text_ids: np.ndarray,
-    tokens: np.ndarray,
-    batch_size: int = 64,
-    temperature: float = 1.0,
-) -> np.ndarray:
+def nats(model: Autoregressive, text_ids: np.ndarray, tokens: np.ndarray, batch_size: int = 64) -> np.ndarray:
     """−log p of every token of finished pictures under the model, teacher-forced, clean: float32 [N, length].
 
-    The model's own likelihood, without guidance or top-k.
+    The model's own likelihood, without guidance, temperature or top-k.
 
     Args:
         text_ids: int [N, S]; tokens: int [N, length], both in their order.
-        temperature: that logits are divided by, above 0; over tokens that were drawn so, the mean is the entropy.
     """
     results = [np.empty((0, model.config.length), np.float32)]
     device = model.head.weight.device
@@ -267,7 +260,7 @@ def nats(
         rows = slice(start, start + batch_size)
         texts = torch.from_numpy(np.asarray(text_ids[rows], np.int64)).to(device)
         images = torch.from_numpy(np.asarray(tokens[rows], np.int64)).to(device)
-        logits = model(texts, images).float() / temperature  # [B, length, codes]
+        logits = model(texts, images).float()  # [B, length, codes]
         results.append(F.cross_entropy(logits.transpose(1, 2), images, reduction="none").cpu().numpy())
     return np.concatenate(results)
 
@@ -295,24 +288,4 @@ def with_levels(model: Autoregressive, levels: Levels) -> Autoregressive:
     copy = Autoregressive(config, torch.Generator())
     arrays = {name: value for name, value in module_arrays(model).items() if not name.startswith("level_projection")}
     load_module(copy, module_arrays(copy) | arrays)
-    return copy.to(model.head.weight.device)
-
-
-def enlarged(model: Autoregressive, rows: int, columns: int) -> Autoregressive:
-    """A copy of a model for pictures of more tokens, to be trained further: what a position was, all those become that
-    lie at its place in the larger picture. Rotary positions need nothing.
-
-    Args:
-        rows, columns: multiples of the model's.
-    """
-    before = model.config
-    if rows % before.rows or columns % before.columns:
-        raise EaselError(f"a model of {before.rows}×{before.columns} tokens cannot grow to {rows}×{columns}.")
-    copy = Autoregressive(
-        AutoregressiveConfig(**asdict(before) | {"rows": rows, "columns": columns}), torch.Generator()
-    )
-    arrays = module_arrays(model)
-    table = arrays["output_positions.weight"].reshape(before.rows, before.columns, -1)  # [N, D] → [h, w, D]
-    table = table.repeat(rows // before.rows, axis=0).repeat(columns // before.columns, axis=1)
-    load_module(copy, arrays | {"output_positions.weight": table.reshape(rows * columns, -1)})
     return copy.to(model.head.weight.device)

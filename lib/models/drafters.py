@@ -8,7 +8,6 @@ frozen; `EagleDrafter` and `MedusaHeads` are what decoders see of them.
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -140,12 +139,10 @@ class MedusaHeads:
 
 def save(network: Eagle | Medusa, folder: Path) -> None:
     """Writes `folder`/model.safetensors, sizes included."""
-    checkpoint.save(Path(folder) / "model.safetensors", module_arrays(network), meta_of(network))
-
-
-def meta_of(network: Eagle | Medusa) -> dict[str, Any]:
-    """Kind and sizes of a drafter, as `load` reads them beside its weights."""
-    return {"config": asdict(network.config)} | ({"heads": len(network.layers)} if isinstance(network, Medusa) else {})
+    meta = {"config": asdict(network.config)}
+    if isinstance(network, Medusa):
+        meta["heads"] = len(network.layers)
+    checkpoint.save(Path(folder) / "model.safetensors", module_arrays(network), meta)
 
 
 def load(folder: Path) -> Eagle | Medusa:

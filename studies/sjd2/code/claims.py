@@ -148,7 +148,7 @@ def there(found: Mapping[str, Claim | None]) -> Claims:
 
 
 def passes(groups: Groups) -> Claims:
-    """C1, C2, C3 and D7, C15, C18, C19, C53, D80: step compression."""
+    """C1, C2, C3 and D7, C15, C18, C19, C53, C54, D80: step compression."""
     unit, many, all_ = "tokens a pass", Judged(groups, "quality"), Judged(groups, "decoders")
     found: dict[str, Claim | None] = {
         "jacobi_greedy": all_.passes("jacobi", "jacobi_greedy"),
@@ -193,7 +193,7 @@ def costs(groups: Groups) -> Claims:
         # Operations of a run go with its passes; each seed has its own share of them.
         each = np.divide(best.compression.value, best.compression.by_seed) * best.flops_per_token
         found["flops"] = all_.values(each / plain.flops_per_token, "times autoregressive decoding's operations")
-    wide = [run for run in runs_in(groups, "surface").values() if run.options["window"] == 96 and run.seconds]
+    wide = [run for run in runs_in(groups, "surface").values() if run.options.get("window") == 96 and run.seconds]
     twenty = [run for run in wide if run.steps == 20]
     fewer = [run.seconds.by_seed for run in wide if run.steps < 20]
     if twenty and fewer:

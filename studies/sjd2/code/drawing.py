@@ -10,6 +10,7 @@ import torch
 from lib.decoding.noise_levels import Spacing
 from lib.models import autoregressive
 from lib.models.autoregressive import nats
+from lib.models.autoregressive_copies import tempered
 from lib.models.autoregressive_predictor import Sampling
 from lib.painter.autoregressive import Sampler, row_seeds
 from lib.pipeline.stage import Training
@@ -78,7 +79,7 @@ def draw(
     arrays["tokens"] = drawn.tokens.astype(np.uint16)
     arrays["nats"] = nats(model, text_ids, drawn.tokens).mean(axis=1)  # [R]
     if temperature := sampling["temperature"]:
-        arrays["entropy"] = nats(model, text_ids, drawn.tokens, temperature=temperature).mean(axis=1)  # [R]
+        arrays["entropy"] = nats(tempered(model, temperature), text_ids, drawn.tokens).mean(axis=1)  # [R]
     if judge:
         arrays["judged"] = nats(autoregressive.load(Path(judge)).to(device), text_ids, drawn.tokens).mean(axis=1)  # [R]
     numbers = {"cache_bytes": drawn.cache_bytes} | ({name: getattr(drawn, name) for name in TIMES} if timed else {})

@@ -9,12 +9,12 @@ import pandas as pd
 from lib.evidence import figures, plots
 from lib.evidence.report import Estimate
 from studies.sjd2.code import measures
-from studies.sjd2.code.claims import SMALL
-from studies.sjd2.code.figures import CROSS, DASHED, DECODERS, NETWORK, Drawn, beside, named, runs_of, spelt
+from studies.sjd2.code.figures import CROSS, DASHED, DECODERS, NETWORK, Drawn, beside, likelihood, runs_of
 from studies.sjd2.code.reports import Cell, Results
 
 # Networks of the ablations by the deviation of their table: each pair shares a panel.
 TABLES = {"embeddings as trained": ("small", "untold"), "embeddings of deviation 0.02": ("standard_002", "plain_002")}
+TICKS = (1, 2, 5, 10, 20, 50)  # of the logarithmic axes of window over steps
 
 
 def levels(report: Results) -> Drawn:
@@ -24,8 +24,8 @@ def levels(report: Results) -> Drawn:
         for network in networks:
             if network in report.networks:
                 nats = report.networks[network].nats_per_level
-                own = pd.DataFrame({"level": range(len(nats)), "nats": nats})
-                frames.append(own.assign(table=table, network=NETWORK[network]))
+                own = pd.DataFrame({"level": range(len(nats)), "nats": nats}).dropna()
+                frames.append(own.assign(table=table, network="level told" if network == "small" else NETWORK[network]))
     if not frames:
         return None
     frame = pd.concat(frames)
@@ -43,23 +43,42 @@ def levels(report: Results) -> Drawn:
 
 
 def embeddings(report: Results) -> Drawn:
-    """How likely the pictures are, by standardization and by what is accepted."""
-    kinds = {"denoised": "denoising alone", "clean": "clean slots, tested"}
-    group = report.groups.get("embeddings")
+    """How likely the pictures are with standardized embeddings and without, by decoder."""
     rows = [
-        {"network": named(run.network), "accepted": kinds[run.options["accept"]], **plots.row(run.judged)}
-        for run in (group.runs.values() if group else ())
-        if run.decoder == "sjd2" and run.judged
+        {"decoder": DECODERS[name.split("_")[0]], "embeddings": NETWORK[run.network], **plots.row(likelihood(run))}
+        for name, run in runs_of(report, "embeddings").items()
     ]
     if not rows:
         return None
     frame = pd.DataFrame(rows)
     with figures.style():
         figure, axes = figures.axes(width="double", aspect=0.4)
-        plots.intervals(axes, frame, "network", "accepted")
-        if report.random_codes:
+        plots.intervals(axes, frame, "decoder", "embeddings")
+        if report.random_codes is not None:
             axes.axhline(report.random_codes, label="random codes", **DASHED)
-        axes.set(ylabel="nats a token, under the judge", ylim=(0, None))
+        axes.set(ylabel="nats a token of the pictures", ylim=(0, None))
+        beside(axes)
+    return figure, frame
+
+
+def entropy(report: Results) -> Drawn:
+    """S over the entropy of a token, which rises with the temperature."""
+    runs = runs_of(report, "entropy")
+    rows = [
+        {"decoder": DECODERS[name.rsplit("_", 1)[0]], "temperature": run.sampling.temperature}
+        | {"entropy": run.entropy.value, **plots.row(run.compression)}
+        for name, run in runs.items()
+        if run.decoder != "autoregressive"
+    ]
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows).sort_values("entropy")
+    with figures.style():
+        figure, axes = figures.axes(width="double", aspect=0.45)
+        for number, (decoder, part) in enumerate(frame.groupby("decoder", sort=False)):
+            plots.points(axes, part, "entropy", decoder, number)
+        axes.axhline(1, **DASHED)
+        axes.set(xlabel="entropy of a token (nats)", ylabel="step compression S", xlim=(0, None), ylim=(0, None))
         beside(axes)
     return figure, frame
 
@@ -70,7 +89,7 @@ def surface(report: Results) -> Drawn:
     if not cells:
         return None
     frame = surface_frame(cells)
-    slow = runs_of(report, SMALL, ["autoregressive"], "surface").get("autoregressive")
+    slow = runs_of(report, "surface").get("autoregressive")
     with figures.style():
         figure, panels = figures.axes(width="double", columns=2, aspect=0.95)
         titles = ["step compression S, ± half its interval", "time a picture (ms)"]
@@ -119,8 +138,8 @@ def window_per_step(report: Results) -> Drawn:
             axes.plot(*place, **CROSS)
             axes.annotate(name, place, textcoords="offset points", xytext=(4, -8), fontsize=6)
         axes.set(xscale="log", yscale="log", xlabel="window / steps, L / T", ylabel="step compression S")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter("{x:g}")
+        axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        axes.set_yticks(TICKS[:-1], [f"{tick:g}" for tick in TICKS[:-1]])
         axes.minorticks_off()
         beside(axes)
     return figure, frame
@@ -128,11 +147,10 @@ def window_per_step(report: Results) -> Drawn:
 
 def stability(report: Results) -> Drawn:
     """Changes of a draft a pass by its place in the window."""
-    group = report.groups.get("stability")
     rows = [
-        {"decoder": spelt(run), "slot": slot + 1}
+        {"decoder": DECODERS[name], "slot": slot + 1}
         | plots.row(Estimate.of([seed[place] for seed in run.changes.by_seed], f"{name} {slot}"))
-        for name, run in (group.runs.items() if group else ())
+        for name, run in runs_of(report, "stability").items()
         if run.changes
         for place, slot in enumerate(run.changes.slots)
     ]
@@ -149,13 +167,13 @@ def stability(report: Results) -> Drawn:
     return figure, frame
 
 
-def accepted(report: Results, group: str = "quality") -> Drawn:
+def accepted(report: Results) -> Drawn:
     """Passes that fix so many tokens or more, on a logarithmic scale, as far as one in a thousand does."""
     frames = []
-    for role, run in runs_of(report, SMALL, ("sjd_authors", "sjd", "shared", "sjd2"), group).items():
+    for name, run in runs_of(report, "decoders", ("sjd_authors", "sjd", "shared", "sjd2")).items():
         reached = np.array(run.accepted.shares)[::-1].cumsum()[::-1][1:] + run.accepted.longer
         own = pd.DataFrame({"tokens": range(1, len(reached) + 1), "share": 100 * reached})
-        frames.append(own[own["share"] >= 0.1].assign(decoder=DECODERS[role]))
+        frames.append(own[own["share"] >= 0.1].assign(decoder=DECODERS[name]))
     if not frames:
         return None
     frame = pd.concat(frames)
@@ -165,19 +183,16 @@ def accepted(report: Results, group: str = "quality") -> Drawn:
             look = figures.series(number) | {"marker": ""}
             axes.plot(part["tokens"], part["share"], label=name, drawstyle="steps-mid", **look)
         axes.set(xlabel="tokens", ylabel="passes that fix so many\nor more (%)", yscale="log", xlim=(1, None))
-        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+        axes.minorticks_off()
         beside(axes)
     return figure, frame
 
 
 def windows(report: Results) -> Drawn:
     """S of SJD over the length of its window."""
-    group = report.groups.get("windows")
-    rows = [
-        {"window": run.options["window"], **plots.row(run.compression)}
-        for run in (group.runs.values() if group else ())
-        if run.decoder == "sjd"
-    ]
+    runs = runs_of(report, "windows").values()
+    rows = [{"window": run.options["window"], **plots.row(run.compression)} for run in runs]
     if not rows:
         return None
     frame = pd.DataFrame(rows).sort_values("window")
@@ -187,5 +202,5 @@ def windows(report: Results) -> Drawn:
         axes.axvline(16, label="16, the authors' window", **DASHED)
         axes.set(xlabel="SJD's window (tokens)", ylabel="step compression S", ylim=(0, None))
         plots.ticks(axes, frame["window"])
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower left")
     return figure, frame

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from lib.evidence.report import Interval
 from studies.sjd2.code import text
 from studies.sjd2.code.answers import said
-from studies.sjd2.code.claims import CLEAN, LUCK, NETWORKS, PROOF, SMALL, UNTUNED
-from studies.sjd2.code.figures import DECODERS, NETWORK, runs_of, spelt
-from studies.sjd2.code.reports import Results, Run
+from studies.sjd2.code.claims import LUCK, PROOF, together
+from studies.sjd2.code.figures import COMPARED, DECODERS, GROUPS, NETWORK, TUNINGS, left_over, likelihood, runs_of
+from studies.sjd2.code.reports import Results
 
 LEFT_OUT = "This profile does not measure it."
 
@@ -23,21 +23,21 @@ def sentence(before: str, told: str, after: str = "") -> str:
     return f"{before}{told}.{after}" if told else LEFT_OUT
 
 
-def comparison(report: Results, group: str = "quality") -> str:
+def comparison(report: Results) -> str:
     """Who draws the pictures of autoregressive decoding, and in how many passes."""
-    found = runs_of(report, SMALL, DECODERS, group)
-    same = {DECODERS[role]: run.against.identical for role, run in found.items() if run.against.identical is not None}
+    found = runs_of(report, "decoders", DECODERS)
+    same = {DECODERS[name]: run.against.identical for name, run in found.items() if run.against.identical is not None}
     told = "; ".join(f"{name} {100 * share:.0f} %" for name, share in same.items())
-    compressed = listed({DECODERS[role]: run.compression for role, run in found.items()})
+    passes = listed({DECODERS[name]: run.compression for name, run in found.items()})
     return sentence(
-        "Pictures equal to autoregressive decoding's, token for token: ", told, f" Tokens a pass: {compressed}."
+        "Pictures equal to autoregressive decoding's, token for token: ", told, f" Tokens a pass: {passes}."
     )
 
 
 def equality(report: Results) -> str:
     """What the rule for "equal" says of equal decoders."""
     told = "; ".join(
-        f"{NETWORK.get(name, name)}, {null.pairs} pairs of {null.rows} captions: equal in {100 * null.equal:.0f} %, "
+        f"group {name}, {null.pairs} pairs of {null.rows} captions: equal in {100 * null.equal:.0f} %, "
         f"where the difference is the margin in {100 * null.at_margin:.1f} %"
         for name, null in report.equality.items()
     )
@@ -46,20 +46,20 @@ def equality(report: Results) -> str:
 
 def control(report: Results) -> str:
     """What is left of SJD2's gain."""
-    found = {network: report.control[network] for network in NETWORKS if network in report.control}
-    over = listed({NETWORK[network]: one.left_over_sjd for network, one in found.items()})
-    plain = listed({NETWORK[network]: one.left_over_autoregressive for network, one in found.items()})
-    after = f" Measured against autoregressive decoding: {plain}." if plain else ""
-    return sentence("Share of the passes SJD2 saves over SJD that shared noise does not save: ", over, after)
+    small = listed({DECODERS[name]: run.compression for name, run in runs_of(report, "quality", COMPARED).items()})
+    over = listed({NETWORK[network]: left_over(report, network) for network in GROUPS})
+    told = over or "SJD2 takes no fewer passes than SJD on any network"
+    after = f" Share of the passes SJD2 saves over SJD that shared noise does not save: {told}."
+    return sentence("Tokens a pass on the small network: ", small, after)
 
 
 def tuning(report: Results) -> str:
     """Shared noise on the small network, by its tuning."""
-    networks = (UNTUNED, CLEAN, SMALL, "drafts:small")
-    found = {NETWORK[one]: report.control[one].compression.get("shared") for one in networks if one in report.control}
-    if SMALL in report.control:
-        found["SJD2"] = report.control[SMALL].compression.get("sjd2")
-    return sentence("Tokens a pass with shared noise: ", listed(found))
+    found = {
+        f"{DECODERS[TUNINGS[name][1]]}, {TUNINGS[name][0]}".replace("\n", " "): run.compression
+        for name, run in runs_of(report, "quality", TUNINGS).items()
+    }
+    return sentence("Tokens a pass: ", listed(found))
 
 
 def exactness(report: Results) -> str:
@@ -75,13 +75,9 @@ def exactness(report: Results) -> str:
 
 def embeddings(report: Results) -> str:
     """How likely pictures are with and without equation 4."""
-    group = report.groups.get("embeddings")
-    kinds = {"denoised": "denoising alone", "clean": "clean slots"}
-    runs = group.runs.values() if group else ()
     found = {
-        f"{NETWORK.get(run.network, run.network)}, {kinds[run.options['accept']]}": run.judged
-        for run in runs
-        if run.decoder == "sjd2"
+        f"{DECODERS[name.split('_')[0]]}, {NETWORK[run.network]}": likelihood(run)
+        for name, run in runs_of(report, "embeddings").items()
     }
     return sentence("Nats a token of the pictures: ", listed(found))
 
@@ -100,40 +96,45 @@ def surface(report: Results) -> str:
 
 def choices(report: Results) -> str:
     """What the readings of the paper change, against autoregressive decoding."""
-    group = report.groups.get("decoders")
-    runs = [run for run in (group.runs.values() if group else ()) if run.decoder == "sjd2"]
-    found = {spelt(run): run.against.nats for run in runs if run.against.nats}
-    return sentence("Nats a token more than autoregressive decoding's: ", listed(found, 3))
+    runs = runs_of(report, "decoders", ("sjd2", "sjd2_authors", "sjd2_lossless", "sjd2_any", "denoised"))
+    found = {DECODERS[name]: run.against.nats for name, run in runs.items()}
+    passes = listed({DECODERS[name]: run.compression for name, run in runs.items()})
+    return sentence("Nats a token above autoregressive decoding's: ", listed(found, 3), f" Tokens a pass: {passes}.")
 
 
 def stability(report: Results) -> str:
     """How often drafts change."""
-    group = report.groups.get("stability")
-    runs = group.runs.values() if group else ()
-    return sentence("Changes of a token's draft: ", listed({spelt(run): run.changes_a_token for run in runs}))
+    found = {DECODERS[name]: run.changes_a_token for name, run in runs_of(report, "stability").items()}
+    return sentence("Changes of a token's draft: ", listed(found))
 
 
-def accepted(report: Results, group: str = "quality") -> str:
+def accepted(report: Results) -> str:
     """Passes that fix one token."""
-    found: Mapping[str, Run] = runs_of(report, SMALL, ("sjd_authors", "sjd", "shared", "sjd2"), group)
-    told = "; ".join(f"{DECODERS[role]} {100 * run.accepted.single:.0f} %" for role, run in found.items())
+    found = runs_of(report, "decoders", ("sjd_authors", "sjd", "shared", "sjd2"))
+    told = "; ".join(f"{DECODERS[name]} {100 * run.accepted.single:.0f} %" for name, run in found.items())
     return sentence("Passes that fix one token: ", told)
 
 
 def windows(report: Results) -> str:
     """SJD's window."""
-    group = report.groups.get("windows")
-    runs = {run.options["window"]: run for run in (group.runs.values() if group else ()) if run.decoder == "sjd"}
-    return sentence("Tokens a pass: ", listed({f"window {at}": runs[at].compression for at in sorted(runs)}))
+    runs = {run.options["window"]: run.compression for run in runs_of(report, "windows").values()}
+    return sentence("Tokens a pass: ", listed({f"window {at}": runs[at] for at in sorted(runs)}))
+
+
+def entropy(report: Results) -> str:
+    """S by the entropy of a token."""
+    found = {
+        f"{DECODERS[name.rsplit('_', 1)[0]]} at {run.entropy.value:.1f} nats": run.compression
+        for name, run in runs_of(report, "entropy").items()
+        if run.decoder != "autoregressive"
+    }
+    return sentence("Tokens a pass: ", listed(found))
 
 
 def latency(report: Results) -> str:
     """Times less time, one picture at a time."""
-    group = report.groups.get("latency")
-    runs = [run for run in (group.runs.values() if group else ()) if run.network == SMALL]
-    return sentence(
-        "Times less time than autoregressive decoding: ", listed({spelt(run): run.against.latency for run in runs})
-    )
+    found = {DECODERS[name]: run.against.latency for name, run in runs_of(report, "latency", DECODERS).items()}
+    return sentence("Times less time than autoregressive decoding: ", listed(found))
 
 
 def on_text(report: Results) -> str:
@@ -142,4 +143,8 @@ def on_text(report: Results) -> str:
         return LEFT_OUT
     found = {text.NAMES[key]: entry for key, entry in report.text.compression.items()}
     loss = f" A character of the test captions costs {said(report.text.nats, 2)} nats."
-    return sentence("Characters a pass: ", listed(found), loss)
+    runs = {text.NAMES[key]: together(report.groups, "small", role) for key, role in text.ROLES.items()}
+    pictures = listed({name: own[0].compression for name, own in runs.items() if own})
+    return sentence(
+        "Characters a pass: ", listed(found), f"{loss} Tokens of pictures a pass: {pictures or 'not measured'}."
+    )

@@ -442,9 +442,7 @@ class EqualityNull(Report):
     pairs: int
     """sampling seeds or trainings that the rule sees"""
     rows: int
-    """captions"""
-    each: int
-    """pictures of a caption on both sides of a pair"""
+    """captions, with a picture each on both sides of a pair"""
     margin: float
     tests: int
     """of the study, for Holm's correction"""
@@ -522,6 +520,6 @@ class Results(Report):
     text: TextComparison | None = None
     """characters beside pictures"""
     equality: dict[str, EqualityNull] = Field(default_factory=dict)
-    """by network: what the rule for "equal" makes of its lossless decoders"""
+    """by group: what the rule for "equal" makes of its lossless decoders"""
     claims: dict[str, Claim] = Field(default_factory=dict)
     """by the names that claims.yaml asks for"""

@@ -377,10 +377,9 @@ def equality_rows(report: Results) -> Rows:
     """What the rule for "equal" makes of lossless pairs, by simulation."""
     return [
         {
-            "network": name,
+            "group": name,
             "pairs": null.pairs,
             "captions": null.rows,
-            "pictures of each": null.each,
             "deviation": Number(null.deviation, digits=3),
             "margin": Number(null.margin),
             "equal": Number(100 * null.equal, digits=1),

@@ -13,8 +13,8 @@ import torch
 from lib.config_tree import Section
 from lib.data.store import write_json
 from lib.evidence.statistics import bootstrap_mean
-from lib.models import autoregressive
 from lib.models.autoregressive import Autoregressive, AutoregressiveConfig, nats
+from lib.models.autoregressive_copies import enlarged
 from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part, Result
@@ -127,7 +127,7 @@ def trained(
         arrays, numbers = checkpoint.load(Path(start))
         small = Autoregressive(AutoregressiveConfig(**numbers["config"]), torch.Generator())
         load_module(small, arrays)
-        network = autoregressive.enlarged(small, sizes.rows, sizes.columns)
+        network = enlarged(small, sizes.rows, sizes.columns)
     else:
         network = Autoregressive(sizes, generator(seed, 0))
     network.to("cuda" if torch.cuda.is_available() else "cpu")

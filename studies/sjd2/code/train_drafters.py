@@ -2,6 +2,7 @@
 (model.safetensors, metrics.json)."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from lib.data.store import write_json
 from lib.evidence.statistics import bootstrap_mean
-from lib.models import autoregressive, drafters
+from lib.models import autoregressive
 from lib.models.drafters import Eagle, Medusa
 from lib.ownership import fresh
 from lib.pipeline import parts
@@ -101,4 +102,5 @@ def trained(
         "overlap": [vars(bootstrap_mean(column, random, resamples=resamples)) for column in found.T],
         "history": history,
     }
-    return module_arrays(network), {"meta": drafters.meta_of(network), "metrics": metrics}
+    meta = {"config": asdict(network.config)} | ({"heads": settings.heads} if kind == "medusa" else {})
+    return module_arrays(network), {"meta": meta, "metrics": metrics}

@@ -327,7 +327,7 @@ def test_each_tries_all_values_with_each_other():
         "each": {"window": [2, 4], "steps": [3], "network": ["b", "c"]},
     }
     runs = {"many": tree, "other": {"decoder": "sjd", "options": {"window": 1}}}
-    group = {"prompts": 1, "captions": 0, "batch_size": 4, "network": "a", "runs": runs}
+    group = {"over": "seeds", "units": 2, "prompts": 1, "captions": 0, "batch_size": 4, "network": "a", "runs": runs}
     found = config_tree.read(group, DecodingGroupParams, "params.yaml", "decoding.groups.g").single
     assert list(found) == ["many_2_3_b", "many_2_3_c", "many_4_3_b", "many_4_3_c", "other"]
     one, other = found["many_4_3_b"], found["other"]

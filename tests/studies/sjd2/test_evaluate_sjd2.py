@@ -262,7 +262,7 @@ def test_runs_are_compared_over_groups(everything):
     assert found["clean_loss"].values == [0.1, 1.1] and found["text"].values == pytest.approx(
         [0.1 / (LENGTH / (10 + unit) - 1) for unit in range(UNITS)]
     )
-    assert report.equality["small"].pairs == UNITS
+    assert report.equality["quality"].pairs == UNITS
     shown = json.loads((one.results / "sjd2_pictures/texts.json").read_text())["decoders_small_sjd2"]
     assert shown["run"] == "sjd2" and shown["texts"][-2:] == ["a blue star", "two green rings"]
     assert read_strip(one.results / "sjd2_pictures/decoders_small_sjd2.png").shape == (6, 64, 64, 3)

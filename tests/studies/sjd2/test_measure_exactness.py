@@ -32,13 +32,18 @@ def test_what_the_long_run_draws_with_lossless_decoders_has_a_case():
         return decode.__module__, *(options.get(name, defaults[name].default) for name in names)
 
     tested = {kind(one.decode.func, one.decode.keywords) for one in cases().values() if hasattr(one.decode, "func")}
-    modules = {"jacobi": jacobi, "sjd": sjd, "sjd2": sjd2}
-    groups = config.load("sjd2").decoding.groups
+    modules, params = {"jacobi": jacobi, "sjd": sjd, "sjd2": sjd2}, config.load("sjd2")
+    tried = params.sjd2_choice.decoders
+    runs = [run for group in params.decoding.groups.values() for run in group.single.values()]
+    options = [(run.decoder, dict(run.options)) for run in runs if run.decoder]
+    for name, decoder in tried.items():  # what stage choose tries, and runs that change something of it
+        own = [run.options for run in runs if run.chosen == name] or [{}]
+        found = [one.options for one in decoder.one_by_one(name).values()]
+        options += [(decoder.decoder, dict(one) | dict(changed)) for one in found for changed in own]
     drawn = {
-        kind(modules[run.decoder].decode, run.options)
-        for group in groups.values()
-        for run in group.single.values()
-        if run.decoder in modules and (run.decoder != "sjd2" or run.options.get("keep") == math.inf)
+        kind(modules[decoder].decode, given)
+        for decoder, given in options
+        if decoder in modules and (decoder != "sjd2" or (given.get("keep"), given.get("accept")) == (math.inf, None))
     }
     assert drawn and drawn <= tested, drawn - tested
 

@@ -1,6 +1,7 @@
 """Settings, claims, tables and figures of the study fit together: made-up numbers of all that params.yaml plans go
 through everything that reads them. What would fail at the end of a long run fails here."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,18 @@ from matplotlib import pyplot
 from lib.evidence import ledger
 from lib.evidence.report import Estimate
 from lib.evidence.results import find
-from studies.sjd2.code import answers, claims, comparisons, equality, evaluate, figures, measures, mechanics, tables
+from studies.sjd2.code import (
+    answers,
+    claims,
+    comparisons,
+    equality,
+    evaluate,
+    figures,
+    measures,
+    mechanics,
+    replies,
+    tables,
+)
 from studies.sjd2.code.choice import Choice, Chosen, Tried
 from studies.sjd2.code.evaluate import measured
 from studies.sjd2.code.reports import (
@@ -196,7 +208,7 @@ def report():
     return made.model_copy(update={"claims": found, "equality": equality.of_groups(raw, len(found))})
 
 
-def test_every_claim_of_the_ledger_finds_its_numbers(report, tmp_path):
+def test_every_claim_of_the_ledger_finds_its_numbers(report):
     wanted = {one.metric.key.split(".")[1] for one in LEDGER.claims if one.metric and one.metric.results == "sjd2.json"}
     assert set(report.claims) == wanted
 
@@ -231,7 +243,13 @@ def test_all_figures_are_drawn(report):
 
 
 FIGURES = ("tradeoff", "control", "tuning", "exactness", "latency", "on_text")
-FIGURES += ("levels", "embeddings", "surface", "window_per_step", "stability", "accepted", "windows")
+FIGURES += ("levels", "embeddings", "entropy", "surface", "window_per_step", "stability", "accepted", "windows")
+
+
+def test_every_question_of_the_notebook_has_an_answer(report):
+    asked = [one for _, one in inspect.getmembers(replies, inspect.isfunction) if one.__module__ == replies.__name__]
+    asked = [one for one in asked if next(iter(inspect.signature(one).parameters)) == "report"]
+    assert asked and [one.__name__ for one in asked if one(report) == replies.LEFT_OUT] == []
 
 
 def test_every_group_is_read(report):
