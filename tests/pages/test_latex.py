@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import pytest
 
-from tests.house import REPOSITORY, STUDIES
+from tests.house import REPOSITORY
 
 HEAD = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
@@ -114,7 +114,7 @@ def test_costs_and_counts_are_those_of_the_run():
         costs = {row["stage"]: float(row["time (min)"]) for row in csv.DictReader(file)}
     assert float(re.search(r"easel@run:all:time\}\{(.*?)\}", text)[1]) == pytest.approx(costs["all"], abs=0.05)
     claims = json.loads((REPOSITORY / "results/laptop/verdicts/claims.json").read_text(encoding="utf-8"))["claims"]
-    counted = sum("contradicted" in claim["verdict"] for claim in claims if claim["study"] in STUDIES)
+    counted = sum("contradicted" in claim["verdict"] for claim in claims)
     assert re.search(r"easel@count:all:contradicted\}\{(.*?)\}", text)[1] == str(counted)
 
 
