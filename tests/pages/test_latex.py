@@ -34,7 +34,7 @@ def refused(text):
     faults = [f"sign {sign}" for sign in sorted(set(text)) if ord(sign) > 126 and sign not in SIGNS]
     text = re.sub(r"(?<!\\)%.*|\\label\{.*?\}", "", text)  # without remarks and names
     faults += [f"command {name}" for name in re.findall(r"\\([a-zA-Z@]+)", text) if name not in COMMANDS]
-    text = re.sub(r"\\[^a-zA-Z\\]", "", text)  # without \% and such
+    text = re.sub(r"(\\\\)|\\[^a-zA-Z]", r"\1", text)  # without \% and such, but with the ends of rows
     faults += _ends(text) + _braces(text)
     pieces = text.split("$")
     faults += ["dollars"] * (len(pieces) % 2 == 0)
