@@ -23,8 +23,8 @@ def claims(report: Measured, seed: int) -> dict[str, Pairs | Values | bool]:
         ("quality", "autoregressive", usual),
         ("order", "order_random", "order_confidence"),
         ("halton", "order_random", "order_halton"),
-        ("law", "uniform", "masked_short"),
-        ("text", "masked_clip", "masked_short"),
+        ("law", "uniform", "masked_half"),
+        ("text", "masked_clip", "masked_half"),
     ):
         if pairs := exact_pairs(report, baseline, treatment):
             found[name] = pairs
