@@ -267,9 +267,8 @@ def test_every_caption_is_drawn_by_the_training_that_it_was_dealt_to(params):
 
 
 def test_many_passes_are_drawn_by_the_first_training_and_timed_alone(params):
-    more = params.muse_drawing.model_copy(
-        update={"steps": dict(params.muse_drawing.steps) | {"masked": [8, 64]}, "timed": [1, 16]}
-    )
+    steps = dict(params.muse_drawing.steps) | {"masked": [8, 64], "super_resolution": [2, 16]}
+    more = params.muse_drawing.model_copy(update={"steps": steps, "timed": [1, 16]})
     params = params.model_copy(update={"muse_drawing": more})
     found = Settings.read(draw.SETTINGS)
     planned = draw.plan(params, found)
@@ -277,6 +276,9 @@ def test_many_passes_are_drawn_by_the_first_training_and_timed_alone(params):
     timed = dict(draw.timed_parts(params, found, draw.rows_of(params, "masked")))
     assert "masked, 64 steps, batch 1" in timed and "masked, 8 steps, batch 16" in timed
     assert "masked, 64 steps, batch 16" not in timed
+    assert {
+        f"super_resolution, {name}" for name in ("2 steps, batch 1", "16 steps, batch 1", "16 steps, batch 16")
+    } == {name for name in timed if name.startswith("super_resolution")}
 
 
 def test_what_is_timed_computes_its_tables_once(params):
