@@ -305,7 +305,7 @@ def timed_parts(params: Params, found: Settings, rows: Rows) -> Iterator[tuple[s
         for training, sampling in ways:
             count = sampling.get("steps", 0)
             if batch_size > 1 and (
-                count > MANY or training not in COMPARED and count != params.muse_search.steps[training]
+                count > MANY or (training not in COMPARED and count != params.muse_search.steps[training])
             ):
                 continue
             steps = f", {sampling['steps']} steps" if "steps" in sampling else ""
