@@ -8,7 +8,6 @@ r"""Numbers and captions for a paper in LaTeX: docs/numbers.tex, a name for each
 A name that is not there is an error of LaTeX, not an empty place.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 
 from lib.evidence.tables import escape_latex
@@ -55,10 +54,9 @@ def _costs(material: Material) -> Iterator[tuple[str, str]]:
 
 
 def _counts(material: Material) -> Iterator[tuple[str, str]]:
-    counts = {study: claims.counted(material, study) for study in material.studies}
-    counts["all"] = sum(counts.values(), Counter())
-    for study, counted in counts.items():
-        yield from ((f"count:{study}:{kind}", str(counted[kind])) for kind in claims.KINDS)
+    for study in (*material.studies, None):
+        for kind, count in claims.counted(material, study).items():
+            yield f"count:{study or 'all'}:{kind}", str(count)
 
 
 def _captions(material: Material) -> Iterator[tuple[str, str]]:

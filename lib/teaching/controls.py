@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML
 from matplotlib.figure import Figure
@@ -61,6 +62,7 @@ def _text(value: Any) -> str:
 def _png(figure: Figure) -> str:
     content = io.BytesIO()
     figure.savefig(content, format="png")
+    plt.close(figure)  # a notebook shows below a cell what is still open
     return base64.b64encode(content.getvalue()).decode()
 
 

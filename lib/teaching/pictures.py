@@ -140,7 +140,7 @@ def paths(runs: Mapping[str, tuple[Sequence[Tensor], Tensor]], shown: int = 40) 
             way.plot(range(len(points)), points, color="0.55", linewidth=0.5, **thin)
             way.set(title=name, xlabel="pass", ylim=(-2.6, 2.6))
             bar = {"density": True, "orientation": "horizontal", "color": figures.PALETTE["sky blue"]}
-            end.hist(ends.flatten().numpy(), 60, (-2.2, 2.2), **bar)
+            end.hist(ends.flatten().numpy(), 60, range=(-2.2, 2.2), **bar)
             end.plot(gaussians.density(line), line, color=figures.PALETTE["vermillion"], linewidth=1.0, **thin)
             end.set(xlabel="density")
             end.grid(False)

@@ -5,6 +5,7 @@ import json
 import re
 
 import matplotlib.pyplot as plt
+import papermill
 import pytest
 
 from lib import config, run
@@ -119,3 +120,26 @@ def test_a_wrong_version_of_ones_own_is_noticed(name, at_the_top):
     assert WRONG[name][0] in "\n".join(code(name))
     with pytest.raises(AssertionError, match="yours and the library's differ"):
         execute(name, WRONG[name])
+
+
+def pictures(cell):
+    return [output["data"]["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
+
+
+def test_a_kernel_shows_every_figure_once(tmp_path):
+    """From where JupyterLab starts it, without a word about variables of the kernel's own."""
+    assert all("from lib.teaching.start import start" in "\n".join(code(name)) for name in TINY)
+    done = papermill.execute_notebook(
+        str(FOLDER / "decoding.ipynb"),
+        str(tmp_path / "done.ipynb"),
+        TINY["decoding"],
+        cwd=str(FOLDER),
+        kernel_name="python3",
+        progress_bar=False,
+    )
+    shown = {text(cell): pictures(cell) for cell in done.cells if cell.cell_type == "code"}
+    drawn = {source: len(re.findall(r"show\.(?:drafts|distances)\(", source)) for source in shown}
+    drawn |= {source: 0 for source in shown if "sliders(shown" in source}  # which shows them itself
+    assert {source: len(found) for source, found in shown.items()} == drawn and sum(drawn.values()) > 2
+    assert all(len(set(found)) == len(found) for found in shown.values())
+    assert "MPLBACKEND" not in str(done)

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import pytest
 
-from tests.house import REPOSITORY, STUDIES
+from tests.house import REPOSITORY
 
 HEAD = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
@@ -34,7 +34,7 @@ def refused(text):
     faults = [f"sign {sign}" for sign in sorted(set(text)) if ord(sign) > 126 and sign not in SIGNS]
     text = re.sub(r"(?<!\\)%.*|\\label\{.*?\}", "", text)  # without remarks and names
     faults += [f"command {name}" for name in re.findall(r"\\([a-zA-Z@]+)", text) if name not in COMMANDS]
-    text = re.sub(r"\\[^a-zA-Z\\]", "", text)  # without \% and such
+    text = re.sub(r"(\\\\)|\\[^a-zA-Z]", r"\1", text)  # without \% and such, but with the ends of rows
     faults += _ends(text) + _braces(text)
     pieces = text.split("$")
     faults += ["dollars"] * (len(pieces) % 2 == 0)
@@ -114,7 +114,7 @@ def test_costs_and_counts_are_those_of_the_run():
         costs = {row["stage"]: float(row["time (min)"]) for row in csv.DictReader(file)}
     assert float(re.search(r"easel@run:all:time\}\{(.*?)\}", text)[1]) == pytest.approx(costs["all"], abs=0.05)
     claims = json.loads((REPOSITORY / "results/laptop/verdicts/claims.json").read_text(encoding="utf-8"))["claims"]
-    counted = sum("contradicted" in claim["verdict"] for claim in claims if claim["study"] in STUDIES)
+    counted = sum("contradicted" in claim["verdict"] for claim in claims)
     assert re.search(r"easel@count:all:contradicted\}\{(.*?)\}", text)[1] == str(counted)
 
 

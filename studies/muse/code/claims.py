@@ -23,8 +23,7 @@ def claims(report: Measured, seed: int) -> dict[str, Pairs | Values | bool]:
         ("quality", "autoregressive", usual),
         ("order", "order_random", "order_confidence"),
         ("halton", "order_random", "order_halton"),
-        ("law", "uniform", "masked_short"),
-        ("text", "masked_clip", "masked_short"),
+        ("law", "uniform", usual),
     ):
         if pairs := exact_pairs(report, baseline, treatment):
             found[name] = pairs
@@ -40,13 +39,6 @@ def claims(report: Measured, seed: int) -> dict[str, Pairs | Values | bool]:
             baseline=report.inpainting["autoregressive"].right.by_seed,
             treatment=report.inpainting["masked"].right.by_seed,
             unit="share of pictures",
-            seeds_are=TRAININGS,
-        )
-    if report.decoders:
-        found["decoder"] = Pairs(
-            baseline=report.decoders["own"].psnr.by_seed,
-            treatment=report.decoders["larger"].psnr.by_seed,
-            unit="dB",
             seeds_are=TRAININGS,
         )
     if report.negative:

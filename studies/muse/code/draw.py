@@ -292,8 +292,8 @@ def worded_parts(params: Params, found: Settings, rows: Rows) -> dict[str, tuple
 
 
 def timed_parts(params: Params, found: Settings, rows: Rows) -> Iterator[tuple[str, Part]]:
-    """How long the first training of each model takes in every number of steps; in more than `MANY`, which take in
-    proportion as long, only for one picture at a time."""
+    """How long the first training of each model takes in every number of steps. In batches not in more than `MANY`,
+    which take in proportion as long, and a model whose times are compared with no other's in the usual number alone."""
     settings = params.muse_drawing
     ways = [("autoregressive", found.models["autoregressive"].best.sampling)]
     ways += [
@@ -303,7 +303,10 @@ def timed_parts(params: Params, found: Settings, rows: Rows) -> Iterator[tuple[s
     ]
     for batch_size in settings.timed:
         for training, sampling in ways:
-            if batch_size > 1 and sampling.get("steps", 0) > MANY:
+            count = sampling.get("steps", 0)
+            if batch_size > 1 and (
+                count > MANY or (training not in COMPARED and count != params.muse_search.steps[training])
+            ):
                 continue
             steps = f", {sampling['steps']} steps" if "steps" in sampling else ""
             name = f"{training}{steps}, batch {batch_size}"

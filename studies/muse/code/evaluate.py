@@ -18,7 +18,6 @@ from lib.scenes.wordings import requirements
 from lib.training.muse import accuracy_by_rate
 from lib.weights import checkpoint
 from studies.muse.code import choose, claims, draw, negative
-from studies.muse.code.decoders import repainted
 from studies.muse.code.health import health, traced
 from studies.muse.code.judging import JUDGE, log_likelihoods
 from studies.muse.code.material import HELDOUT, TOKENIZER, folders, objects_asked, panel_of
@@ -74,7 +73,6 @@ def run(params: Params) -> None:
             if one.pictures
         },
         negative=negative.avoided(panel, tokenizer, drawings.negated, away(drawings)),
-        decoders=repainted(params, panel, tokenizer, drawings),
         health=health(params, drawings.runs, {id: one[panel.language] for id, one in panel.prompts.items()}),
         worded={wording: by_wording(panel, tokenizer, wording, one) for wording, one in drawings.worded.items()},
         choice=Choice.read(choose.OUT / "choice.json"),

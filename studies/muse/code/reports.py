@@ -146,19 +146,6 @@ class Avoided(Report):
     """in a picture, where one was asked for"""
 
 
-class Repainted(Report):
-    """A decoder of the image tokenizer."""
-
-    parameters: int
-    psnr: Estimate
-    """of test pictures that were rebuilt from their tokens, dB, by training"""
-    fid: Interval | None = None
-    """of what the masked model drew, by the first training"""
-    kid: Interval | None = None
-    fid_inception: Interval | None = None
-    kid_inception: Interval | None = None
-
-
 class Texts(Report):
     """Captions of the pictures that are kept."""
 
@@ -184,8 +171,6 @@ class Measured(Report):
     """wording, short or long → training → how many pictures are exactly right"""
     negative: dict[str, Avoided]
     """guidance away from the dropped caption, or from a negative one"""
-    decoders: dict[str, Repainted]
-    """the tokenizer's own as it is, trained further, and the larger one"""
     health: dict[str, Health]
     """run → the passes of the first training"""
     choice: Choice

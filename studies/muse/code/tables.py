@@ -45,7 +45,6 @@ def all_tables(report: Results) -> list[tuple[str, list[dict[str, Any]], dict[st
         ("muse_table_1", twins.quality_rows(report, twins.TABLE_1), twins.CC3M),
         ("muse_table_2", twins.quality_rows(report, twins.TABLE_2), twins.COCO),
         ("muse_table_3", twins.speed_rows(report), twins.TIMES),
-        ("muse_decoders", tables_masked.decoder_rows(report), tables_masked.DECODERS),
         ("muse_negative", tables_masked.negative_rows(report), tables_masked.NEGATIVE),
         ("muse_inpainting", tables_masked.inpainting_rows(report), tables_masked.INPAINTING),
         ("muse_captions", caption_rows(report), CAPTIONS),

@@ -31,32 +31,6 @@ def health_rows(report: Results) -> list[dict[str, Any]]:
     ]
 
 
-DECODERS = {
-    "caption": "A larger decoder for the same tokens, beside the tokenizer's own as it is and trained as long.",
-    "units": {"parameters": "millions", "PSNR": "dB"},
-    "notes": [
-        "Encoder, codebook and all other networks as they were. PSNR: test pictures rebuilt from their tokens. FID and "
-        "KID: what the masked model drew in its usual number of passes, by the first training."
-    ],
-    "claims": ["P14"],
-}
-
-
-def decoder_rows(report: Results) -> list[dict[str, Any]]:
-    """One row a decoder."""
-    return [
-        {
-            "decoder": name,
-            "trainings": len(one.psnr.by_seed),
-            "parameters": Number(one.parameters / 1e6, digits=2),
-            "PSNR": interval(one.psnr, 2),
-            "FID": interval(one.fid, 2),
-            "KID": interval(one.kid, 4),
-        }
-        for name, one in report.decoders.items()
-    ]
-
-
 NEGATIVE = {
     "caption": "Prompts that leave a colour open, with guidance away from a caption that names one.",
     "units": {"colour shown": "%"},

@@ -41,7 +41,6 @@ def report(**runs):
         inpainting={},
         worded={},
         health={},
-        decoders={},
         negative={},
         choice=Choice(parts={}, wanted=0.7, hardest=None),
         search=Settings(models={}),

@@ -18,7 +18,6 @@ from lib.metrics.drawings import Settings
 from lib.models import clip, text_encoder, vqgan
 from lib.models.muse import Muse, MuseSuperResolution
 from lib.models.parti import Parti
-from lib.models.text_encoder import CaptionTower, TextEncoder
 from lib.models.unet import UNet
 from lib.painter import kinds
 from lib.painter.autoregressive import row_seeds
@@ -29,7 +28,6 @@ from lib.weights import checkpoint
 from lib.weights.torch_state import generator, load_module
 from studies.muse.code import (
     choose,
-    decoders,
     draw,
     evaluate,
     guiding,
@@ -37,9 +35,7 @@ from studies.muse.code import (
     paint_pictures,
     publish,
     tables,
-    texts,
     train,
-    train_decoders,
     train_text,
     tune,
 )
@@ -98,7 +94,7 @@ def folder(tmp_path_factory, params):
     vqgan.save(tokenizer, path / "build/tokenizer/coarse")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
-        for stage in (train_text, choose, train, train_decoders, tune, draw):
+        for stage in (train_text, choose, train, tune, draw):
             stage.run(params)
         evaluate.run(params)
     return path
@@ -129,7 +125,7 @@ def test_every_training_leaves_a_model_of_its_kind(params):
 
 def test_settings_are_those_that_were_best_on_prompts_drawn_for_it(params):
     found = Settings.read(draw.SETTINGS).models
-    assert set(found) == {"autoregressive", "masked", "masked_clip", "super_resolution", "latent", "cascade"}
+    assert set(found) == {"autoregressive", "masked", "super_resolution", "latent", "cascade"}
     assert {trial.sampling["order"] for trial in found["masked"].trials} == {"confidence", "halton", "random"}
     assert all(one.best.exact == max(trial.exact for trial in one.trials) for one in found.values())
 
@@ -137,7 +133,7 @@ def test_settings_are_those_that_were_best_on_prompts_drawn_for_it(params):
 def test_every_way_is_drawn_with_every_training(params):
     drawings = Drawings.read(draw.OUT / "drawings.json")
     assert set(drawings.runs) == {
-        *("autoregressive", "masked_clip", "masked_1", "masked_8", "latent_20", "super_resolution_16", "cascade_2"),
+        *("autoregressive", "masked_1", "masked_8", "latent_20", "super_resolution_16", "cascade_2"),
         *("constant", "ramped", "late"),
         *(f"order_{order}" for order in ("confidence", "halton", "random")),
         *(f"front_{name}_0" for name in ("autoregressive", "masked", "latent", "cascade")),
@@ -271,9 +267,8 @@ def test_every_caption_is_drawn_by_the_training_that_it_was_dealt_to(params):
 
 
 def test_many_passes_are_drawn_by_the_first_training_and_timed_alone(params):
-    more = params.muse_drawing.model_copy(
-        update={"steps": dict(params.muse_drawing.steps) | {"masked": [8, 64]}, "timed": [1, 16]}
-    )
+    steps = dict(params.muse_drawing.steps) | {"masked": [8, 64], "super_resolution": [2, 16]}
+    more = params.muse_drawing.model_copy(update={"steps": steps, "timed": [1, 16]})
     params = params.model_copy(update={"muse_drawing": more})
     found = Settings.read(draw.SETTINGS)
     planned = draw.plan(params, found)
@@ -281,6 +276,9 @@ def test_many_passes_are_drawn_by_the_first_training_and_timed_alone(params):
     timed = dict(draw.timed_parts(params, found, draw.rows_of(params, "masked")))
     assert "masked, 64 steps, batch 1" in timed and "masked, 8 steps, batch 16" in timed
     assert "masked, 64 steps, batch 16" not in timed
+    assert {
+        f"super_resolution, {name}" for name in ("2 steps, batch 1", "16 steps, batch 1", "16 steps, batch 16")
+    } == {name for name in timed if name.startswith("super_resolution")}
 
 
 def test_what_is_timed_computes_its_tables_once(params):
@@ -301,25 +299,6 @@ def network_bytes(network):
     return 4 * sum(weights.numel() for weights in network.blocks.parameters())
 
 
-def test_a_model_reads_captions_through_the_text_network_that_its_weights_name(params):
-    by_clip, own = (Path(f"build/muse/models/{name}/0") for name in ("masked_clip", "masked"))
-    assert (texts.reads(by_clip), texts.reads(own)) == (texts.CLIP, ENCODER)
-    sampling = Settings.read(draw.SETTINGS).models["masked"].best.sampling
-    assert type(load(by_clip, sampling).encoder) is CaptionTower and type(load(own, sampling).encoder) is TextEncoder
-    assert network("masked_clip").config.text_width == 8 and network("masked").config.text_width == 16
-
-
-def test_decoders_are_trained_from_every_seed_and_measured_beside_the_tokenizers(params):
-    report = Results.read(params.results / "muse.json").decoders
-    assert {name: len(one.psnr.by_seed) for name, one in report.items()} == {"as it is": 1, "own": 2, "larger": 2}
-    assert report["as it is"].parameters == report["own"].parameters < report["larger"].parameters
-    assert report["own"].psnr.value != report["as it is"].psnr.value
-    tokenizer = vqgan.load(TOKENIZER)
-    first, second = (decoders.trained(tokenizer, train_decoders.OUT / "larger" / str(seed)) for seed in (0, 1))
-    assert first.decoder[0].weight.shape[0] == 16
-    assert not torch.equal(first.decoder[0].weight, second.decoder[0].weight)
-
-
 def test_what_is_needed_of_the_data_is_listed(params):
     listed = needs.needs(params)
     assert any(getattr(need, "key", "") == "muse_drawing.pictures" for need in listed)
@@ -327,8 +306,8 @@ def test_what_is_needed_of_the_data_is_listed(params):
 
 def test_parts_are_named_apart_and_kept(params, capsys):
     train.run(params)
-    # Ten trainings, but the judge of the smoke profile is one of the autoregressive ones.
-    assert "9 of 9 parts are there already" in capsys.readouterr().out
+    # Nine trainings, but the judge of the smoke profile is one of the autoregressive ones.
+    assert "8 of 8 parts are there already" in capsys.readouterr().out
     assert Path("build/parts") == parts.PARTS
 
 
@@ -339,7 +318,6 @@ def test_parts_are_named_apart_and_kept(params, capsys):
         ("muse_trainings.masked.changes", {"descent": {"rat": "uniform"}}, r"rat"),
         ("muse_drawing.steps.masked", [65], r"muse_drawing\.steps\.masked must be at most 64"),
         ("muse_choice.parts", ["three"], r"muse_choice\.parts has three"),
-        ("muse_trainings.latent.text", "clip", r"muse_trainings\.latent\.text is clip"),
         ("muse_models.cascade.patch", 3, r"muse_models\.cascade\.patch must divide 64"),
         ("muse_trainings.cascade.seeds", 2, r"muse_trainings\.cascade\.seeds are more than those of pixels"),
     ],
