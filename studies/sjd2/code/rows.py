@@ -61,18 +61,17 @@ def quality_rows(report: Results) -> Rows:
 
 
 def category_rows(report: Results) -> Rows:
-    """Accuracy by category, of the runs that claims are about."""
+    """Accuracy by category, of the runs that claims are about; parts of the data differ in their categories."""
     names = ("autoregressive", "sjd", "shared", "sjd2_lossless", "sjd2")
-    rows = []
-    for network in NETWORKS:
-        for role in names:
-            found = together(report.groups, network, role)
-            if found and found[0].accuracy:
-                row = {"network": network, "decoder": role.replace("_", ", "), "options": described(found[0])}
-                for category, entry in found[0].accuracy.categories.items():
-                    row[category.replace("_", " ")] = interval(entry)
-                rows.append(row | {"overall": interval(found[0].accuracy)})
-    return rows
+    found = {(network, role): together(report.groups, network, role) for network in NETWORKS for role in names}
+    measured = {key: runs[0] for key, runs in found.items() if runs and runs[0].accuracy}
+    categories = dict.fromkeys(name for run in measured.values() for name in run.accuracy.categories)
+    return [
+        {"network": network, "decoder": role.replace("_", ", "), "options": described(run)}
+        | {name.replace("_", " "): interval(run.accuracy.categories.get(name)) for name in categories}
+        | {"overall": interval(run.accuracy)}
+        for (network, role), run in measured.items()
+    ]
 
 
 def latency_rows(report: Results) -> Rows:
