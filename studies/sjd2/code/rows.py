@@ -219,7 +219,7 @@ def network_rows(report: Results) -> Rows:
     """What fine-tuning did to the loss; after noisy inputs, the mean over the levels of the longest schedule."""
     rows = []
     for name, entry in report.networks.items():
-        levels = [value for value in entry.nats_per_level if value is not None]
+        noisy = [value for value in entry.nats_per_level[1:] if value is not None]
         rows.append(
             {
                 "network": name,
@@ -231,7 +231,7 @@ def network_rows(report: Results) -> Rows:
                 "updates": Number(100 * entry.updates_share, digits=1),
                 "clean, before": interval(entry.untuned, 3),
                 "clean, after": interval(entry.tuned, 3),
-                "after noise": Number(sum(levels[1:]) / max(len(levels) - 1, 1), digits=3),
+                "after noise": Number(sum(noisy) / len(noisy), digits=3) if noisy else None,
                 "after noise alone": interval(entry.after_noise, 3),
             }
         )
