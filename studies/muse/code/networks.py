@@ -1,11 +1,10 @@
-"""The trained models, as they draw: nothing that is the same in every pass is computed anew."""
+"""The trained models, as they draw."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lib.models import text_encoder, vqgan
-from lib.models.folding import folded
 from lib.painter import kinds
 from lib.painter.model import Model
 from studies.muse.code.material import ENCODER, TOKENIZER
@@ -20,6 +19,4 @@ def load(folder: Path, sampling: Mapping[str, Any], base: Mapping[str, Any] | No
     """
     before = base and load(Path(base["model"]), base["sampling"])
     where = f"muse_search, {folder}"
-    model = kinds.trained(folder, text_encoder.load(ENCODER), vqgan.load(TOKENIZER), sampling, where, before)
-    folded(model.network)
-    return model
+    return kinds.trained(folder, text_encoder.load(ENCODER), vqgan.load(TOKENIZER), sampling, where, before)

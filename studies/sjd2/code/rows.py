@@ -7,9 +7,9 @@ from typing import Any
 from lib.evidence.report import Estimate
 from lib.evidence.tables import Number, interval
 from studies.sjd2.code import measures, text
-from studies.sjd2.code.claims import CONTROL, DRAFT_TUNED, NETWORKS, OTHERWISE_TUNED, SMALL, runs_in, together
+from studies.sjd2.code.claims import CONTROL, NETWORKS, ON_DRAFTS, OTHERWISE_TUNED, SMALL, runs_in, together
 from studies.sjd2.code.measures import role_of
-from studies.sjd2.code.reports import DraftTuned, Results, Run
+from studies.sjd2.code.reports import DraftTuned, Results, Run, Tuned
 
 Rows = list[dict[str, Any]]
 
@@ -219,7 +219,7 @@ def network_rows(report: Results) -> Rows:
     """What fine-tuning did to the loss; after noisy inputs, the mean over the levels of the longest schedule."""
     rows = []
     for name, entry in report.networks.items():
-        levels = [value for value in entry.nats_per_level if value is not None]
+        noisy = [value for value in entry.nats_per_level[1:] if value is not None]
         rows.append(
             {
                 "network": name,
@@ -231,7 +231,7 @@ def network_rows(report: Results) -> Rows:
                 "updates": Number(100 * entry.updates_share, digits=1),
                 "clean, before": interval(entry.untuned, 3),
                 "clean, after": interval(entry.tuned, 3),
-                "after noise": Number(sum(levels[1:]) / max(len(levels) - 1, 1), digits=3),
+                "after noise": Number(sum(noisy) / len(noisy), digits=3) if noisy else None,
                 "after noise alone": interval(entry.after_noise, 3),
             }
         )
@@ -240,7 +240,8 @@ def network_rows(report: Results) -> Rows:
 
 def draft_tuning_rows(report: Results) -> Rows:
     """The small network tuned for SJD2 and on drafts: loss on clean input, S, and what the samples are worth."""
-    tuned = {SMALL: report.networks.get(SMALL), DRAFT_TUNED: report.draft_tuned.get(SMALL)}
+    tuned: dict[str, Tuned | None] = {SMALL: report.networks.get(SMALL)}
+    tuned |= {f"{ON_DRAFTS}{name}": entry for name, entry in report.draft_tuned.items()}
     rows = []
     for network, entry in tuned.items():
         for role in ("autoregressive", "shared", "sjd2"):

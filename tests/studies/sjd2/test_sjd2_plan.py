@@ -233,7 +233,7 @@ def test_claims_have_as_many_units_as_the_ledger_asks_for(report):
 def test_all_tables_have_rows(report, tmp_path):
     written = tables.all_tables(report)
     assert [name for name, rows, _ in written if not rows] == []
-    write_all(tmp_path, written, profile="laptop", stage="sjd2/tables", sources=[], inputs=[])
+    write_all(tmp_path / "tables", written, profile="laptop", stage="sjd2/tables", sources=[], inputs=[])
     assert len(list(systems(PARAMS, report))) == 5
     assert len(answers.answers(report)) >= 10
 
