@@ -146,7 +146,7 @@ TABLES = {
     "surface": Table(
         rows.surface_rows,
         "Window × denoising steps (twin of the paper's Figure 4).",
-        TIME | NATS,
+        TIME | {"nats": NATS["nats"]},  # no judge knows these pictures
         ("Ties: within 3 % of the fastest.",),
         ("C7", "D17"),
         "S: step compression, tokens a pass. Means over sampling seeds of one training, one picture at a time.",
