@@ -17,14 +17,25 @@ PAGES = ["README.md", *(f"studies/{study}/README.md" for study in STUDIES), *NOT
 # Page → its sentences with measured numbers → where those lie: file, dotted key, factor.
 MEASURED = {
     "README.md": {
-        r"draws about (\S+) % of its prompts": ("sjd2.json", "groups.quality.runs.autoregressive.exact.value", 100),
-        r"takes (\S+) times fewer passes, not 8": ("verdicts/claims.json", "bench.B12.value", 1),
+        r"draw (\S+) % of prompts and captions exactly right before": (
+            "sjd2.json",
+            "groups.quality.runs.autoregressive_untuned.exact.value",
+            100,
+        ),
+        r"and (\S+) % after: so short": ("sjd2.json", "groups.quality.runs.autoregressive.exact.value", 100),
+        r"tuning on drafts \((\S+), B12\)": ("verdicts/claims.json", "bench.B12.value", 1),
+        r"outside the networks \((\S+), B15\)": ("verdicts/claims.json", "bench.B15.value", 1),
         r"\[(\S+) minutes\]\(results/runtimes.md\)": ("../runtimes.csv", "all.time (min)", 1),
     },
     "studies/glu/README.md": {r"about (\S+) % are found": ("glu.json", "steps_saved.values", 1)},
     "studies/sjd2/README.md": {
-        r"comparison, (\S+) % are left": ("sjd2.json", "control.small.left_over_sjd.value", 100),
-        r"draws about (\S+) % of the prompts": ("sjd2.json", "groups.quality.runs.autoregressive.exact.value", 100),
+        r"copied from above\) (\S+) times fewer": ("sjd2.json", "groups.quality.runs.sjd.compression.value", 1),
+        r"with shared noise (\S+); whether": ("sjd2.json", "groups.quality.runs.shared.compression.value", 1),
+        r"does not have is (\S+) % against": ("sjd2.json", "control.small.left_over_autoregressive.value", 100),
+        r"lossless and (\S+) times as fast": ("sjd2.json", "groups.latency.runs.sjd.against.latency.value", 1),
+        r"from (\S+) % to 24 % and 28 %": ("sjd2.json", "groups.quality.runs.autoregressive_untuned.exact.value", 100),
+        r"% to (\S+) % and 28 %": ("sjd2.json", "groups.quality.runs.autoregressive.exact.value", 100),
+        r"to 24 % and (\S+) %": ("sjd2.json", "groups.quality.runs.autoregressive_drafts.exact.value", 100),
     },
 }
 # Numbers of other origin than a ledger, a setting or a reference, and what that is.

@@ -181,7 +181,6 @@ def test_of_several_processes_the_first_forgets_checkpoints_and_records_the_cost
 
 def test_names_of_matrix_stages_are_those_of_dvc():
     assert {"train_text", "dalle_mini/train@both", "dalle_mini/train@english"} <= set(stage.all_names())
-    assert "sjd2/train@small" in stage.all_names()  # from a list of params.yaml
     assert "dalle_mini/train" not in stage.all_names()
 
 

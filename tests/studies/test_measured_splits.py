@@ -153,7 +153,9 @@ def test_distances_are_to_the_pictures_of_the_captions(data, compared, monkeypat
     found = evaluate_dalle_mini.distances(panel, np.zeros((4, 1, 64, 64, 3), np.uint8), about)
     rows = [Row(id=f"test-{number}", kind="caption", picture=number, text="x") for number in numbers]
     monkeypatch.setattr(evaluate_sjd2.vqgan, "decode_batches", lambda _, tokens: np.zeros((len(tokens), 64, 64, 3)))
-    evaluate_sjd2.quality(panel, None, np.zeros((3, 4, SIDE, SIDE)), rows, whole=True)
+    easel = evaluate_sjd2.Easel.__new__(evaluate_sjd2.Easel)
+    easel.panel, easel.painter = panel, None
+    evaluate_sjd2.quality(easel, np.zeros((3, 4, SIDE, SIDE)), rows, whole=True)
     assert found["pictures_in_fid"] == 4 and len(compared) == 2
     for real in compared:
         assert split_of(real[..., 0]) == "test"

@@ -62,7 +62,7 @@ def test_every_training_learns_the_text_and_every_decoder_draws_it(data):
     )
     compare_text.run(params)
     found = TextComparison.read(compare_text.OUT)
-    assert set(found.compression) == set(text.NAMES) == set(text.ROLES)
+    assert set(found.compression) == set(text.NAMES) >= set(text.ROLES)
     assert len(found.nats.by_seed) == 2 and found.nats.by_seed[0] != found.nats.by_seed[1]
     assert found.nats.value < 1  # of ln 256 = 5.5 before
     assert all(1 <= one <= 16 for entry in found.compression.values() for one in entry.by_seed)

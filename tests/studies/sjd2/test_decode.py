@@ -13,6 +13,7 @@ from lib.data import store
 from lib.errors import EaselError
 from lib.models import autoregressive, drafters, vqgan
 from lib.models.autoregressive import Autoregressive, nats, with_levels
+from lib.models.autoregressive_copies import tempered
 from lib.models.drafters import Eagle, Medusa
 from lib.models.vqgan import VQGAN
 from lib.painter.autoregressive import Sampler
@@ -218,7 +219,7 @@ def test_entropy_is_that_of_the_tempered_network(workplace):
     report, tokens = decoded({"hot": ("small", "autoregressive", {}, 0, {"temperature": 2, "guidance": 1})})
     ids = TextTokenizer.load("build/text/tokenizer.json").encode(["0 stars", "1 stars", *CAPTIONS[:2]], 8)
     model = autoregressive.load(TUNED / "small/0")
-    expected = nats(model, ids, tokens["hot"][0].reshape(4, 6), temperature=2.0).mean(axis=1)
+    expected = nats(tempered(model, 2.0), ids, tokens["hot"][0].reshape(4, 6)).mean(axis=1)
     np.testing.assert_allclose(report["runs"]["hot"]["entropy"][0], expected, rtol=1e-5)
 
 
