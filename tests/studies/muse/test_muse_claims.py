@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from lib.evidence.report import Pairs
-from lib.metrics.drawings import Settings, Timing
+from lib.metrics.drawings import Settings
 from lib.metrics.panel import Accuracy
 from studies.muse.code import claims
 from studies.muse.code.evaluate import requirement
-from studies.muse.code.reports import Choice, Measured, Rates, Run
+from studies.muse.code.reports import Choice, Measured, Rates, Run, Timed
 
 
 def accuracy(*by_seed):
@@ -22,9 +22,8 @@ def run(training, exact=None):
 
 
 def timing(training, batch_size, *seconds):
-    return Timing(
-        training=training, sampling={}, batch_size=batch_size, seconds=list(seconds), operations=1.0, machine={}
-    )
+    given = {"operations": 1.0, "bytes": 1.0, "machine": {}}
+    return Timed(training=training, sampling={}, batch_size=batch_size, seconds=list(seconds), **given)
 
 
 def report(**runs):
@@ -41,6 +40,9 @@ def report(**runs):
         rates=Rates(operations=1.0, bytes=1.0),
         inpainting={},
         worded={},
+        health={},
+        decoders={},
+        negative={},
         choice=Choice(parts={}, wanted=0.7, hardest=None),
         search=Settings(models={}),
     )
