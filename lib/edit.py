@@ -44,19 +44,19 @@ def main(arguments: list[str]) -> None:
     where.add_argument("--hole", type=int, nargs=4, metavar=BOX, help="pixels that are drawn anew: inpainting")
     where.add_argument("--keep", type=int, nargs=4, metavar=BOX, help="pixels that stay, and no others: outpainting")
     where.add_argument("--mask", type=Path, help="a picture file: its white pixels are drawn anew")
-    parser.add_argument("--model", required=True, help="<study>, <study>/<model> or <model>, one that fills gaps")
+    parser.add_argument("--model", required=True, help="<study> or <study>/<model>, a masked one")
     add_options(parser)
     settings = parser.add_argument_group("without a mask")
     settings.add_argument("--iterations", type=int, default=argparse.SUPPRESS, help="passes")
     settings.add_argument("--share", type=float, default=argparse.SUPPRESS, help="of the tokens that each draws anew")
     given = vars(parser.parse_args(arguments))
-    out, folder, model, text = (given.pop(name) for name in ("out", "folder", "model", "text"))
+    out, folder, model = (given.pop(name) for name in ("out", "folder", "model"))
     check_path(out, "--out")
     from lib.painter.canvas import read_picture
 
     picture = read_picture(given.pop("picture"))
     mask = mask_of(picture.shape[:2], {name: given.pop(name) for name in ("hole", "keep", "mask")})
-    with Painter(folder, model=model, text=text) as painter:
+    with Painter(folder, model=model) as painter:
         show(Paintings([painter.edit(picture, mask=mask, **given)]), out)
 
 

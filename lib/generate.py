@@ -9,9 +9,8 @@ DALL·E Mini draws image tokens, the VQGAN turns them into pictures, CLIP ranks 
 draws several pictures and shows the best). DALL·E Mini runs in a process of its own, which stays for the next call.
 
 Other models draw in its place: `Painter(model="muse")` takes what the study of that name has published
-(lib/painter/published.py), the masked model if there is one, `Painter(model="muse/latent")` the one named, and
-`Painter(model="flow", text="language_model")` the one that reads through that text network. A masked model also edits:
-`painter.edit(picture, prompt, mask)`, or `python -m lib.edit`.
+(lib/painter/published.py), the masked model if there is one, `Painter(model="muse/latent")` the one named. A masked
+model also edits: `painter.edit(picture, prompt, mask)`, or `python -m lib.edit`.
 """
 
 import argparse
@@ -49,25 +48,17 @@ class Painter:
         folder: of the trained networks.
         batch_size: pictures that are sampled together.
         cores: that sampling may use; all that this process may run on, if None.
-        model: "dalle_mini"; or <study>/<model>, <model>, or <study> for the model of its that can do most, of those
-            that were published (lib/painter/published.py). These draw in this process, with PyTorch.
-        text: the text network that the model reads through, where a study has published several.
+        model: "dalle_mini"; or <study>/<model>, or <study> for the model of its that can do most, of those that were
+            published there (lib/painter/published.py). These draw in this process, with PyTorch.
 
     Raises:
         EaselError: a network is missing; the message names the command that makes it.
     """
 
     def __init__(
-        self,
-        folder: Path | str = "build",
-        batch_size: int = 8,
-        cores: int | None = None,
-        model: str = DALLE_MINI,
-        text: str | None = None,
+        self, folder: Path | str = "build", batch_size: int = 8, cores: int | None = None, model: str = DALLE_MINI
     ):
         folder = Path(folder)
-        if text and model == DALLE_MINI:
-            raise EaselError("DALL·E Mini has a text encoder of its own; name another model to choose one for.")
         for name in NEEDED if model == DALLE_MINI else SHARED:
             if not (folder / name).is_file():
                 raise EaselError(
@@ -93,7 +84,7 @@ class Painter:
 
             if cores:
                 torch.set_num_threads(cores)
-            found = kinds.load(folder, model, text)
+            found = kinds.load(folder, model)
             self.vqgan, self.sampling = found.tokenizer, dict(found.sampling)
             self.worker = artist.Artist(found, self.text, batch_size)
 
@@ -140,8 +131,7 @@ class Painter:
 
         With a mask (in- and outpainting): of the image tokens of which it covers a pixel all are drawn anew, the others
         come back untouched, and so do the pixels outside of the mask, which are those of the picture given. An
-        autoregressive model sees of what is known only what stands before a token; a next-scale model, whose coarse
-        tokens stand for both, sees it once they are fine enough.
+        autoregressive model sees of what is known only what stands before a token.
 
         Without one, a masked model draws a few tokens anew, chosen by chance, over and over (lib/decoding/editing.py):
         any pixel may change, and where none of the tokens does, it is what the image tokenizer makes of the picture.
@@ -165,21 +155,20 @@ class Painter:
             raise EaselError(f"{model.name if model else 'DALL·E Mini'} does not {cannot}; a masked model does.")
         if not isinstance(picture, np.ndarray):
             picture = canvas.read_picture(picture)
-        side = tuple(model.stride * cells for cells in model.grid)
+        stride, (rows, columns) = self.vqgan.stride, model.grid
+        side = (stride * rows, stride * columns)
         canvas.check_picture(picture, side)
         self._check([prompt], candidates, seed)
+        tokens = vqgan.encode_batches(self.vqgan, picture[None])[0].astype(np.int64)  # [h, w]
         if mask is None:
-            tokens = vqgan.encode_batches(self.vqgan, picture[None])  # [1, h, w]
             drawn = self.worker.resample(prompt, candidates, seed, settings, tokens.reshape(-1))
             return self._decoded([prompt], drawn)[0]
         canvas.check_mask(mask, side)
-        known = model.known(picture[None], canvas.cells(mask, model.stride))
-        drawn = self.worker.fill(prompt, candidates, seed, settings, known)
-        grids, pictures = None, drawn.pictures
-        if pictures.ndim == 3:  # tokens
-            grids = self._grids(pictures)
-            pictures = vqgan.decode_batches(self.vqgan, grids[0])[None]
-        return self._ranked([prompt], canvas.pasted(pictures[0], picture, mask)[None], grids, drawn.passes)[0]
+        known = np.where(canvas.cells(mask, stride), -1, tokens)
+        drawn = self.worker.fill(prompt, candidates, seed, settings, known.reshape(-1))
+        grids = self._grids(drawn.pictures)
+        pictures = canvas.pasted(vqgan.decode_batches(self.vqgan, grids[0]), picture, mask)
+        return self._ranked([prompt], pictures[None], grids, drawn.passes)[0]
 
     def _check(self, prompts: list[str], candidates: int, seed: int) -> None:
         if candidates < 1:
@@ -235,7 +224,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--candidates", type=int, default=8, help="pictures a prompt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("build"), help="of the trained networks")
-    parser.add_argument("--text", help="the text network that the model reads through, where there are several")
     settings = parser.add_argument_group("sampling settings; those that are left out are the model's own")
     for name, kind, meaning in (
         ("--guidance", float, "towards the prompt; 1 is none"),
@@ -260,16 +248,14 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m lib.generate", description=__doc__.splitlines()[0])
     parser.add_argument("prompts", nargs="+", help="what to paint, each prompt in quotation marks")
     add_options(parser)
-    parser.add_argument(
-        "--model", default=DALLE_MINI, help="<study>, <study>/<model> or <model>; if left out, DALL·E Mini"
-    )
+    parser.add_argument("--model", default=DALLE_MINI, help="<study> or <study>/<model>; if left out, DALL·E Mini")
     parser.add_argument(
         "--top-p", type=float, default=argparse.SUPPRESS, help="probability of the tokens drawn from; 1 is all"
     )
     given = vars(parser.parse_args(arguments))
-    out, folder, model, text = (given.pop(name) for name in ("out", "folder", "model", "text"))
+    out, folder, model = (given.pop(name) for name in ("out", "folder", "model"))
     check_path(out, "--out")
-    with Painter(folder, model=model, text=text) as painter:
+    with Painter(folder, model=model) as painter:
         show(painter.paint_all(**given), out)
 
 

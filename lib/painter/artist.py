@@ -44,12 +44,12 @@ class Artist:
         sampling = self._sampling(settings)
         return self._draw(prompts, candidates, seed, lambda ids, random: self.model.draw(ids, random, sampling))
 
-    def fill(self, prompt: str, candidates: int, seed: int, settings: Mapping[str, Any], known: Tensor) -> Sampled:
-        """As `sample`, of one prompt with a `Filling` model, and what its `known` says of one picture, [1, …]."""
-        sampling = self._sampling(settings)
+    def fill(self, prompt: str, candidates: int, seed: int, settings: Mapping[str, Any], known: np.ndarray) -> Sampled:
+        """As `sample`, of one prompt with a `Filling` model, and tokens that are known, int [N], −1 elsewhere."""
+        sampling, given = self._sampling(settings), torch.from_numpy(known.astype(np.int64))
 
         def draw(ids: Tensor, random: RowRandom) -> Drawn:
-            return self.model.fill(ids, random, sampling, known.expand(len(ids), *known.shape[1:]))
+            return self.model.fill(ids, random, sampling, given.expand(len(ids), -1))
 
         return self._draw([prompt], candidates, seed, draw)
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from lib.decoding import diffusion
-from lib.decoding.diffusion_schedules import NoiseSchedule, Spacing, flow_levels, noise_schedule, spaced_levels
+from lib.decoding.diffusion_schedules import NoiseSchedule, flow_levels, noise_schedule, spaced_levels
 from lib.decoding.noise import RowRandom
 from lib.models import unet
 from lib.models.diffusion_predictor import DiffusionPredictor
@@ -32,17 +32,11 @@ class Denoising(Model):
         """The noise levels of its training."""
         return noise_schedule(**self.meta["noise"] | {"betas": tuple(self.meta["noise"]["betas"])})
 
-    def denoised(
-        self, predictor: DiffusionPredictor, random: RowRandom, steps: int, spacing: Spacing = "trailing"
-    ) -> diffusion.Sampled:
-        """Grids from noise that every picture draws for itself, in so many passes.
-
-        Args:
-            spacing: of the levels that they visit, see `timesteps`; leading ones have Stable Diffusion's offset.
-        """
+    def denoised(self, predictor: DiffusionPredictor, random: RowRandom, steps: int) -> diffusion.Sampled:
+        """Grids from noise that every picture draws for itself, in so many passes."""
         noise = self.meta["noise"]
         if noise["kind"] == "flow":
             levels = flow_levels(steps, noise["shift"])
         else:
-            levels = spaced_levels(self.schedule(), steps, spacing, offset=int(spacing == "leading"))
+            levels = spaced_levels(self.schedule(), steps, "trailing")
         return diffusion.sample(predictor, random.normal(*predictor.shape), levels)

@@ -46,42 +46,29 @@ def painted(tokenizer: VQGAN | None, rows: np.ndarray) -> np.ndarray:
     return vqgan.decode_batches(tokenizer, rows.reshape(-1, side, side))
 
 
-def timed(model: Model, ids: Tensor, repetitions: int) -> tuple[np.ndarray, float]:
-    """How long a batch takes, prompts read included, over and over; see `timed_in_turn`."""
-    return timed_in_turn([model], ids, repetitions)[0]
-
-
-def timed_in_turn(
-    models: Sequence[Model],
-    ids: Tensor,
-    repetitions: int,
-    finish: Callable[[Model, Tensor], Any] = lambda model, rows: None,
-) -> list[tuple[np.ndarray, float]]:
-    """How long a batch takes, prompts read included, over and over: each time all models draw one, so that a slow
-    minute of the machine is slow for all of them.
+def timed(
+    model: Model, ids: Tensor, repetitions: int, finish: Callable[[Tensor], Any] = lambda rows: None
+) -> tuple[np.ndarray, float]:
+    """How long a batch takes, prompts read included, over and over.
 
     Args:
-        ids: prompts of the batch, int64 [B, length].
-        finish: what is done with what a model drew, and timed as well.
+        finish: what is done with the batch, and timed as well.
 
     Returns:
-        of every model: seconds float [repetitions]; operations, as `FlopCounterMode` counts them: of products,
-        convolutions and attention.
+        seconds float [repetitions]; operations, as `FlopCounterMode` counts them: of products, convolutions and
+        attention.
     """
     seeds = row_seeds(0, range(len(ids)))
 
-    def draw_all(model: Model) -> None:
-        finish(model, model.draw(ids, RowRandom(seeds), model.sampling).pictures)
+    def draw_all() -> None:
+        finish(model.draw(ids, RowRandom(seeds), model.sampling).pictures)
 
-    operations, seconds = [], np.empty((len(models), repetitions))
-    for model in models:
-        # The first call, which allocates too; of attention the counter knows its two products alone.
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            draw_all(model)
-        operations.append(counter.get_total_flops())
-    for repetition in range(repetitions):
-        for number, model in enumerate(models):
-            began = time.perf_counter()
-            draw_all(model)
-            seconds[number, repetition] = time.perf_counter() - began
-    return list(zip(seconds, operations, strict=True))
+    # The first call, which allocates too; of attention the counter knows its two products alone.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        draw_all()
+    seconds = []
+    for _ in range(repetitions):
+        began = time.perf_counter()
+        draw_all()
+        seconds.append(time.perf_counter() - began)
+    return np.array(seconds), counter.get_total_flops()

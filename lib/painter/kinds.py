@@ -10,7 +10,7 @@ from lib.models.text_encoder import TextEncoder
 from lib.models.vqgan import VQGAN
 from lib.painter.enlarging import Enlarging
 from lib.painter.flow import Flow
-from lib.painter.latent import Latent, PooledLatent
+from lib.painter.latent import Latent
 from lib.painter.masked import Masked
 from lib.painter.model import Model
 from lib.painter.next_scale import NextScale
@@ -26,7 +26,6 @@ KINDS: dict[str, type[Model]] = {
     "next_scale": NextScale,
     "flow": Flow,
     "latent": Latent,
-    "pooled_latent": PooledLatent,
     "super_resolution": Enlarging,
     "cascade": Cascade,
     "pixels": Pixels,
@@ -57,18 +56,18 @@ def kind_of(folder: Path, meta: Mapping[str, Any]) -> str:
     return kind
 
 
-def load(build: Path, name: str, text: str | None = None) -> Model:
+def load(build: Path, name: str) -> Model:
     """A published model.
 
     Args:
         build: the folder of trained networks.
-        name, text: as of `lib.painter.published.folders`; of several models the one that can do most, then the first.
+        name: <study>/<model>; <study> stands for the model of its that can do most.
 
     Raises:
         EaselError: there is none, or one of a kind that a painter does not know, or a file is missing or damaged.
     """
     found: dict[str, Path] = {}
-    for folder in folders(build, name, text):
+    for folder in folders(build, name):
         found.setdefault(kind_of(folder, checkpoint.load_network(folder)[1]), folder)
     return _published(build, next(found[kind] for kind in KINDS if kind in found))
 

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from lib.config_tree import Section, plain, read
 from lib.decoding.noise import RowRandom
 from lib.errors import EaselError
-from lib.models import vqgan
-from lib.models.folding import folded
 from lib.models.text_encoder import TextEncoder, TextFeatures
 from lib.models.vqgan import VQGAN
 from lib.weights.torch_state import load_module
@@ -65,9 +62,9 @@ class Model(ABC):
             raise EaselError(f"{self.name} {'needs a model of' if self.enlarges else 'enlarges no'} small pictures.")
         self.meta, self.encoder, self.tokenizer, self.base = meta, encoder, tokenizer, base
         self.sampling = read(plain(sampling), self.settings, where, "sampling")
-        network = self.build(meta)
-        load_module(network, arrays)
-        self.network = folded(network.eval().requires_grad_(False))
+        self.network = self.build(meta)
+        load_module(self.network, arrays)
+        self.network.eval().requires_grad_(False)
 
     @staticmethod
     @abstractmethod
@@ -94,31 +91,16 @@ class Filling(Model):
     """A model that fills gaps.
 
     Attributes:
-        grid: rows and columns of its pictures' cells.
-        stride: pixels of a cell in each direction.
+        grid: rows and columns of its pictures' tokens.
     """
 
     @property
     def grid(self) -> tuple[int, int]:
         return self.network.config.rows, self.network.config.columns
 
-    @property
-    def stride(self) -> int:
-        return self.tokenizer.stride
-
-    def known(self, pictures: np.ndarray, hole: np.ndarray) -> Tensor:
-        """What `fill` is given of pictures: tokens int64 [B, N], −1 in the hole.
-
-        Args:
-            pictures: uint8 [B, S, S, 3].
-            hole: cells that are drawn anew, bool [h, w].
-        """
-        tokens = vqgan.encode_batches(self.tokenizer, pictures).astype(np.int64)  # [B, h, w]
-        return torch.from_numpy(np.where(hole, -1, tokens)).flatten(1)
-
     @abstractmethod
     def fill(self, ids: Tensor, random: RowRandom, sampling: Any, known: Tensor) -> Drawn:
-        """As `draw`, but for what is `known` of every picture, which stays as it is."""
+        """As `draw`, but for tokens that are known, int64 [B, N], −1 elsewhere: they stay as they are."""
 
 
 class Editing(Filling):

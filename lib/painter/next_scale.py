@@ -1,11 +1,12 @@
 """Painting with next-scale prediction (VAR, Tian et al. 2024, arXiv:2404.02905): a pass a scale, from one token for all
 of the picture to one a cell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.decoding import next_scale
@@ -13,12 +14,11 @@ from lib.decoding.noise import RowRandom
 from lib.models.multi_scale_vqgan import MultiScaleVQGAN, decode_batches
 from lib.models.var import Var, VarConfig
 from lib.models.var_predictor import VarPredictor
-from lib.models.vqgan import pixels_to_tensor
-from lib.painter.model import Drawn, Filling
+from lib.painter.model import Drawn, Model
 from lib.painter.parti import AutoregressiveSampling
 
 
-class NextScale(Filling):
+class NextScale(Model):
     """A model that has its image tokenizer in its own weights, since nothing else speaks those tokens: pixels come out.
 
     Weights named model.… are the transformer's, those named tokenizer.… the tokenizer's, whose sizes are in `tokenizer`
@@ -36,29 +36,12 @@ class NextScale(Filling):
     def draw(self, ids: Tensor, random: RowRandom, sampling: AutoregressiveSampling) -> Drawn:
         return self._drawn(ids, random, sampling, None)
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        side = self.network["model"].config.side
-        return side, side
-
-    @property
-    def stride(self) -> int:
-        return self.network["tokenizer"].stride
-
-    def known(self, pictures: np.ndarray, hole: np.ndarray) -> Tensor:
-        """What `fill` is given of pictures: vectors of the cells, float [B, h, w, d], NaN in the hole.
-
-        No tokens: which of them say what is known depends on the coarser ones, as they are drawn.
-        """
-        tokenizer = self.network["tokenizer"]
-        vectors = tokenizer.embed(pixels_to_tensor(pictures, tokenizer.device))
-        return vectors.masked_fill(torch.from_numpy(hole)[..., None], torch.nan)
-
     def fill(self, ids: Tensor, random: RowRandom, sampling: AutoregressiveSampling, known: Tensor) -> Drawn:
-        """As `draw`, but for tokens of cells that are known: at every scale they are what brings the picture so far
-        nearest to them. The network was not trained for it (VAR, section 5.4: zero-shot in- and outpainting)."""
-        seen, quantizer = known.isfinite().all(dim=3), self.network["tokenizer"].quantizer  # [B, h, w]
-        return self._drawn(ids, random, sampling, lambda coarser: quantizer.known_tokens(known, seen, coarser))
+        """As `draw`, but for tokens that are known, of all scales in one row, int64 [B, N], −1 elsewhere: they are fed
+        to the network in place of drawn ones, which it was not trained for (VAR's zero-shot in- and outpainting)."""
+        sizes = self.network["model"].config.sizes
+        parts = dict(zip([0, *accumulate(sizes)], known.split(sizes, dim=1), strict=False))  # by the tokens before
+        return self._drawn(ids, random, sampling, lambda coarser: parts[coarser.shape[1]])
 
     def _drawn(
         self, ids: Tensor, random: RowRandom, sampling: AutoregressiveSampling, known: next_scale.Known | None
@@ -67,3 +50,15 @@ class NextScale(Filling):
         predictor = VarPredictor(model, tokenizer.quantizer, self.features(ids), **dict(sampling))
         found = next_scale.decode(predictor, random, known)
         return Drawn(torch.from_numpy(decode_batches(tokenizer, found.tokens.numpy())), found.passes)
+
+
+def outside(mask: Tensor, scales: Sequence[int]) -> Tensor:
+    """Tokens of all scales in one row that show nothing of what is drawn anew: bool [N].
+
+    Args:
+        mask: cells of the last scale that are drawn anew, bool [h, w].
+        scales: cells of a token map in each direction.
+    """
+    # A coarse cell is drawn anew if any cell that it overlaps is: pooling's regions are just those.
+    covered = [F.adaptive_max_pool2d(mask[None].float(), scale).flatten() for scale in scales]
+    return torch.cat(covered) == 0

@@ -36,10 +36,6 @@ class Published(Report):
     """share of the validation prompts drawn exactly right in these settings; CLIP score where no reader can tell"""
     tokenizer: str | None = None
     """folder of the image tokenizer, below build/tokenizer; a model of pixels has none"""
-    model: str | None = None
-    """what it is called where several of its kind read through different text networks"""
-    text: str | None = None
-    """name of that text network"""
     base: str | None = None
     """folder, beside this one, of the model that draws the small pictures, of one that enlarges them"""
 
@@ -73,28 +69,19 @@ def names(build: Path) -> list[str]:
     return [f"{path.parts[-4]}/{path.parts[-2]}" for path in found]
 
 
-def folders(build: Path, name: str, text: str | None = None) -> list[Path]:
-    """Those of the models that a name stands for: <study>/<model>, <study> for all of a study, or <model>, in whichever
-    study it is.
-
-    Args:
-        text: the text network through which they read; None for any.
+def folders(build: Path, name: str) -> list[Path]:
+    """Those of the models that a name stands for: <study>/<model>, or <study> for all of a study.
 
     Raises:
         EaselError: there are none; the message says which there are, and how to make more.
     """
-    there, wanted = names(build), []
-    for one in there:
-        study, model = one.split("/")
-        folder = build / study / PAINTER / model
-        about = Published.read(folder / ABOUT)
-        if name in (one, study, model, about.model) and text in (None, about.text):
-            wanted.append(folder)
+    there = names(build)
+    found = [build / study / PAINTER / model for study, model in (one.split("/") for one in there)]
+    wanted = [path for path, one in zip(found, there, strict=True) if name in (one, one.partition("/")[0])]
     if not wanted:
-        study, through = name.partition("/")[0] if _NAME.fullmatch(name) else "<study>", f" that reads through {text!r}"
+        study = name.partition("/")[0] if _NAME.fullmatch(name) else "<study>"
         raise EaselError(
-            f"there is no model {name!r}{through if text else ''} below {build} to paint with; there are "
-            f"{', '.join(there) or 'none'}. `make networks` brings those that Git tracks, `make repro STUDY={study}` "
-            "makes all of a study's."
+            f"there is no model {name!r} below {build} to paint with; there are {', '.join(there) or 'none'}. "
+            f"`make networks` brings those that Git tracks, `make repro STUDY={study}` makes all of a study's."
         )
     return wanted

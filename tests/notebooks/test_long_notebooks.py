@@ -12,7 +12,7 @@ from tests import house
 from tests.notebooks.test_play import LINES
 
 FOLDER = house.REPOSITORY / "notebooks"
-WITH_CLAIMS = ("auraflow", "bench", "dalle_mini", "glu_variants", "kolors", "muse", "sjd2", "var")
+WITH_CLAIMS = ("auraflow", "bench", "dalle_mini", "glu_variants", "muse", "sjd2")
 NAMES = (*WITH_CLAIMS, "paint")
 QUESTION = re.compile(r"\*[^*]+\?[^*]*\*")
 

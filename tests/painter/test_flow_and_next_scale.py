@@ -11,18 +11,14 @@ from lib.decoding import diffusion, next_scale
 from lib.decoding.diffusion_schedules import flow_levels
 from lib.decoding.noise import RowRandom
 from lib.errors import EaselError
-from lib.generate import Painter
 from lib.models import multi_scale_vqgan, text_encoder, vqgan
-from lib.models.codes import CodeHead
 from lib.models.diffusion_predictor import DiffusionPredictor
 from lib.models.mmdit import MMDiT, MMDiTConfig
 from lib.models.multi_scale_vqgan import MultiScaleVQGAN
 from lib.models.var import Var, VarConfig
 from lib.models.var_predictor import VarPredictor
-from lib.painter import drawing, published
 from lib.painter.flow import Flow
-from lib.painter.next_scale import NextScale
-from lib.painter.published import Published
+from lib.painter.next_scale import NextScale, outside
 from lib.weights.torch_state import generator, module_arrays
 from tests.models.tiny_autoregressive import shaken
 from tests.painter import tiny_painter
@@ -63,17 +59,12 @@ def flow(build, **sampling):
     return Flow(arrays, meta, *parts, {"guidance": 1.5, "steps": 3} | sampling, "here")
 
 
-def scales_weights():
-    """Of a transformer and its tokenizer, and what they say of themselves."""
+def scales(build, **sampling):
     tokenizer = MultiScaleVQGAN(SCALES.scales, 8, CODES, 4, 0.99, STRIDE, generator(5))
     tokenizer.quantizer.codebook.copy_(torch.randn(CODES, 4, generator=generator(6)))
     arrays = module_arrays(shaken(Var(SCALES, generator(3))), "model.") | module_arrays(tokenizer, "tokenizer.")
-    return arrays, {"kind": "next_scale", "config": asdict(SCALES), "tokenizer": tokenizer.config}
-
-
-def scales(build, **sampling):
-    sampling = {"guidance": 1.5, "temperature": 0.9} | sampling
-    return NextScale(*scales_weights(), text_encoder.load(build / "words"), None, sampling, "here")
+    meta, encoder = {"config": asdict(SCALES), "tokenizer": tokenizer.config}, text_encoder.load(build / "words")
+    return NextScale(arrays, meta, encoder, None, {"guidance": 1.5, "temperature": 0.9} | sampling, "here")
 
 
 KINDS = {"flow": flow, "next_scale": scales}
@@ -133,75 +124,32 @@ def test_settings_of_another_kind_are_refused(build, name, setting):
         KINDS[name](build, **setting)
 
 
-def pictures(seed=1):
-    """Three, of noise."""
-    return np.random.Generator(np.random.PCG64(seed)).integers(0, 256, (3, PICTURE, PICTURE, 3), dtype=np.uint8)
-
-
-def filled(model, hole, given=None):
-    known = model.known(pictures() if given is None else given, hole)
-    return model.fill(IDS, RowRandom(SEEDS), model.sampling, known).pictures
-
-
-def test_a_next_scale_model_fills_gaps(models):
+def test_known_tokens_of_all_scales_stay_and_the_others_follow_from_them(models):
     model = models["next_scale"]
-    everything, nothing = np.ones((SIDE, SIDE), bool), np.zeros((SIDE, SIDE), bool)
-    assert torch.equal(filled(model, everything), drawn(model).pictures)
-    # With nothing to draw it is what the tokenizer makes of the pictures, whatever the prompt.
-    tokenizer = model.network["tokenizer"]
-    tokens = multi_scale_vqgan.encode_batches(tokenizer, pictures())
-    wanted = multi_scale_vqgan.decode_batches(tokenizer, tokens)
-    assert np.abs(filled(model, nothing).numpy().astype(int) - wanted).max() <= 1
-    half = everything.copy()
-    half[:, : SIDE // 2] = False
-    assert model.fill(IDS, RowRandom(SEEDS), model.sampling, model.known(pictures(), half)).passes.tolist() == [3] * 3
-    found = filled(model, half)
-    assert (found != filled(model, nothing)).any() and (found != drawn(model).pictures).any()
+    tokenizer, random = model.network["tokenizer"], torch.Generator().manual_seed(0)
+    whole = torch.randint(CODES, (3, SCALES.length), generator=random)
+    free = torch.full_like(whole, -1)
+    assert torch.equal(model.fill(IDS, RowRandom(SEEDS), model.sampling, free).pictures, drawn(model).pictures)
+    given = model.fill(IDS, RowRandom(SEEDS), model.sampling, whole).pictures
+    wanted = multi_scale_vqgan.decode_batches(tokenizer, whole.numpy())
+    np.testing.assert_array_equal(given.numpy(), wanted)
+    known = whole.where(outside(torch.eye(SIDE), SCALES.scales), -1)
+    half = model.fill(IDS, RowRandom(SEEDS), model.sampling, known)
+    assert (half.pictures != given).any() and (half.pictures != drawn(model).pictures).any()
+    assert half.passes.tolist() == [3, 3, 3]
 
 
-def test_what_lies_in_the_hole_is_not_told(models):
-    """Vectors of hidden cells may be anything; tokens of the whole picture would betray them at coarse scales."""
-    model, hole = models["next_scale"], np.zeros((SIDE, SIDE), bool)
-    hole[1:3, 1:3] = True
-    known = model.known(pictures(), hole)
-    assert known.isnan().any(dim=3).sum() == 3 * 4
-    found = model.fill(IDS, RowRandom(SEEDS), model.sampling, known).pictures
-    other = torch.where(known.isnan(), torch.inf, known)
-    assert torch.equal(model.fill(IDS, RowRandom(SEEDS), model.sampling, other).pictures, found)
-
-
-def test_the_cells_of_both_kinds_of_filling_are_the_same(build, models):
-    model = models["next_scale"]
-    assert model.grid == (SIDE, SIDE) and model.stride == STRIDE
-
-
-def test_the_front_door_edits_with_a_next_scale_model(build, models):
-    model, picture = models["next_scale"], pictures()[0]
-    about = Published(sampling=dict(model.sampling), languages=["en"])
-    published.save(build / "room/painter/scales", about, *scales_weights(), build / "words")
-    mask = np.zeros((PICTURE, PICTURE), bool)
-    mask[:, : PICTURE // 2] = True
-    painting = Painter(build, model="scales").edit(picture, "a red star", mask, candidates=3)
-    assert painting.tokens is None and len(painting.pictures) == 3
-    assert (painting.pictures[:, ~mask] == picture[~mask]).all() and (painting.pictures != picture).any()
-    with pytest.raises(EaselError, match="next-scale prediction does not edit without a mask"):
-        Painter(build, model="scales").edit(picture, "a red star")
-
-
-def test_models_are_timed_in_turn(models):
-    """A slow minute must be slow for all: no model draws twice before the others have drawn."""
-    called = []
-    finish = lambda model, rows: called.append((model.name, len(rows)))  # noqa: E731
-    both = list(models.values())
-    found = drawing.timed_in_turn(both, IDS, 3, finish)
-    assert called == [(model.name, 3) for model in both] * 4  # once to count operations
-    for seconds, operations in found:
-        assert seconds.shape == (3,) and (seconds > 0).all() and operations > 0
-    assert drawing.timed(both[0], IDS, 2)[1] == found[0][1]
-
-
-def test_what_stays_the_same_is_computed_once(models):
-    """Tables of codes are plain ones, whose operations a pass does not repeat."""
-    model = models["next_scale"]
-    assert not [part for part in model.network.modules() if isinstance(part, CodeHead)]
-    assert not any(weights.requires_grad for weights in model.network.parameters())
+def test_a_coarse_cell_is_outside_if_all_that_it_overlaps_is():
+    hole = torch.zeros(8, 8)
+    hole[0, 7] = 1  # the upper right corner
+    row = outside(hole, (1, 2, 3, 8))
+    one, two, three, eight = row.split([1, 4, 9, 64])
+    assert not one.any()
+    assert two.tolist() == [True, False, True, True]
+    assert three.tolist() == [True, True, False, *[True] * 6]
+    assert torch.equal(eight.view(8, 8), hole == 0)
+    hole[:] = 0
+    hole[3, 3] = 1
+    assert outside(hole, (3,)).tolist() == [True, True, True, True, False, True, True, True, True]
+    hole[2, 2] = 1  # the first and the second of three cells both overlap the third of eight
+    assert outside(hole, (3,)).tolist() == [False, False, True, False, False, True, True, True, True]

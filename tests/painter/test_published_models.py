@@ -12,7 +12,7 @@ from lib.errors import EaselError
 from lib.generate import Painter
 from lib.models import vqgan
 from lib.painter import canvas
-from lib.painter.published import ABOUT, PAINTER, Published, folders, names
+from lib.painter.published import folders, names
 from tests.painter import tiny_painter
 from tests.painter.tiny_painter import CODES, MODELS, PICTURE, PROMPTS, SIDE, STRIDE, STUDY
 
@@ -52,15 +52,7 @@ def painted(painting):
 
 
 SIDES = {"super_resolution": 2 * PICTURE, "pixels": PICTURE // 2}
-PASSES = {
-    "masked": 3,
-    "autoregressive": SIDE**2,
-    "super_resolution": 3 + 3,
-    "latent": 2,
-    "pooled_latent": 2,
-    "pixels": 2,
-    "cascade": 2 + 2,
-}
+PASSES = {"masked": 3, "autoregressive": SIDE**2, "super_resolution": 3 + 3, "latent": 2, "pixels": 2, "cascade": 2 + 2}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -196,25 +188,6 @@ def test_models_that_are_not_there_are_told_with_those_that_are(build, tmp_path)
         Painter(build, model="rom/masked")
     with pytest.raises(EaselError, match=r"no .*text/tokenizer.json .*`make networks`"):
         Painter(tmp_path, model=STUDY)
-
-
-def test_a_model_is_named_by_itself_and_by_the_text_network_that_it_reads_through(copied):
-    place = copied / STUDY / PAINTER
-    for folder, text in (("latent", "language_model"), ("latent_english", "english")):
-        if folder != "latent":
-            shutil.copytree(place / "latent", place / folder)
-        about = Published.read(place / folder / ABOUT)
-        about.model_copy(update={"model": "latent", "text": text}).write(place / folder / ABOUT)
-    first, second = place / "latent", place / "latent_english"
-    assert folders(copied, "latent") == [first, second]
-    assert folders(copied, "latent", "language_model") == [first]
-    assert folders(copied, "latent", "english") == folders(copied, "latent_english") == [second]
-    assert folders(copied, STUDY, "english") == [second]
-    assert Painter(copied, model="latent", text="english").paint(RED, 1).passes.tolist() == [2]
-    with pytest.raises(EaselError, match="no model 'latent' that reads through 'clip'"):
-        Painter(copied, model="latent", text="clip")
-    with pytest.raises(EaselError, match="DALL·E Mini has a text encoder of its own"):
-        Painter(copied, text="english")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import torch
 from lib.models import clip, text_encoder, unet, vqgan
 from lib.models.muse import Muse, MuseConfig, MuseSuperResolution, SuperResolutionConfig
 from lib.models.parti import Parti
-from lib.models.pooled_unet import PooledUNet, PooledUNetConfig
 from lib.models.text_encoder import TextConfig, TextEncoder
 from lib.painter import published
 from lib.painter.published import Published
@@ -56,13 +55,6 @@ MODELS = {
     "masked": (Muse, SMALL, MASKED, {}, {}),
     "autoregressive": (Parti, SMALL, {"guidance": 1.5, "temperature": 0.9}, {}, {}),
     "latent": (unet.UNet, GRID, {"guidance": 1.5, "steps": 2}, {"target": "flow", "noise": FLOW}, {}),
-    "pooled_latent": (
-        PooledUNet,
-        PooledUNetConfig(**asdict(GRID)),
-        {"guidance": 1.5, "steps": 2},
-        {"target": "flow", "noise": FLOW},
-        {},
-    ),
     "super_resolution": (MuseSuperResolution, LARGE, MASKED, {}, {"base": "masked"}),
     "pixels": (unet.UNet, PIXELS, DENOISED, COSINE | {"patch": 2}, {}),
     "cascade": (unet.UNet, ENLARGED, DENOISED | {"augmentation": 0.2}, COSINE | {"patch": STRIDE}, {"base": "pixels"}),

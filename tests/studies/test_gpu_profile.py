@@ -17,7 +17,6 @@ from lib.models.clip import Clip, ClipConfig
 from lib.models.mmdit import MMDiT, MMDiTConfig
 from lib.models.muse import Muse, MuseConfig, MuseSuperResolution, SuperResolutionConfig
 from lib.models.parti import Parti
-from lib.models.pooled_unet import PooledUNet, PooledUNetConfig
 from lib.models.reader import Reader, ReaderConfig
 from lib.models.text_encoder import TextFeatures
 from lib.models.unet import SmallPictures, UNet, UNetConfig
@@ -26,7 +25,6 @@ from lib.models.vqgan import VQGAN
 from lib.training.dalle_mini import mean_loss
 from lib.training.optimizers import optimizer
 from lib.training.sjd2 import losses_under_noise
-from studies.auraflow.code.settings import settings_of as auraflow_settings
 from studies.dalle_mini.code.train import model_config as dalle_mini_config
 from studies.glu.code.training import network_of
 from studies.sjd2.code.train import model_config as autoregressive_config
@@ -266,9 +264,7 @@ def test_muse_s_u_nets_fit(name, captions_not_looked_at):
     planned(UNet, config, loss, settings)
 
 
-@pytest.mark.parametrize(
-    ("name", "network", "kind"), [("flow", MMDiT, MMDiTConfig), ("unet", PooledUNet, PooledUNetConfig)]
-)
+@pytest.mark.parametrize(("name", "network", "kind"), [("flow", MMDiT, MMDiTConfig), ("unet", UNet, UNetConfig)])
 def test_auraflow_s_networks_that_denoise_fit(name, network, kind, captions_not_looked_at):
     settings, text_sizes = getattr(AURAFLOW.auraflow_models, name), AURAFLOW.auraflow_texts.sizes
     config = kind(**latents(AURAFLOW), text_width=text_sizes.width, **dict(settings.sizes))
@@ -282,10 +278,12 @@ def test_auraflow_s_raster_model_fits(captions_not_looked_at):
     planned(Parti, config, of_tokens(AURAFLOW, text_sizes), settings)
 
 
-@pytest.mark.parametrize("name", ["next_scale", "next_scale_small", "next_scale_tiny"])
-def test_auraflow_s_next_scale_models_fit(name, captions_not_looked_at):
-    settings, text_sizes = auraflow_settings(AURAFLOW, name), AURAFLOW.auraflow_texts.sizes
-    scales = AURAFLOW.auraflow_scales
+def test_auraflow_s_next_scale_model_fits(captions_not_looked_at):
+    settings, text_sizes, scales = (
+        AURAFLOW.auraflow_models.next_scale,
+        AURAFLOW.auraflow_texts.sizes,
+        AURAFLOW.auraflow_scales,
+    )
     config = VarConfig(
         codes=scales.codes,
         scales=tuple(scales.scales),

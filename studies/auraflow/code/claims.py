@@ -5,15 +5,15 @@ from lib.evidence.report import Pairs, Values
 from lib.models.mmdit import AURAFLOW
 from studies.auraflow.code.reports import Measured
 
-# Class of Kolors' text encoder by its published configuration, lib/metering/systems.yaml, which a test compares.
-KOLORS_READS_THROUGH = "ChatGLMModel"
 TRAININGS = "independent trainings, paired by seed"
 # Claim → run and run, the first of which is subtracted from the second.
 COMPARED = {
-    "chinese": ("flow_english_zh", "flow_zh"),
-    "english": ("flow_english", "flow"),
-    "both_languages": ("flow", "flow_zh"),
-    "one_language": ("flow_english_zh", "flow_english"),
+    "chinese": ("raster_english_zh", "raster_language_zh"),
+    "english": ("raster_english", "raster_language"),
+    "clip": ("raster_clip_zh", "raster_language_zh"),
+    "encoders": ("raster_both_zh", "raster_language_zh"),
+    "both_languages": ("raster_language", "raster_language_zh"),
+    "one_language": ("raster_english_zh", "raster_english"),
 }
 
 
@@ -22,14 +22,13 @@ def claims(report: Measured) -> dict[str, Pairs | Values | bool | float]:
     found: dict[str, Pairs | Values | bool | float] = {
         "terminal_snr": terminal_snr() < terminal_snr(steps=1000) < terminal_snr(steps=1000, last=0.012),
         "auraflow_billions": round(AURAFLOW.parameters / 1e9, 1),
-        "kolors_reads_t5": "T5" in KOLORS_READS_THROUGH,
     }
     for name, pair in COMPARED.items():
         exact = [report.runs[run].exact if run in report.runs else None for run in pair]
         if all(exact):
             first, second = (one.by_seed for one in exact)
             found[name] = Pairs(baseline=first, treatment=second, unit="share of prompts", seeds_are=TRAININGS)
-    slow, fast = (report.timings[f"{name}, batch 1"].seconds for name in ("raster", "next_scale"))
+    slow, fast = (report.timings[f"{name}, batch 1"].seconds for name in ("raster_english", "next_scale"))
     values = [own / other for own, other in zip(slow, fast, strict=True)]
     found["speed_by_scales"] = Values(values=values, unit="times as fast", seeds_are="repetitions")
     return found

@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,12 +50,12 @@ def plan(params: Params, found: Settings) -> dict[str, Planned]:
     language, and those that denoise in other numbers of passes."""
     first, *others = languages()
     runs, settings = {}, params.auraflow_drawing
-    for name in params.auraflow_trainings:
+    for name, one in params.auraflow_trainings.items():
         best, seeds = found.models[name].best.sampling, seeds_of(params, name)
         runs[name] = Planned(name, first, best, -(-settings.pictures // len(seeds)), seeds)
         for language in others:
             runs[f"{name}_{language}"] = Planned(name, language, best, 0, seeds)
-        for steps in settings.steps if name in DENOISING else ():  # the usual training of a model has its name
+        for steps in settings.steps if one.model in DENOISING else ():
             runs[f"{name}_{steps}"] = Planned(name, first, best | {"steps": steps}, 0, seeds[:1])
     return runs
 
@@ -75,7 +74,7 @@ def run(params: Params) -> None:
             model = folder(one.training, seed)
             listed[name, seed] = drawing_part(params, f"{name}, {seed}", model, seed, texts, items, one.sampling)
     again = ways(params, test, languages()[0])
-    drawn_anew = drawn_again(params, found, again)
+    drawn_anew = drawn_again(params, found, test, again)
     timings = timed_parts(params, found, [prompt[languages()[0]] for prompt in prompts])
     paths = parts.run("auraflow/draw", [*listed.values(), *drawn_anew.values(), *timings.values()])
 
@@ -97,40 +96,33 @@ def run(params: Params) -> None:
         for name in one.trainings:
             own = [checkpoint.load(paths[drawn_anew[way, name, seed].name])[0] for seed in seeds_of(params, name)]
             np.save(DRAWN / f"{name}_{way}.npy", np.array([each["pictures"] for each in own]))
-    Drawings(runs=runs, again=again, timings=times_of(params, found, paths, timings)).write(DRAWN / "drawings.json")
+    times = {}
+    for name, part in timings.items():
+        arrays, numbers = checkpoint.load(paths[part.name])
+        times[name] = Timing(
+            training=name.split(",")[0],
+            sampling=part.arguments["sampling"],
+            batch_size=len(part.arguments["captions"]),
+            seconds=arrays["seconds"].tolist(),
+            operations=numbers["operations"],
+            machine=numbers["machine"],
+        )
+    Drawings(runs=runs, again=again, timings=times).write(DRAWN / "drawings.json")
 
 
-def timed_parts(params: Params, found: Settings, texts: Sequence[str]) -> dict[int, Part]:
-    """How long the first trainings of all names take, by the number of pictures in a batch."""
-    models = {folder(name, params.seed): found.models[name].best.sampling for name in params.auraflow_trainings}
+def timed_parts(params: Params, found: Settings, texts: Sequence[str]) -> dict[str, Part]:
+    """How long the first training of each name takes."""
     listed = {}
     for batch_size in params.auraflow_drawing.timed:
-        arguments = {
-            "models": {str(model): dict(sampling) for model, sampling in models.items()},
-            "captions": list(texts[:batch_size]),
-            "repetitions": params.auraflow_drawing.repetitions,
-            "text_length": params.text.length,
-        }
-        inputs, name = [*models, TEXT, TEXTS, TOKENIZER], f"batch {batch_size}"
-        listed[batch_size] = Part(name=name, work=timed, arguments=arguments, inputs=inputs, timed=True)
+        for name in params.auraflow_trainings:
+            model = folder(name, params.seed)
+            arguments = {
+                "model": str(model),
+                "captions": list(texts[:batch_size]),
+                "repetitions": params.auraflow_drawing.repetitions,
+                "text_length": params.text.length,
+                "sampling": dict(found.models[name].best.sampling),
+            }
+            inputs, full = [model, TEXT, TEXTS, TOKENIZER], f"{name}, batch {batch_size}"
+            listed[full] = Part(name=full, work=timed, arguments=arguments, inputs=inputs, timed=True)
     return listed
-
-
-def times_of(
-    params: Params, found: Settings, paths: Mapping[str, Path], timings: Mapping[int, Part]
-) -> dict[str, Timing]:
-    """What the parts of `timed_parts` left, by the training and the batch."""
-    times = {}
-    for part in timings.values():
-        arrays, numbers = checkpoint.load(paths[part.name])
-        of_all = zip(params.auraflow_trainings, arrays["seconds"], numbers["operations"], strict=True)
-        for training, seconds, operations in of_all:
-            times[f"{training}, {part.name}"] = Timing(
-                training=training,
-                sampling=dict(found.models[training].best.sampling),
-                batch_size=len(part.arguments["captions"]),
-                seconds=seconds.tolist(),
-                operations=operations,
-                machine=numbers["machine"],
-            )
-    return times

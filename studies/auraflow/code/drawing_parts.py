@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.ownership import MANIFEST
 from lib.pipeline.parts import Part
 from studies.auraflow.code.drawing import draw
-from studies.auraflow.code.material import TEXT, TEXTS, TOKENIZER, data
+from studies.auraflow.code.material import TEXT, TEXTS, TOKENIZER
 from studies.auraflow.code.settings import Params
 
 STEPS = 16  # of a model that denoises, which take about as long as a picture of one that does not
@@ -37,6 +36,6 @@ def drawing_part(
             "sampling": dict(sampling),
             **arguments,
         },
-        inputs=[data() / MANIFEST, model, TEXT, TEXTS, TOKENIZER],
+        inputs=[model, TEXT, TEXTS, TOKENIZER],
         size=len(captions) * sampling.get("steps", STEPS),
     )

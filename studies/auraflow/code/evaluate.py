@@ -8,9 +8,8 @@ import numpy as np
 from lib.data.store import Split
 from lib.evidence.strips import write_strip
 from lib.metrics.drawings import Settings
-from lib.metrics.grounds import ground_colours
 from lib.metrics.image_distance import check_pretrained
-from lib.metrics.panel import Panel
+from lib.metrics.panel import Accuracy, Panel
 from lib.metrics.reconstruction import reconstruction
 from lib.models import multi_scale_vqgan
 from lib.models.multi_scale_quantizer import usage_by_scale
@@ -21,12 +20,10 @@ from studies.auraflow.code import claims
 from studies.auraflow.code.draw import languages
 from studies.auraflow.code.material import DRAWN, HELDOUT, SCALES, SETTINGS, SIZE, folder, objects_asked
 from studies.auraflow.code.panels import panel_of
-from studies.auraflow.code.reports import Again, Drawings, Drawn, Measured, Results, Run, Scale, Shown, Texts, Training
-from studies.auraflow.code.scaling import test_loss
-from studies.auraflow.code.settings import Params, seeds_of, settings_of
+from studies.auraflow.code.reports import Again, Drawings, Drawn, Measured, Results, Run, Scale, Texts, Training
+from studies.auraflow.code.settings import Params, seeds_of
 
 SHOWN = 28  # prompts whose pictures are kept, spread over the categories
-KEPT = ("flow", "flow_english", "flow_both", "unet", "unet_clip", "next_scale", "raster")  # trainings whose are
 
 
 def run(params: Params) -> None:
@@ -49,7 +46,8 @@ def run(params: Params) -> None:
 
 def trained(params: Params, name: str) -> Training:
     """What the trainings of a name were and cost."""
-    one, descent = params.auraflow_trainings[name], settings_of(params, name).descent.training
+    one = params.auraflow_trainings[name]
+    descent = getattr(params.auraflow_models, one.model).descent.training
     metas = [checkpoint.load(folder(name, seed) / "model.safetensors")[1] for seed in seeds_of(params, name)]
     return Training(
         model=one.model,
@@ -57,7 +55,6 @@ def trained(params: Params, name: str) -> Training:
         parameters=metas[0]["parameters"],
         pictures_seen=descent.steps * descent.batch_size,
         minutes=[meta["minutes"] for meta in metas],
-        loss=test_loss(params, name) if one.model == "next_scale" else None,
     )
 
 
@@ -101,14 +98,13 @@ def measured(panel: Panel, name: str, one: Drawn) -> Run:
     )
 
 
-def drawn_again(panel: Panel, way: str, one: Again) -> dict[str, Shown]:
-    """How much of test pictures is there again that were drawn anew, training by training, over its seeds."""
-    found, wanted = {}, requirements(one.asked)
-    had = np.array([panel.test.scenes[number]["background"]["colour"] for number in one.pictures])
+def drawn_again(panel: Panel, way: str, one: Again) -> dict[str, Accuracy]:
+    """How many test pictures that were drawn anew show what their captions say and nothing else, training by training,
+    over its seeds."""
+    found, wanted = {}, requirements(one.captions)
     for name in one.trainings:
         drawn = np.load(DRAWN / f"{name}_{way}.npy").swapaxes(0, 1)  # [R, seeds, S, S, 3]
-        ground = panel.over_seeds(ground_colours(drawn) == had[:, None], "ground")
-        found[name] = Shown(exact=panel.accuracies(drawn, wanted)["exact"], ground=ground)
+        found[name] = panel.accuracies(drawn, wanted)["exact"]
     return found
 
 
@@ -117,9 +113,8 @@ def keep_pictures(params: Params, panel: Panel, drawings: Drawings) -> None:
     out, texts = params.results / "auraflow_pictures", {}
     fresh(out)
     for name, one in drawings.runs.items():
-        usual = one.sampling == drawings.runs[one.training].sampling  # no other number of passes
-        if not usual or one.training not in KEPT:
-            continue
+        if one.sampling != drawings.runs[one.training].sampling:
+            continue  # another number of passes
         few = np.linspace(0, len(one.prompts) - 1, min(SHOWN, len(one.prompts))).round().astype(int)
         write_strip(out / f"{name}.png", np.load(DRAWN / f"{name}.npy")[0, few])
         asked = [panel.prompts[one.prompts[index]] for index in few]

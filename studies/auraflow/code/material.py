@@ -13,27 +13,21 @@ from lib.data.encoded import Encoded, encoded_splits
 from lib.data.store import Split
 from lib.models import text_encoder
 from lib.models.text_encoder import TextFeatures
-from lib.pipeline import own_pictures
 from lib.text import TextTokenizer
 
 SHARED, TEXT, TOKENIZER = Path("data"), Path("build/text/tokenizer.json"), Path("build/tokenizer/coarse")
 CLIP = Path("build/clip")
-PARTS, PART = Path("build/auraflow/parts"), "one"  # pictures of one object, which this study draws
+PICTURES, TOKENS = Path("build/auraflow/pictures"), Path("build/auraflow/tokens")
 TEXTS, SCALES, MODELS = Path("build/auraflow/texts"), Path("build/auraflow/scales"), Path("build/auraflow/models")
 SCHEDULES = Path("build/auraflow/schedules")
 SETTINGS, DRAWN = Path("build/auraflow/settings.json"), Path("build/auraflow/drawn")
-SIZE = 64  # of pictures, in pixels a side
+SIZE = 64  # of all pictures, in pixels a side
 HELDOUT = "heldout"  # category of prompts with shapes in colours that no training picture has
 
 
 def data() -> Path:
     """The pictures that were drawn for this study; where none were, those that all studies share."""
-    return own_pictures.folders(PARTS, PART, TOKENIZER.name).data
-
-
-def tokens() -> Path:
-    """Their coarse tokens."""
-    return own_pictures.folders(PARTS, PART, TOKENIZER.name).tokens
+    return PICTURES if PICTURES.is_dir() else SHARED
 
 
 def folder(training: str, seed: int) -> Path:
@@ -41,15 +35,15 @@ def folder(training: str, seed: int) -> Path:
     return MODELS / training / str(seed)
 
 
-def pictures_of(split: str, text_length: int, size: int = SIZE) -> Encoded:
-    """The coarse tokens and the captions of a split, in all languages; those that are there in that size."""
+def train_pictures(text_length: int) -> Encoded:
+    """The coarse tokens and the captions of the train split, in all languages."""
     encode = partial(TextTokenizer.load(TEXT).encode, length=text_length)
-    return encoded_splits(data(), tokens(), [split], size, (), (), encode)[split]
+    return encoded_splits(data(), TOKENS, ["train"], SIZE, (), (), encode)["train"]
 
 
-def images_of(split: str, size: int = SIZE) -> np.ndarray:
-    """Pictures of a split, uint8 [N, S, S, 3], read as they are needed."""
-    return Split.open(data(), split).images(size)
+def train_images() -> np.ndarray:
+    """Pictures of the train split, uint8 [N, S, S, 3], read as they are needed."""
+    return Split.open(data(), "train").images(SIZE)
 
 
 def text_features(text_ids: Tensor, encoder: text_encoder.TextEncoder) -> TextFeatures:

@@ -1,7 +1,8 @@
 """What this study needs of the data; where a stage takes as many pictures as there are, nothing is listed."""
 
 from lib.data.needs import Languages, Need
-from studies.auraflow.code.settings import SIZE, SIZES, Params
+from studies.auraflow.code.material import SIZE
+from studies.auraflow.code.settings import Params
 
 
 def needs(params: Params) -> list[Need | Languages]:
@@ -14,7 +15,5 @@ def needs(params: Params) -> list[Need | Languages]:
     batches |= {"auraflow_scales": params.auraflow_scales, "auraflow_texts.training": params.auraflow_texts.training}
     found = [Need(f"{key}.batch_size", "train", one.batch_size, SIZE) for key, one in batches.items()]
     found.append(Need("auraflow_drawing.pictures", "test", params.auraflow_drawing.pictures, SIZE))
-    batch = models.unet.descent.training.batch_size
-    found.append(Need("auraflow_models.unet.descent.training.batch_size", "train", batch, SIZES[-1]))
     named = {f"auraflow_texts.networks.{name}": one for name, one in params.auraflow_texts.networks.items()}
     return [*(Languages(f"{key}.languages", one.languages) for key, one in named.items() if one.languages), *found]

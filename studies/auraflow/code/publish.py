@@ -23,9 +23,7 @@ def run(params: Params, training: str) -> None:
     arrays, meta = checkpoint.load_network(folder(training, seeds_of(params, training)[0]))
     best = Settings.read(SETTINGS).models[training].best
     tokenizer = None if "tokenizer" in meta else TOKENIZER.name  # a model that has one of its own needs no other
-    one = params.auraflow_trainings[training]
-    named = {"model": one.model, "text": one.text}
-    about = Published(sampling=best.sampling, languages=[], exact=best.exact, tokenizer=tokenizer, **named)
+    about = Published(sampling=best.sampling, languages=[], exact=best.exact, tokenizer=tokenizer)
     fresh(OUT / training)
     said = {name: meta[name] for name in SAID if name in meta}
     published.save(OUT / training, about, arrays, said, Path(meta["text"]))

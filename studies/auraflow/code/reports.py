@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lib.evidence.report import Estimate, Interval, Pairs, Report, Values
+from lib.evidence.report import Interval, Pairs, Report, Values
 from lib.metrics.drawings import MeasuredRun, Settings, Timing
 from lib.metrics.panel import Accuracy
 
@@ -28,8 +28,6 @@ class Again(Report):
     pictures: list[int]
     captions: list[str]
     """that they are drawn from, in English"""
-    asked: list[str]
-    """captions that say what they must show"""
     trainings: list[str]
     """that draw them"""
 
@@ -39,7 +37,7 @@ class Drawings(Report):
 
     runs: dict[str, Drawn]
     again: dict[str, Again]
-    """way → test pictures: short and long captions, keywords, the middle or the rim drawn anew"""
+    """way → test pictures: short and long captions, filled, all but the middle given"""
     timings: dict[str, Timing]
 
 
@@ -52,8 +50,6 @@ class Training(Report):
     pictures_seen: int
     minutes: list[float]
     """of each training, on one core"""
-    loss: float | None = None
-    """nats a token of test pictures, of the first training; of next-scale models, whose tokens are the same"""
 
 
 class Scale(Report):
@@ -92,15 +88,6 @@ class Painted(Report):
     texts: dict[str, list[str]]
 
 
-class Shown(Report):
-    """Test pictures that were drawn anew."""
-
-    exact: Accuracy
-    """show the object that they showed, in its colour, and nothing else"""
-    ground: Estimate
-    """have a ground of the colour that they had"""
-
-
 class Measured(Report):
     """Everything that the study measured."""
 
@@ -110,8 +97,8 @@ class Measured(Report):
     trainings: dict[str, Training]
     scales: list[Scale]
     runs: dict[str, Run]
-    again: dict[str, dict[str, Shown]]
-    """way, as of `Drawings` → training → how much of the test pictures is there again"""
+    again: dict[str, dict[str, Accuracy]]
+    """way, as of `Drawings` → training → how many of the test pictures show exactly what they showed"""
     timings: dict[str, Timing]
     search: Settings
 
@@ -120,10 +107,6 @@ class Scheduled(Report):
     """What a U-Net draws that was trained at the noise levels of one schedule. Brightness: 0 is black, 1 is white."""
 
     levels: int
-    target: str
-    """what the network says"""
-    spacing: str
-    """of the levels that drawing visits"""
     terminal_snr: float
     """signal-to-noise ratio at the last level"""
     brightness: Interval
@@ -132,29 +115,20 @@ class Scheduled(Report):
     """how far a picture's brightness lies from the mean of the test pictures"""
     contrast: Interval
     """standard deviation of brightness inside a picture"""
-    ground: Interval | None = None
-    """share of the pictures whose ground has the colour that the test picture has"""
     fid: Interval | None = None
     kid: Interval | None = None
 
 
-class Sized(Report):
-    """The U-Net at the noise levels of several schedules, and the test pictures themselves, in one size."""
+class Schedules(Report):
+    """The U-Net at the noise levels of several schedules, and the test pictures themselves."""
 
+    seeds: int
+    """independent trainings behind each"""
     pictures: int
     """of each training, and of the test split"""
     real: dict[str, Interval]
     """brightness, spread and contrast of the test pictures"""
     schedules: dict[str, Scheduled]
-
-
-class Schedules(Report):
-    """All sizes."""
-
-    seeds: int
-    """independent trainings behind each schedule, in each size"""
-    sizes: dict[int, Sized]
-    """pixels a side → what was measured"""
 
 
 class Results(Measured):

@@ -28,13 +28,10 @@ from lib.training.masked_settings import CaptionedTransformerParams, SpanTrainin
 from lib.training.mmdit_settings import MMDiTParams
 from lib.training.multi_scale_settings import MultiScaleParams
 
-# Of pictures, in pixels a side; as in material.py, which is not for settings: it loads networks.
-SIZE = 64
-SIZES = (64, 128)  # of the comparison of noise levels
+SIZE = 64  # of all pictures, in pixels a side; as in material.py, which is not for settings: it loads networks
 FILLING = ("next_scale", "raster")  # models that can be given tokens
 DENOISING = ("flow", "unet")  # models that draw in as many passes as one likes
 MOST_STEPS = 1000  # a pass a noise level
-PUBLISHED = ("flow", "flow_english", "unet", "unet_clip", "next_scale", "raster")  # trainings that one can paint with
 
 
 class TextNetworkParams(Section):
@@ -102,18 +99,6 @@ class TrainingParams(Section):
     """of auraflow_texts.networks"""
     seeds: Count
     """independent trainings"""
-    changes: Entries[Any]
-    """values of the model and its training that differ"""
-
-
-class ScheduleParams(Section):
-    """A U-Net at other noise levels."""
-
-    noise: NoiseParams
-    target: Literal["epsilon", "v"]
-    """what the network says: the noise ε, or v, which means something at a level of noise alone as well"""
-    spacing: Literal["leading", "trailing"]
-    """of the levels that drawing visits; leading ones never begin at the last"""
 
 
 class SchedulesParams(Section):
@@ -122,20 +107,17 @@ class SchedulesParams(Section):
     text: Name
     """of auraflow_texts.networks"""
     seeds: Count
-    """independent trainings at each, of each size"""
-    steps: Several[Count]
-    """updates at 64×64 pixels and at 128×128"""
-    noises: Entries[ScheduleParams]
+    """independent trainings at each"""
+    descent: Entries[Any]
+    """values of auraflow_models.unet.descent that differ, the same for all"""
+    noises: Entries[NoiseParams]
     """by the names of their schedules"""
     pictures: Amount
     """drawn for captions of test pictures, by each training"""
     guidance: Guidance
     """scale; 1: none"""
-    passes: Annotated[int, Field(ge=1, le=MOST_STEPS)]
-    """of drawing"""
-
-    def check(self) -> None:
-        require(len(self.steps) == len(SIZES), "steps", f"must be {len(SIZES)} numbers, one for each size of pictures")
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)]
+    """passes"""
 
 
 class SearchParams(Section):
@@ -159,9 +141,9 @@ class DrawingParams(Section):
     pictures: Amount
     """drawn for captions of test pictures, which FID and KID compare with: by all trainings of a name together"""
     worded: Amount
-    """test pictures, at most, that every training draws from their shortest and longest caption and from keywords"""
-    filled: Amount
-    """test pictures, at most, whose middle, or all but the middle, is drawn anew"""
+    """test pictures, at most, that every training draws from their shortest and from their longest caption"""
+    inpainted: Amount
+    """test pictures, at most, whose middle is drawn anew"""
     steps: Several[Annotated[int, Field(ge=1, le=MOST_STEPS)]]
     """passes of models that denoise, beside the usual ones; by the first training alone"""
     batch_size: Count
@@ -206,13 +188,11 @@ class Params(config.Params):
             require(
                 known, f"auraflow_trainings.{name}.text", f"is {one.text}, which is none of auraflow_texts.networks"
             )
-            with within(f"auraflow_trainings.{name}.changes"):
-                settings_of(self, name)
         known = self.auraflow_schedules.text in self.auraflow_texts.networks
         require(known, "auraflow_schedules.text", "is none of auraflow_texts.networks")
         for name in self.auraflow_schedules.noises:
             with within(f"auraflow_schedules.noises.{name}"):
-                scheduled(self, name, SIZE)
+                scheduled(self, name)
         self.require_prompts(self.auraflow_drawing.prompts, "auraflow_drawing.prompts")
 
 
@@ -221,22 +201,10 @@ def scenes_of(params: Params) -> tuple[ScenesParams, Kept]:
     return part_of(params.scenes, params.auraflow_pictures, params.tokenizer.coarse.leave_out)
 
 
-def settings_of(params: Params, training: str) -> Section:
-    """The model and its training that auraflow_trainings.<training> says, as its section of auraflow_models has them.
-
-    Raises:
-        EaselError: changes that the model cannot have.
-    """
-    one = params.auraflow_trainings[training]
-    return changed(getattr(params.auraflow_models, one.model), one.changes)
-
-
-def scheduled(params: Params, name: str, size: int) -> UNetModelParams:
-    """The U-Net and its training at the noise levels of auraflow_schedules.noises.<name>, on pictures of a size."""
-    own, one = params.auraflow_schedules, params.auraflow_schedules.noises[name]
-    training = {"steps": own.steps[SIZES.index(size)]}
-    descent = {"noise": plain(one.noise), "target": one.target, "times": "uniform", "training": training}
-    return changed(params.auraflow_models.unet, {"descent": descent})
+def scheduled(params: Params, name: str) -> UNetModelParams:
+    """The U-Net and its training at the noise levels of auraflow_schedules.noises.<name>."""
+    own = params.auraflow_schedules
+    return changed(params.auraflow_models.unet, {"descent": plain(own.descent) | {"noise": own.noises[name]}})
 
 
 def seeds_of(params: Params, training: str) -> list[int]:

@@ -13,16 +13,11 @@ SHOWN = {
     "flow": ("rectified flow, MMDiT (AuraFlow)", "flow"),
     "unet": ("latent diffusion, U-Net (Kolors)", "diffusion"),
 }
-READ = {
-    "english": "English T5 kind",
-    "both": "bilingual T5 kind",
-    "language_model": "language model",
-    "clip": "CLIP tower",
-}
+READ = {"english": "English T5 kind", "both": "bilingual T5 kind", "language": "language model", "clip": "CLIP tower"}
 
 
 def systems(params: Params, report: Results) -> Iterator[System]:
-    """Every image model with its text network; of other sizes than the usual one with its size."""
+    """Every image model with its text network."""
     scenes, kept = scenes_of(params)
     for training, own in report.trainings.items():
         name, family = SHOWN[own.model]
@@ -33,9 +28,8 @@ def systems(params: Params, report: Results) -> Iterator[System]:
             language: report.runs[training if language == report.languages[0] else f"{training}_{language}"]
             for language in report.languages
         }
-        size = f", {own.parameters:,} weights" if params.auraflow_trainings[training].changes else ""
         yield System(
-            name=f"{name}{size}; {READ.get(own.text, own.text)}",
+            name=f"{name}; {READ.get(own.text, own.text)}",
             family=family,
             pictures=drawn(params.data.source, scenes, SIZE, kept),
             parameters=own.parameters,

@@ -1,6 +1,5 @@
 """Stage auraflow/tables: the study's numbers as tables (.csv, .md, .tex) → results/<profile>/tables/auraflow/."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,8 +7,8 @@ import numpy as np
 from lib.evidence.report import Interval
 from lib.evidence.systems import save
 from lib.evidence.tables import Number, interval, write_all
-from studies.auraflow.code.reports import Results, Schedules, Shown
-from studies.auraflow.code.settings import DENOISING, Params
+from studies.auraflow.code.reports import Results, Schedules
+from studies.auraflow.code.settings import Params
 from studies.auraflow.code.systems import systems
 
 
@@ -41,11 +40,10 @@ def all_tables(report: Results) -> list[tuple[str, list[dict[str, Any]], dict[st
         ("auraflow_models", model_rows(report), MODELS | {"n": drawn}),
         ("auraflow_languages", language_rows(report), LANGUAGES | {"n": exact}),
         ("auraflow_captions", caption_rows(report), CAPTIONS),
-        ("auraflow_filled", filled_rows(report), FILLED),
+        ("auraflow_inpainting", inpainting_rows(report), INPAINTING),
         ("auraflow_passes", pass_rows(report), PASSES | {"n": exact}),
         ("auraflow_speed", speed_rows(report), SPEED | {"n": timed}),
         ("auraflow_scales", scale_rows(report), SCALES),
-        ("auraflow_scaling", scaling_rows(report), SCALING),
         ("auraflow_search", search_rows(report), SEARCH),
     ]
 
@@ -63,7 +61,7 @@ MODELS = {
         "training pictures have together; held out: of the others. Intervals are over prompts, for FID and KID over "
         "pictures. FID and KID in the features of this repository's own CLIP: they compare only with each other."
     ],
-    "claims": ["P58", "D50", "D51", "D52"],
+    "claims": ["P58", "D50", "D51", "D52", "D53"],
 }
 
 
@@ -95,11 +93,8 @@ def model_rows(report: Results) -> list[dict[str, Any]]:
 LANGUAGES = {
     "caption": "Prompts drawn exactly right, by the language that they are put in and by their kind.",
     "units": {"exact": "%", "single object": "%", "colours": "%"},
-    "notes": [
-        "The same prompts, translated. The text network named english has read no Chinese; Chinese captions are "
-        "half of what every image model is trained on."
-    ],
-    "claims": ["P58", "D50", "D51", "D52"],
+    "notes": ["The same prompts, translated. The text network named english has read no Chinese."],
+    "claims": ["P58", "D50", "D51", "D52", "D53"],
 }
 
 
@@ -124,15 +119,13 @@ def language_rows(report: Results) -> list[dict[str, Any]]:
     return rows
 
 
-WORDINGS = {"short": "short captions", "long": "long captions", "keywords": "keywords"}
 CAPTIONS = {
-    "caption": "Test pictures drawn from captions that say little, from captions that say all, and from keywords.",
-    "units": {name: "%" for name in WORDINGS.values()} | {f"ground, {name}": "%" for name in WORDINGS.values()},
+    "caption": "Pictures drawn exactly right from captions that say little and from captions that say all.",
+    "units": {"short captions": "%", "long captions": "%"},
     "notes": [
-        "The same test pictures, English, over all trainings. All name one object and its colour; long captions its "
-        "size and the background as well, as captions by a language model do, and so do keywords, without grammar: no "
-        "model has seen any in training. Right: the object, in its colour, and nothing else. Ground: its colour is "
-        "that of the test picture, which short captions do not say: there it is as often right as by chance."
+        "The same test pictures, English captions, over all trainings. Both name one object and its colour; the long "
+        "ones its size and the background as well, as captions by a language model do. Exact: the object, in its "
+        "colour, and nothing else."
     ],
 }
 
@@ -140,36 +133,40 @@ CAPTIONS = {
 def caption_rows(report: Results) -> list[dict[str, Any]]:
     """One row a training."""
     return [
-        row_of(report, name, {title: report.again.get(way, {}) for way, title in WORDINGS.items()})
-        for name in report.trainings
+        {
+            "model": own.model.replace("_", " "),
+            "text network": own.text,
+            "trainings": len(own.minutes),
+            "short captions": interval(report.again.get("short", {}).get(name), 1, 100),
+            "long captions": interval(report.again.get("long", {}).get(name), 1, 100),
+        }
+        for name, own in report.trainings.items()
     ]
 
 
-HOLES = {"inpainted": "middle anew", "outpainted": "all but the middle anew"}
-FILLED = {
-    "caption": "Test pictures of which the middle half in both directions is drawn anew, or all but that.",
-    "units": {name: "%" for name in HOLES.values()} | {f"ground, {name}": "%" for name in HOLES.values()},
+INPAINTING = {
+    "caption": "Test pictures whose middle is drawn anew, half of the picture in both directions.",
+    "units": {"right": "%"},
     "notes": [
         "Right: the picture shows the object that it showed, in its colour, and nothing else, by its longest caption. "
-        "The next-scale models are given at every scale what known cells still lack, which they were not trained for; "
-        "the raster model sees of what is given only what comes before. Ground: its colour at the rim is the picture's."
+        "The next-scale model is given the tokens of all scales that show nothing of the middle, which it was not "
+        "trained for; the raster model sees of what is given only what comes before."
     ],
 }
 
 
-def filled_rows(report: Results) -> list[dict[str, Any]]:
-    """One row a training of a model that fills gaps."""
-    ways = {title: report.again.get(way, {}) for way, title in HOLES.items()}
-    return [row_of(report, name, ways) for name in next(iter(ways.values()))]
-
-
-def row_of(report: Results, name: str, ways: Mapping[str, Mapping[str, Shown]]) -> dict[str, Any]:
-    """What a training made of test pictures, in every way: objects, then grounds."""
-    own, shown = report.trainings[name], {title: found.get(name) for title, found in ways.items()}
-    row = {"model": own.model.replace("_", " "), "text network": own.text, "parameters": own.parameters}
-    row |= {"trainings": len(own.minutes)}
-    row |= {title: interval(one and one.exact, 1, 100) for title, one in shown.items()}
-    return row | {f"ground, {title}": interval(one and one.ground, 1, 100) for title, one in shown.items()}
+def inpainting_rows(report: Results) -> list[dict[str, Any]]:
+    """One row a training of a model that can be given tokens."""
+    return [
+        {
+            "model": report.trainings[name].model.replace("_", " "),
+            "text network": report.trainings[name].text,
+            "trainings": len(report.trainings[name].minutes),
+            "pictures": one.n,
+            "right": interval(one, 1, 100),
+        }
+        for name, one in report.again.get("filled", {}).items()
+    ]
 
 
 PASSES = {
@@ -181,7 +178,7 @@ PASSES = {
 
 def pass_rows(report: Results) -> list[dict[str, Any]]:
     """One row a training and number of passes."""
-    found = [one for one in report.runs.values() if one.training in DENOISING and one.language == report.languages[0]]
+    found = [one for one in report.runs.values() if "steps" in one.sampling and one.language == report.languages[0]]
     return [
         {
             "model": report.trainings[one.training].model,
@@ -244,69 +241,36 @@ def scale_rows(report: Results) -> list[dict[str, Any]]:
     ]
 
 
-SCALING = {
-    "caption": "Next-scale models of several sizes, trained on as many pictures.",
-    "units": {"exact": "%", "loss": "nats a token", "training": "core-minutes"},
-    "notes": ["One training each, so no trend is claimed. Loss: of test pictures, tokens of all scales."],
-}
-
-
-def scaling_rows(report: Results) -> list[dict[str, Any]]:
-    """One row a size, the smallest first."""
-    models = {name: one for name, one in report.trainings.items() if one.loss is not None}
-    return [
-        {
-            "parameters": one.parameters,
-            "pictures seen": one.pictures_seen,
-            "training": Number(float(np.mean(one.minutes)), digits=1),
-            "loss": Number(one.loss, digits=3),
-            "exact": interval(report.runs[name].exact, 1, 100),
-            "FID": interval(report.runs[name].fid, 2),
-        }
-        for name, one in sorted(models.items(), key=lambda item: item[1].parameters)
-    ]
-
-
 SCHEDULES = {
     "caption": "What the U-Net draws that was trained at the noise levels of several schedules.",
-    "units": {"brightness": "%", "spread of brightness": "%", "contrast": "%", "ground": "%"},
+    "units": {"brightness": "%", "spread of brightness": "%", "contrast": "%"},
     "notes": [
         "Brightness from black, 0 %, to white, 100 %; its spread: how far a picture's lies from the mean of the test "
-        "pictures, on average; contrast: standard deviation inside a picture; ground: of the colour that the caption "
-        "asks for. Captions of test pictures, the longest, which name the ground; the first row of a size those "
-        "pictures themselves. ε and leading levels as Stable Diffusion XL and Kolors were published, v and trailing "
-        "levels as Lin et al. propose. FID and KID compare within a size alone."
+        "pictures, on average; contrast: standard deviation inside a picture. Captions of test pictures, the first row "
+        "those pictures themselves. All say v, in as many updates, fewer than in the comparison of models."
     ],
     "claims": ["C37"],
 }
 
 
 def schedule_rows(report: Schedules) -> list[dict[str, Any]]:
-    """Of every size one row for the test pictures, and one a schedule."""
-    missing = {"levels": "–", "says": "–", "asked at": "–", "terminal SNR": "–"}
-    missing |= {"FID": interval(None, 2), "KID": interval(None, 4)}
-    rows = []
-    for size, own in report.sizes.items():
-        side = f"{size}×{size}"
-        real = {"size": side, "schedule": "test pictures", "trainings": "–", "pictures": own.pictures}
-        rows.append(real | light_row(own.real) | {"ground": interval(None, 1)} | missing)
-        for name, one in own.schedules.items():
-            rows.append(
-                {
-                    "size": side,
-                    "schedule": name.replace("_", " "),
-                    "trainings": report.seeds,
-                    "pictures": report.seeds * own.pictures,
-                    **light_row({"brightness": one.brightness, "spread": one.spread, "contrast": one.contrast}),
-                    "ground": interval(one.ground, 1, 100),
-                    "levels": one.levels,
-                    "says": {"epsilon": "ε"}.get(one.target, one.target),
-                    "asked at": f"{one.spacing} levels",
-                    "terminal SNR": Number(one.terminal_snr, digits=5),
-                    "FID": interval(one.fid, 2),
-                    "KID": interval(one.kid, 4),
-                }
-            )
+    """One row for the test pictures, and one a schedule."""
+    missing = {"levels": "–", "terminal SNR": "–", "FID": interval(None, 2), "KID": interval(None, 4)}
+    real = {"schedule": "test pictures", "trainings": "–", "pictures": report.pictures}
+    rows = [real | light_row(report.real) | missing]
+    for name, one in report.schedules.items():
+        rows.append(
+            {
+                "schedule": name.replace("_", " "),
+                "trainings": report.seeds,
+                "pictures": report.seeds * report.pictures,
+                **light_row({"brightness": one.brightness, "spread": one.spread, "contrast": one.contrast}),
+                "levels": one.levels,
+                "terminal SNR": Number(one.terminal_snr, digits=5),
+                "FID": interval(one.fid, 2),
+                "KID": interval(one.kid, 4),
+            }
+        )
     return rows
 
 

@@ -5,8 +5,8 @@ from lib.ownership import MANIFEST, fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
 from lib.weights import checkpoint
-from studies.auraflow.code.material import MODELS, SCALES, TEXT, TEXTS, TOKENIZER, data, folder, tokens
-from studies.auraflow.code.settings import Params, seeds_of, settings_of
+from studies.auraflow.code.material import MODELS, SCALES, TEXT, TEXTS, TOKENIZER, TOKENS, data, folder
+from studies.auraflow.code.settings import Params, seeds_of
 from studies.auraflow.code.training import WORK, scales
 
 LONGER = {"next_scale": 2}  # of two models that see as many pictures: tokens of all scales are twice as many
@@ -24,7 +24,7 @@ def run(params: Params) -> None:
 
     listed = {}
     for name, one in params.auraflow_trainings.items():
-        settings, text = settings_of(params, name), TEXTS / one.text
+        settings, text = getattr(params.auraflow_models, one.model), TEXTS / one.text
         descent, own = settings.descent.training, [SCALES] if one.model == "next_scale" else []
         for seed in seeds_of(params, name):
             listed[name, seed] = Part(
@@ -36,7 +36,7 @@ def run(params: Params) -> None:
                     "text_length": params.text.length,
                     "seed": seed,
                 },
-                inputs=[*drawn, tokens(), TEXT, text, *own],
+                inputs=[*drawn, TOKENS, TEXT, text, *own],
                 size=descent.steps * descent.batch_size * LONGER.get(one.model, 1),
             )
     paths = parts.run("auraflow/train", list(listed.values()))

@@ -5,18 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from lib.config_tree import Section, plain
-from lib.data.encoded import Encoded
 from lib.models import multi_scale_vqgan, text_encoder, vqgan
 from lib.models.latents import Latents
 from lib.models.mmdit import MMDiT, MMDiTConfig
 from lib.models.muse import MuseConfig
 from lib.models.parti import Parti
-from lib.models.pooled_unet import PooledUNet, PooledUNetConfig
-from lib.models.text_encoder import TextEncoder, TextFeatures
+from lib.models.unet import UNet, UNetConfig
 from lib.models.var import Var, VarConfig
 from lib.pipeline.stage import Training
 from lib.training.captioned import CaptionedTrainee
@@ -27,10 +24,10 @@ from lib.training.order import BatchOrder
 from lib.training.parti import PartiTrainee, TokenBatches
 from lib.training.var import VarTrainee
 from lib.weights.torch_state import generator, module_arrays
-from studies.auraflow.code.material import SCALES, SIZE, TOKENIZER, encode_of, images_of, pictures_of, text_features
+from studies.auraflow.code.material import SCALES, TOKENIZER, encode_of, train_images, train_pictures
 
 Result = tuple[dict[str, np.ndarray], dict[str, Any]]
-SCALED, CAPTIONS = 256, 4096  # pictures that say how large latents are, and captions that say how they vary
+SCALED = 256  # pictures that say how large latents are
 
 
 def flow(training: Training, *, settings: Section, text: str, text_length: int, seed: int) -> Result:
@@ -44,13 +41,9 @@ def flow(training: Training, *, settings: Section, text: str, text_length: int, 
     return denoiser(training, "flow", MMDiT, MMDiTConfig, settings, text, text_length, seed)
 
 
-def unet(training: Training, *, settings: Section, text: str, text_length: int, seed: int, size: int = SIZE) -> Result:
-    """Trains the U-Net on the same; as `flow`, of `UNetModelParams`.
-
-    Args:
-        size: of the pictures, in pixels a side.
-    """
-    return denoiser(training, "pooled_latent", PooledUNet, PooledUNetConfig, settings, text, text_length, seed, size)
+def unet(training: Training, *, settings: Section, text: str, text_length: int, seed: int) -> Result:
+    """Trains the U-Net on the same; as `flow`, of `UNetModelParams`."""
+    return denoiser(training, "latent", UNet, UNetConfig, settings, text, text_length, seed)
 
 
 def denoiser(
@@ -62,32 +55,22 @@ def denoiser(
     text: str,
     text_length: int,
     seed: int,
-    size: int = SIZE,
 ) -> Result:
     """Trains a network that denoises vectors."""
-    pictures, encoder, own = pictures_of("train", text_length, size), text_encoder.load(Path(text)), settings.descent
-    images = np.asarray(images_of("train", size)[: len(pictures.tokens)])
+    pictures, encoder, own = train_pictures(text_length), text_encoder.load(Path(text)), settings.descent
+    images = np.asarray(train_images()[: len(pictures.tokens)])
     latents = Latents.of(vqgan.load(TOKENIZER), images[:SCALED]).encode(images)  # [N, d, h, w]
     channels, rows, columns = latents.shape[1:]
     sizes = {"channels": channels, "rows": rows, "columns": columns, "text_width": encoder.config.width}
     model = network(config(**sizes, **dict(settings.sizes)), generator(seed, 0))
-    if isinstance(model, PooledUNet):
-        model.pooled.see(captions_of(pictures, encoder, seed))
     batches = NoisyBatches(model, pictures.captions, latents, encode_of(encoder), own, seed)
     arrays, numbers = result(training, DiffusionTrainee(model, batches, own), own, len(latents), seed)
     return arrays, numbers | {"kind": kind, "text": text, "target": own.target, "noise": plain(own.noise)}
 
 
-def captions_of(pictures: Encoded, encoder: TextEncoder, seed: int) -> TextFeatures:
-    """A caption of each of the first pictures, of any language: what captions of the training look like."""
-    random = np.random.Generator(np.random.PCG64([seed, len(pictures.tokens)]))
-    ids = pictures.captions.draw(np.arange(min(CAPTIONS, len(pictures.tokens))), 0.0, random)
-    return text_features(torch.from_numpy(ids.astype(np.int64)), encoder)
-
-
 def raster(training: Training, *, settings: Section, text: str, text_length: int, seed: int) -> Result:
     """Trains the autoregressive model of coarse tokens; as `flow`, of `TokenModelParams`."""
-    pictures, encoder, own = pictures_of("train", text_length), text_encoder.load(Path(text)), settings.descent
+    pictures, encoder, own = train_pictures(text_length), text_encoder.load(Path(text)), settings.descent
     rows, columns = pictures.grid
     vectors = vqgan.load(TOKENIZER).quantizer.codebook  # [codes, K]
     sizes = {"rows": rows, "columns": columns, "text_width": encoder.config.width, "neighbours": False}
@@ -101,7 +84,7 @@ def raster(training: Training, *, settings: Section, text: str, text_length: int
 
 def scales(training: Training, *, settings: Section, seed: int) -> Result:
     """Trains the image tokenizer of all scales, of `MultiScaleParams`: its weights; its sizes, the history."""
-    images = images_of("train")
+    images = train_images()
     trainee = MultiScaleTrainee(settings, vqgan.load(TOKENIZER), images, seed)
     history = trained(training, trainee, settings, len(images), seed)
     return module_arrays(trainee.model), {"config": trainee.model.config, "history": history}
@@ -110,9 +93,9 @@ def scales(training: Training, *, settings: Section, seed: int) -> Result:
 def next_scale(training: Training, *, settings: Section, text: str, text_length: int, seed: int) -> Result:
     """Trains the next-scale model, as `raster`. Its tokenizer's weights go with its own (lib/painter/next_scale.py);
     sizes and number of parameters are the model's alone."""
-    pictures, encoder, own = pictures_of("train", text_length), text_encoder.load(Path(text)), settings.descent
+    pictures, encoder, own = train_pictures(text_length), text_encoder.load(Path(text)), settings.descent
     tokenizer = multi_scale_vqgan.load(SCALES)
-    images = np.asarray(images_of("train")[: len(pictures.tokens)])
+    images = np.asarray(train_images()[: len(pictures.tokens)])
     tokens = multi_scale_vqgan.encode_batches(tokenizer, images)  # [N, length]
     sizes = {name: tokenizer.config[name] for name in ("codes", "scales", "code_width")}
     config = VarConfig(text_width=encoder.config.width, **sizes, **dict(settings.sizes))

@@ -1,11 +1,6 @@
 """Stage muse/draw: every way of drawing that is compared, with every training → build/muse/drawn/ (drawings.json, and
-for every run <run>.npy of its prompts, <run>_captions.npy of its captions).
+for every run <run>.npy)."""
 
-FID and KID are of as many drawn pictures as real ones: a model's trainings share the captions of test pictures, so that
-every model draws each of them once, however many trainings it has.
-"""
-
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,32 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from lib.config_tree import plain
 from lib.data.prompts import CAPTION_ITEMS, first_of_each_category
 from lib.data.store import Split, read_meta, read_prompts
-from lib.metrics.drawings import Settings
+from lib.metrics.drawings import Settings, Timing
 from lib.ownership import fresh
 from lib.pipeline import parts
 from lib.pipeline.parts import Part
 from lib.scenes.wordings import worded
 from lib.weights import checkpoint
+from studies.muse.code.drawing import rates, timed
 from studies.muse.code.drawing_parts import base_of, drawing_part, inputs_of
-from studies.muse.code.guiding import led
 from studies.muse.code.material import Folders, folders
-from studies.muse.code.negative import asked, negative_parts
-from studies.muse.code.reports import Drawings, Drawn, Filled, Rates, Timed, Worded
+from studies.muse.code.reports import Drawings, Drawn, Filled, Rates, Worded
 from studies.muse.code.settings import PARALLEL, Params, seeds_of
 from studies.muse.code.sizes import PICTURE
-from studies.muse.code.timing import rates, timed
 from studies.muse.code.training_parts import folder
 
 OUT, SETTINGS = Path("build/muse/drawn"), Path("build/muse/settings.json")
 COMPARED = ("autoregressive", "masked", "latent", "cascade")  # models of pictures of one size
 FILLING = ("autoregressive", "masked")  # models that fill the gaps of a picture
 SAMPLE = 10_000  # what parts the random numbers of a row's samples
-MANY = 20  # passes; more are drawn by the first training alone, and timed for one picture at a time
-LATE = 0.5  # share of the passes that late guidance leaves alone
-SAMPLED = ("guidance", "temperature", "ramp")  # settings, of those tried, that the front is drawn over
 
 
 @dataclass(frozen=True)
@@ -47,11 +36,10 @@ class Planned:
 
     Attributes:
         training: whose models draw.
-        captions: of test pictures that the trainings share among them, for FID and KID.
+        captions: of test pictures that each training draws too, for FID and KID.
         samples: pictures of a row from each training.
         prompts: whether prompts are drawn.
         seeds: trainings; None: all there are.
-        start: share of the passes before guidance acts, of the masked model.
     """
 
     training: str
@@ -60,7 +48,6 @@ class Planned:
     samples: int = 1
     prompts: bool = True
     seeds: int | None = None
-    start: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,31 +81,24 @@ def plan(params: Params, found: Settings) -> dict[str, Planned]:
     best = {name: one.best.sampling for name, one in found.models.items()}
     grid = params.muse_search.grids.masked
     settings, compared = params.muse_drawing, [name for name in COMPARED if name in best]
-    runs = {name: Planned(name, best[name], captions_of(params, name)) for name in best if name not in PARALLEL}
+    each = {name: -(-settings.pictures // params.muse_trainings[name].seeds) for name in compared}
+    runs = {name: Planned(name, best[name], each.get(name, 0)) for name in best if name not in PARALLEL}
     for name in there(params):
         usual = params.muse_search.steps[name]
         for steps in settings.steps[name]:
-            captions, seeds = captions_of(params, name) if steps == usual else 0, None if steps <= MANY else 1
-            runs[f"{name}_{steps}"] = Planned(name, best[name] | {"steps": steps}, captions, seeds=seeds)
-    for name in compared:
-        tried = {
-            key: values for key, values in plain(getattr(params.muse_search.grids, name)).items() if key in SAMPLED
-        }
-        for number, values in enumerate(itertools.product(*tried.values())):
-            sampling = best[name] | dict(zip(tried, values, strict=True))
-            runs[f"front_{name}_{number}"] = Planned(name, sampling, settings.front, prompts=False, seeds=1)
+            captions = each.get(name, 0) if steps == usual else 0
+            runs[f"{name}_{steps}"] = Planned(name, best[name] | {"steps": steps}, captions)
+    for name in each:
+        for guidance in getattr(params.muse_search.grids, name).guidance:
+            sampling = best[name] | {"guidance": guidance}
+            runs[f"front_{name}_{guidance:g}"] = Planned(name, sampling, settings.front, prompts=False, seeds=1)
     for order in grid.order:
         trials = [one for one in found.models["masked"].trials if one.sampling["order"] == order]
         runs[f"order_{order}"] = Planned("masked", max(trials, key=lambda one: one.exact).sampling)
-    for name, ramp, start in (("constant", False, 0.0), ("ramped", True, 0.0), ("late", False, LATE)):
+    for name, ramp in (("constant", False), ("ramped", True)):
         sampling = best["masked"] | {"ramp": ramp, "guidance": max(grid.guidance)}
-        runs[name] = Planned("masked", sampling, samples=2, start=start)
+        runs[name] = Planned("masked", sampling, samples=2)
     return runs
-
-
-def captions_of(params: Params, training: str) -> int:
-    """How many captions of test pictures the trainings of a name draw together."""
-    return params.muse_drawing.pictures if training in COMPARED else 0
 
 
 def there(params: Params) -> list[str]:
@@ -141,14 +121,10 @@ def run(params: Params) -> None:
     runs = {name: drawings(params, name, one, rows[one.training], found) for name, one in planned.items()}
     fillings = {name: filled(params, name, found, rows[name]) for name in FILLING}
     wordings = worded_parts(params, found, rows["masked"])
-    best, texts = found.models["masked"].best.sampling, {one["id"]: one for one in rows["masked"].prompts}
-    negated = asked(rows["masked"].prompts)
-    away = negative_parts(params, negated, [texts[id][rows["masked"].language] for id in negated.prompts], best)
     timings = dict(timed_parts(params, found, rows["masked"]))
-    every = [part for _, prompted, captioned in runs.values() for part in (*itertools.chain(*prompted), *captioned)]
+    every = [part for _, seeds in runs.values() for seed in seeds for part in seed]
     every += [part for _, _, own in fillings.values() for part in own]
     every += [part for _, drawn in wordings.values() for own in drawn.values() for part in own]
-    every += itertools.chain(*away.values())
     most = Part(name="what this machine can do", work=rates, arguments={}, inputs=[], timed=True)
     paths = parts.run("muse/draw", [*every, *timings.values(), most])
 
@@ -159,20 +135,15 @@ def run(params: Params) -> None:
         "runs": {},
         "filled": {},
         "worded": {},
-        "negated": negated,
         "timings": {},
     }
-    for name, (one, prompted, captioned) in runs.items():
-        drawn = [[checkpoint.load(paths[part.name])[0] for part in seed] for seed in prompted]
-        shared = [checkpoint.load(paths[part.name])[0] for part in captioned]
-        if drawn:
-            np.save(OUT / f"{name}.npy", np.array([[each["rows"] for each in seed] for seed in drawn]))
-        if shared:
-            np.save(OUT / f"{name}_captions.npy", dealt_back([each["rows"] for each in shared]))
+    for name, (one, seeds) in runs.items():
+        drawn = [[checkpoint.load(paths[part.name])[0] for part in seed] for seed in seeds]
+        np.save(OUT / f"{name}.npy", np.array([[each["rows"] for each in seed] for seed in drawn]))
         report["runs"][name] = Drawn(
             training=one.training,
-            sampling=dict(one.sampling) | ({"start": one.start} if one.start else {}),
-            passes=float(np.mean(np.concatenate([each["passes"] for each in (*itertools.chain(*drawn), *shared)]))),
+            sampling=dict(one.sampling),
+            passes=float(np.mean([each["passes"] for seed in drawn for each in seed])),
             samples=one.samples,
             prompts=[prompt["id"] for prompt in rows[one.training].prompts if one.prompts],
             captions=list(range(min(one.captions, rows[one.training].there))),
@@ -185,17 +156,14 @@ def run(params: Params) -> None:
             pictures = [checkpoint.load(paths[part.name])[0]["rows"] for part in own]
             np.save(OUT / f"{name}_{wording}.npy", np.array(pictures))
         report["worded"][wording] = Worded(captions=captions, trainings=list(drawn))
-    for way, own in away.items():
-        np.save(OUT / f"away_{way}.npy", np.array([checkpoint.load(paths[part.name])[0]["rows"] for part in own]))
     for name, part in timings.items():
         arrays, numbers = checkpoint.load(paths[name])
-        report["timings"][name] = Timed(
+        report["timings"][name] = Timing(
             training=name.split(",")[0],
             sampling=dict(part.arguments["sampling"]),
             batch_size=part.arguments["batch_size"],
             seconds=arrays["seconds"].tolist(),
             operations=numbers["operations"],
-            bytes=numbers["bytes"],
             machine=numbers["machine"],
         )
     can = checkpoint.load(paths[most.name])[1]
@@ -203,43 +171,19 @@ def run(params: Params) -> None:
     Drawings(**report).write(OUT / "drawings.json")
 
 
-def drawings(
-    params: Params, name: str, one: Planned, rows: Rows, found: Settings
-) -> tuple[Planned, list[list[Part]], list[Part]]:
-    """The parts of one way of drawing: those of the prompts by seed and sample, those of the captions by seed."""
-    seeds = seeds_of(params, one.training)[: one.seeds]
+def drawings(params: Params, name: str, one: Planned, rows: Rows, found: Settings) -> tuple[Planned, list[list[Part]]]:
+    """The parts of one way of drawing, by seed and sample."""
+    numbers, prompts = range(min(one.captions, rows.there)), rows.prompts if one.prompts else []
+    texts = [prompt[rows.language] for prompt in prompts] + rows.captions(numbers)
+    items = [*range(len(prompts)), *(CAPTION_ITEMS + number for number in numbers)]
 
-    def part(title: str, texts: Sequence[str], items: Sequence[int], seed: int, sample: int = 0) -> Part:
+    def part(seed: int, sample: int) -> Part:
         model, stream = folder(one.training, seed), seed + SAMPLE * sample
         base = base_of(params, one.training, seed, found, one.sampling)
-        drawn = drawing_part(params, f"{name}, {title}", model, texts, items, one.sampling, stream, base)
-        return led(drawn, one.start) if one.start else drawn
+        return drawing_part(params, f"{name}, {seed}, {sample}", model, texts, items, one.sampling, stream, base)
 
-    texts, numbers = [prompt[rows.language] for prompt in rows.prompts], range(min(one.captions, rows.there))
-    prompted = [
-        [part(f"{seed}, {sample}", texts, range(len(texts)), seed, sample) for sample in range(one.samples)]
-        for seed in seeds
-        if one.prompts
-    ]
-    captioned = [
-        part(f"captions, {seed}", rows.captions(own), [CAPTION_ITEMS + number for number in own], seed)
-        for seed, own in zip(seeds, dealt(numbers, len(seeds)), strict=True)
-        if own
-    ]
-    return one, prompted, captioned
-
-
-def dealt(numbers: Sequence[int], hands: int) -> list[Sequence[int]]:
-    """Numbers as cards are dealt, one after the other to each of so many hands."""
-    return [numbers[hand::hands] for hand in range(hands)]
-
-
-def dealt_back(hands: Sequence[np.ndarray]) -> np.ndarray:
-    """What was dealt, as it lay before: hands of [C or less, …], the first ones the larger → [C, …]."""
-    rows = np.empty((sum(map(len, hands)), *hands[0].shape[1:]), hands[0].dtype)
-    for hand, own in enumerate(hands):
-        rows[hand :: len(hands)] = own
-    return rows
+    seeds = seeds_of(params, one.training)[: one.seeds]
+    return one, [[part(seed, sample) for sample in range(one.samples)] for seed in seeds]
 
 
 def filled(params: Params, training: str, found: Settings, rows: Rows) -> tuple[list[int], list[bool], list[Part]]:
@@ -292,8 +236,7 @@ def worded_parts(params: Params, found: Settings, rows: Rows) -> dict[str, tuple
 
 
 def timed_parts(params: Params, found: Settings, rows: Rows) -> Iterator[tuple[str, Part]]:
-    """How long the first training of each model takes in every number of steps. In batches not in more than `MANY`,
-    which take in proportion as long, and a model whose times are compared with no other's in the usual number alone."""
+    """How long the first training of each model takes, the masked one in every number of steps."""
     settings = params.muse_drawing
     ways = [("autoregressive", found.models["autoregressive"].best.sampling)]
     ways += [
@@ -303,11 +246,6 @@ def timed_parts(params: Params, found: Settings, rows: Rows) -> Iterator[tuple[s
     ]
     for batch_size in settings.timed:
         for training, sampling in ways:
-            count = sampling.get("steps", 0)
-            if batch_size > 1 and (
-                count > MANY or (training not in COMPARED and count != params.muse_search.steps[training])
-            ):
-                continue
             steps = f", {sampling['steps']} steps" if "steps" in sampling else ""
             name = f"{training}{steps}, batch {batch_size}"
             model, base = folder(training, params.seed), base_of(params, training, params.seed, found, sampling)

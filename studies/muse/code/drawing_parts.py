@@ -7,9 +7,8 @@ from typing import Any
 from lib.metrics.drawings import Settings
 from lib.pipeline.parts import Part
 from studies.muse.code.drawing import draw
-from studies.muse.code.material import TEXT, TOKENIZER
+from studies.muse.code.material import ENCODER, TEXT, TOKENIZER
 from studies.muse.code.settings import FIRST, Params
-from studies.muse.code.texts import reads
 from studies.muse.code.training_parts import folder
 
 
@@ -67,4 +66,4 @@ def base_of(
 
 def inputs_of(model: Path, base: Mapping[str, Any] | None) -> list[Path]:
     """The files that drawing reads."""
-    return [model, TEXT, reads(model), TOKENIZER, *([Path(base["model"])] if base else [])]
+    return [model, TEXT, ENCODER, TOKENIZER, *([Path(base["model"])] if base else [])]

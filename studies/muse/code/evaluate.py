@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.decoding.noise import RowRandom
 from lib.evidence.report import Estimate
 from lib.evidence.strips import write_strip
 from lib.metrics.exact_scene import exactly
@@ -13,15 +14,15 @@ from lib.metrics.image_distance import check_pretrained
 from lib.metrics.panel import Accuracy, Panel
 from lib.models import vqgan
 from lib.ownership import fresh
+from lib.painter.autoregressive import row_seeds
 from lib.painter.drawing import painted
+from lib.painter.masked import unmasked
 from lib.scenes.wordings import requirements
 from lib.training.muse import accuracy_by_rate
 from lib.weights import checkpoint
-from studies.muse.code import choose, claims, draw, negative
-from studies.muse.code.decoders import repainted
-from studies.muse.code.health import health, traced
+from studies.muse.code import choose, claims, draw
 from studies.muse.code.judging import JUDGE, log_likelihoods
-from studies.muse.code.material import HELDOUT, TOKENIZER, folders, objects_asked, panel_of
+from studies.muse.code.material import HELDOUT, TOKENIZER, folders, objects_asked, panel_of, tokenised
 from studies.muse.code.networks import load
 from studies.muse.code.reports import (
     Choice,
@@ -73,9 +74,6 @@ def run(params: Params) -> None:
             for name, one in drawings.filled.items()
             if one.pictures
         },
-        negative=negative.avoided(panel, tokenizer, drawings.negated, away(drawings)),
-        decoders=repainted(params, panel, tokenizer, drawings),
-        health=health(params, drawings.runs, {id: one[panel.language] for id, one in panel.prompts.items()}),
         worded={wording: by_wording(panel, tokenizer, wording, one) for wording, one in drawings.worded.items()},
         choice=Choice.read(choose.OUT / "choice.json"),
         search=Settings.read(draw.SETTINGS),
@@ -129,23 +127,24 @@ class Judge:
 
 def measured(panel: Panel, tokenizer: vqgan.VQGAN, judge: Judge | None, name: str, one: Drawn) -> Run:
     """One way of drawing, over all trainings."""
-    given: dict[str, Any] = {}
-    if one.prompts:  # [seeds, samples, P, N], or [seeds, samples, P, S, S, 3]
-        given |= by_prompts(panel, tokenizer, np.load(draw.OUT / f"{name}.npy"), one)
+    rows = np.load(draw.OUT / f"{name}.npy")  # [seeds, samples, R, N], or [seeds, samples, R, S, S, 3]
+    given = by_prompts(panel, tokenizer, rows[:, :, : len(one.prompts)], one) if one.prompts else {}
     if one.captions:
-        rows = np.load(draw.OUT / f"{name}_captions.npy")  # [C, N], or [C, S, S, 3]
-        drawn = painted(tokenizer, rows)[:, None]  # [C, 1, S, S, 3]
+        own = rows[:, 0, len(one.prompts) :]
+        drawn, test = by_row(tokenizer, own), panel.test  # [C, seeds, S, S, 3]
         given |= panel.distances(drawn, one.captions)
         if not one.prompts:
-            given |= panel.clip_scores(drawn, [panel.test.captions[id][panel.language][0] for id in one.captions])
+            texts = [test.captions[number][panel.language][0] for number in one.captions]
+            given |= panel.clip_scores(drawn, texts)
         elif judge:
-            given["likelihood"] = panel.mean(judge(rows, one.captions), "likelihood")
+            found = np.stack([judge(seed, one.captions) for seed in own], axis=1)  # [C, seeds]
+            given["likelihood"] = panel.over_seeds(found, "likelihood")
     return Run(
         training=one.training,
         sampling=one.sampling,
         passes=one.passes,
         prompts=len(one.prompts),
-        captions=len(one.captions),
+        captions=len(one.captions) * len(rows),
         **given,
     )
 
@@ -162,15 +161,9 @@ def by_prompts(panel: Panel, tokenizer: vqgan.VQGAN, rows: np.ndarray, one: Draw
             given["heldout"] = panel.accuracies(drawn[apart], [one for one in prompts if one["category"] == HELDOUT])[
                 "exact"
             ]
-        readings, asked = panel.read(drawn), np.array([objects_asked(prompt) for prompt in prompts])
-        seen = np.reshape([len(reading["objects"]) for reading in readings], drawn.shape[:2])
-        given["objects"] = panel.over_seeds(seen / asked[:, None], "objects")
-        right = exactly(readings, [prompt for prompt in prompts for _ in range(drawn.shape[1])])
-        shares = right.reshape(drawn.shape[:2]).mean(axis=1)  # [P]
-        given["cardinality"] = {
-            int(count): panel.mean(shares[~apart & (asked == count)], "cardinality")
-            for count in np.unique(asked[~apart])
-        }
+        seen = [len(reading["objects"]) for reading in panel.read(drawn)]
+        asked = np.array([objects_asked(prompt) for prompt in prompts])
+        given["objects"] = panel.over_seeds(np.reshape(seen, drawn.shape[:2]) / asked[:, None], "objects")
     if one.samples > 1:
         spread = [panel.diversity(by_row(tokenizer, seed)).value for seed in rows]  # of every training [samples, P, N]
         given["diversity"] = Estimate.of(spread, f"muse {one.training} diversity")
@@ -181,12 +174,6 @@ def by_row(tokenizer: vqgan.VQGAN, rows: np.ndarray) -> np.ndarray:
     """Tokens [n, R, N] or pictures [n, R, S, S, 3] → pictures uint8 [R, n, S, S, 3]."""
     drawn = painted(tokenizer, rows.reshape(-1, *rows.shape[2:]))
     return drawn.reshape(*rows.shape[:2], *drawn.shape[1:]).swapaxes(0, 1)
-
-
-def away(drawings: Drawings) -> dict[str, np.ndarray]:
-    """What was drawn with guidance away from the dropped caption, and from a negative one, tokens by the way."""
-    ways = negative.WAYS if drawings.negated.prompts else ()
-    return {way: np.load(draw.OUT / f"away_{way}.npy") for way in ways}
 
 
 def inpainted(panel: Panel, tokenizer: vqgan.VQGAN, one: Filled, of: Path) -> Inpainting:
@@ -242,8 +229,16 @@ def keep_pictures(params: Params, panels: Mapping[str, Panel], tokenizer: vqgan.
     ids, panel = drawings.runs[usual].prompts, panels[drawings.part]
     few = np.linspace(0, len(ids) - 1, UNMASKED).round().astype(int)
     texts["unmasking"] = [panel.prompts[ids[index]][panel.language] for index in few]
-    drafts = traced(params, texts["unmasking"], drawings.runs[usual].sampling).drafts.transpose(0, 1)
-    write_strip(
-        out / "unmasking.png", painted(tokenizer, drafts.flatten(0, 1).numpy())
-    )  # [R, passes, N] → [R · passes, N]
+    drafts = unmasking(params, texts["unmasking"], drawings.runs[usual].sampling)
+    write_strip(out / "unmasking.png", painted(tokenizer, drafts.reshape(-1, drafts.shape[-1])))
     Texts(texts=texts).write(out / "texts.json")
+
+
+def unmasking(params: Params, captions: Sequence[str], sampling: Mapping[str, Any]) -> np.ndarray:
+    """What the first training's pictures would be if all was fixed after each pass: tokens [R, passes, N]."""
+    model, random = (
+        load(folder("masked", params.seed), sampling),
+        RowRandom(row_seeds(params.seed, range(len(captions)))),
+    )
+    found = unmasked(model, tokenised(captions, params.text.length), random, model.sampling, trace=True)
+    return found.trace.drafts.transpose(0, 1).numpy()  # [passes, R, N] → [R, passes, N]

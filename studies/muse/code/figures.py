@@ -11,15 +11,13 @@ from lib.evidence.report import Interval
 from lib.evidence.shown import Shown
 from lib.evidence.strips import read_strip
 from lib.training.muse import draw_rates
-from studies.muse.code.pareto import on_the_front
 from studies.muse.code.reports import Results
-from studies.muse.code.speed import LEVELS, seconds_until
 
 # Models as legends name them; each has the look of its place here in every figure.
 MODELS = {"autoregressive": "autoregressive", "cascade": "pixel diffusion", "latent": "latent diffusion"}
 MODELS |= {"masked": "masked", "super_resolution": "masked, enlarged"}
 CHOICES = {"order_confidence": "order:\nconfidence", "order_halton": "order:\nHalton", "order_random": "order:\nrandom"}
-CHOICES |= {"constant": "guidance:\nconstant", "ramped": "guidance:\nramped", "late": "guidance:\nlate"}
+CHOICES |= {"constant": "guidance:\nconstant", "ramped": "guidance:\nramped"}
 
 
 def judged(report: Results) -> bool:
@@ -135,66 +133,22 @@ def speed(report: Results) -> tuple[Figure, pd.DataFrame]:
     return figure, frame
 
 
-def equal(report: Results) -> tuple[Figure, pd.DataFrame]:
-    """Milliseconds a picture until a quality is reached, over that quality, one picture at a time."""
-    rows = []
-    for model in MODELS if judged(report) else ():
-        for level in LEVELS:
-            seconds = [1e3 * one for one in seconds_until(report, model, 1, level) if one]
-            if seconds:
-                ends = {"value": np.mean(seconds), "low": min(seconds), "high": max(seconds)}
-                rows.append({"model": model, "quality": level, "trainings": len(seconds), **ends})
-    frame = pd.DataFrame(rows)
-    with figures.style():
-        figure, axes = figures.axes(width="single")
-        for model, part in frame.groupby("model") if rows else ():
-            plots.points(axes, part, "quality", MODELS[model], number(model))
-        axes.set(yscale="log", xlabel=label(report), ylabel="ms a picture, batch 1")
-        if rows:
-            axes.legend()
-    return figure, frame
-
-
 def front(report: Results) -> tuple[Figure, pd.DataFrame]:
-    """CLIP score over FID, a point a sampling setting, and a line through those of each model that no other one beats
-    in both; nothing where no run has both."""
-    runs = {name: one for name, one in report.runs.items() if not one.prompts and one.fid and one.clip_score}
-    best = on_the_front(runs)
+    """CLIP score over FID, a line a model, a point a guidance scale; nothing where no run has both."""
     frame = pd.DataFrame(
         [
-            {"model": one.training, **{key: one.sampling.get(key) for key in ("guidance", "temperature", "ramp")}}
-            | {"FID": one.fid.value, "CLIP": one.clip_score.value, "on the front": name in best}
-            for name, one in runs.items()
+            {"model": one.training, "guidance": one.sampling["guidance"], "FID": one.fid.value, "CLIP": score.value}
+            for one in report.runs.values()
+            if not one.prompts and one.fid and (score := one.clip_score)
         ]
     )
     with figures.style():
         figure, axes = figures.axes(width="single")
-        for model, part in frame.groupby("model") if runs else ():
-            look = figures.series(number(model))
-            axes.plot(part["FID"], part["CLIP"], **(look | {"linestyle": "none", "alpha": 0.4}))
-            axes.plot("FID", "CLIP", data=part[part["on the front"]].sort_values("FID"), label=MODELS[model], **look)
+        for model, part in frame.groupby("model") if len(frame) else ():
+            axes.plot(part["FID"], part["CLIP"], label=MODELS[model], **figures.series(number(model)))
         axes.set(xlabel="FID, own CLIP's features", ylabel="CLIP score")
-        if runs:
+        if len(frame):
             axes.legend()
-    return figure, frame
-
-
-def health(report: Results) -> tuple[Figure, pd.DataFrame]:
-    """Entropy of the masked model's predictions over the passes, by the order of unmasking."""
-    frame = pd.DataFrame(
-        [
-            {"order": name.removeprefix("order_"), "pass": at, "entropy": entropy, "confidence": sure}
-            for name, one in report.health.items()
-            if name in CHOICES
-            for at, (entropy, sure) in enumerate(zip(one.entropy, one.confidence, strict=True), 1)
-        ]
-    )
-    with figures.style():
-        figure, axes = figures.axes(width="single")
-        for at, (order, part) in enumerate(frame.groupby("order")):
-            axes.plot(part["pass"], part["entropy"], label=order, **figures.series(at))
-        axes.set(xlabel="pass", ylabel="entropy of a prediction, nats", ylim=(0, None))
-        axes.legend()
     return figure, frame
 
 

@@ -15,7 +15,6 @@ def needs(params: Params) -> list[Need | Languages]:
         found.append(Need(f"muse_models.{model}.descent.training.batch_size", "train", most, size))
     text = params.muse_text.spans.training.batch_size
     found.append(Need("muse_text.spans.training.batch_size", "train", text, PICTURE))
-    found.append(Need("muse_decoder.batch_size", "train", params.muse_decoder.batch_size, PICTURE))
     drawn = ("pictures", "front", "inpainted")
     found += [Need(f"muse_drawing.{key}", "test", getattr(settings, key), PICTURE) for key in drawn]
     return [Languages("muse_models.languages", params.muse_models.languages), *found]

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.models import vqgan
+from lib.models import text_encoder, vqgan
 from lib.painter import kinds
 from lib.painter.model import Model
-from studies.muse.code.material import TOKENIZER
-from studies.muse.code.texts import encoder_at, reads
+from studies.muse.code.material import ENCODER, TOKENIZER
 
 
 def load(folder: Path, sampling: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Model:
@@ -20,4 +19,4 @@ def load(folder: Path, sampling: Mapping[str, Any], base: Mapping[str, Any] | No
     """
     before = base and load(Path(base["model"]), base["sampling"])
     where = f"muse_search, {folder}"
-    return kinds.trained(folder, encoder_at(reads(folder)), vqgan.load(TOKENIZER), sampling, where, before)
+    return kinds.trained(folder, text_encoder.load(ENCODER), vqgan.load(TOKENIZER), sampling, where, before)

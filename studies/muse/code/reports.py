@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lib.evidence.report import Estimate, Interval, Pairs, Report, Values
+from lib.evidence.report import Estimate, Pairs, Report, Values
 from lib.metrics.drawings import MeasuredRun, Search, Settings, Timing
 from lib.metrics.panel import Accuracy
 
@@ -17,9 +17,8 @@ class Choice(Report):
 
 
 class Drawn(Report):
-    """One way of drawing: `build/muse/drawn/<run>.npy` has the tokens of its prompts, uint16 [seeds, samples, P, N], or
-    the pictures, uint8 [seeds, samples, P, S, S, 3], of a model that knows no tokens; `<run>_captions.npy` those of its
-    captions, [C, N] or [C, S, S, 3], each drawn once: caption c by the training c modulo their number."""
+    """One way of drawing, of which `build/muse/drawn/<run>.npy` has the tokens, uint16 [seeds, samples, rows, N], or
+    the pictures, uint8 [seeds, samples, rows, S, S, 3], of a model that knows no tokens."""
 
     training: str
     sampling: dict[str, Any]
@@ -28,9 +27,9 @@ class Drawn(Report):
     samples: int
     """pictures of a row from each training"""
     prompts: list[str]
-    """ids"""
+    """ids, of the first rows"""
     captions: list[int]
-    """numbers of test pictures"""
+    """numbers of the test pictures whose captions are the other rows"""
 
 
 class Filled(Report):
@@ -41,17 +40,6 @@ class Filled(Report):
     """of the test split"""
     known: list[bool]
     """[N], which tokens stayed"""
-
-
-class Negated(Report):
-    """Prompts that leave a colour open: tokens uint16 [seeds, samples · P, N] in `build/muse/drawn/away_<way>.npy`."""
-
-    prompts: list[str]
-    """ids, P of them"""
-    colours: list[str]
-    """of each, the one that a negative caption names"""
-    captions: list[str]
-    """the negative ones"""
 
 
 class Worded(Report):
@@ -70,13 +58,6 @@ class Rates(Report):
     bytes: float
 
 
-class Timed(Timing):
-    """How long one model takes to draw, and what it reads."""
-
-    bytes: float
-    """of weights that a batch reads, once a pass; of tables what is looked up"""
-
-
 class Drawings(Report):
     """All that was drawn."""
 
@@ -85,8 +66,7 @@ class Drawings(Report):
     filled: dict[str, Filled]
     worded: dict[str, Worded]
     """by the wording, short or long"""
-    negated: Negated
-    timings: dict[str, Timed]
+    timings: dict[str, Timing]
     rates: Rates
 
 
@@ -108,12 +88,10 @@ class Training(Report):
 class Run(MeasuredRun):
     """One way of drawing, with every training of a model."""
 
-    likelihood: Interval | None = None
+    likelihood: Estimate | None = None
     """mean log-likelihood of a token of the test captions' pictures under the judge, nats"""
     diversity: Estimate | None = None
     """mean distance of two pictures of a prompt, by training"""
-    cardinality: dict[int, Interval] | None = None
-    """how many objects a prompt asks for → share of such prompts drawn exactly right"""
 
 
 class Inpainting(Report):
@@ -125,38 +103,6 @@ class Inpainting(Report):
     """share of the new tokens that are the original's"""
     right: Estimate | None = None
     """share of pictures in which the reader sees the objects of the original, and no others"""
-
-
-class Health(Report):
-    """What a masked model's passes know, means over pictures; a value a pass."""
-
-    entropy: list[float]
-    """of a prediction, mean over the tokens that the pass found masked, nats"""
-    confidence: list[float]
-    """log-probability of a token that the pass fixed, mean, nats"""
-    pictures: int
-
-
-class Avoided(Report):
-    """What guidance leads away from, and what is left of it."""
-
-    shown: Estimate
-    """share of pictures that show the colour of the negative caption, by training"""
-    objects: float
-    """in a picture, where one was asked for"""
-
-
-class Repainted(Report):
-    """A decoder of the image tokenizer."""
-
-    parameters: int
-    psnr: Estimate
-    """of test pictures that were rebuilt from their tokens, dB, by training"""
-    fid: Interval | None = None
-    """of what the masked model drew, by the first training"""
-    kid: Interval | None = None
-    fid_inception: Interval | None = None
-    kid_inception: Interval | None = None
 
 
 class Texts(Report):
@@ -175,19 +121,13 @@ class Measured(Report):
     """tokens of a picture, and passes of the autoregressive model"""
     trainings: dict[str, Training]
     runs: dict[str, Run]
-    timings: dict[str, Timed]
+    timings: dict[str, Timing]
     rates: Rates
     real_likelihood: float | None = None
     """of the test pictures themselves, as of `Run.likelihood`"""
     inpainting: dict[str, Inpainting]
     worded: dict[str, dict[str, Accuracy]]
     """wording, short or long → training → how many pictures are exactly right"""
-    negative: dict[str, Avoided]
-    """guidance away from the dropped caption, or from a negative one"""
-    decoders: dict[str, Repainted]
-    """the tokenizer's own as it is, trained further, and the larger one"""
-    health: dict[str, Health]
-    """run → the passes of the first training"""
     choice: Choice
     search: Settings
 

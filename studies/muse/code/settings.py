@@ -13,7 +13,6 @@ from lib.config_tree import (
     Entries,
     Guidance,
     Name,
-    Rate,
     Section,
     Several,
     Share,
@@ -135,30 +134,6 @@ class MuseTrainingParams(Section):
     """independent trainings"""
     changes: Entries[Any]
     """values of the model's training that differ"""
-    text: Literal["spans", "clip"] = "spans"
-    """what it reads captions through: this study's text network, or CLIP's caption tower (the masked model alone)"""
-
-    def check(self) -> None:
-        require(
-            self.text == "spans" or self.model == "masked", "text", "is clip, which the masked model alone can have"
-        )
-
-
-class DecoderParams(Section):
-    """A larger decoder of the image tokenizer, whose own one is trained as long beside it."""
-
-    seeds: Count
-    """independent trainings"""
-    width: Width
-    """channels at the resolution of the tokens"""
-    blocks: Count
-    """residual ones; the tokenizer's own decoder has two"""
-    steps: Count
-    """updates"""
-    batch_size: Count
-    """pictures"""
-    learning_rate: Rate
-    """at its peak, by AdamW"""
 
 
 class ChoiceParams(Section):
@@ -259,7 +234,6 @@ class Params(config.Params):
     muse_text: TextNetworkParams
     muse_models: MuseModelsParams
     muse_trainings: Entries[MuseTrainingParams]
-    muse_decoder: DecoderParams
     muse_search: SearchParams
     muse_drawing: DrawingParams
 

@@ -6,22 +6,20 @@ from itertools import pairwise
 
 import numpy as np
 
-from lib.evidence.report import Estimate
+from lib.evidence.report import Estimate, Values
 from studies.muse.code.reports import Measured
 
 MODELS = ("autoregressive", "masked", "latent", "cascade")
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9)  # exact accuracies at which times are compared
 
 
 def quality(report: Measured, model: str) -> dict[int, Estimate]:
-    """Exact accuracy, or CLIP score where nothing can be exact, of every number of passes that all trainings drew."""
+    """Exact accuracy, or CLIP score where nothing can be exact, of every number of passes that was drawn."""
     found = {}
     for name, one in report.runs.items():
         steps = one.sampling.get("steps", report.length)
         if name in (model, f"{model}_{steps}") and (one.exact or one.clip_score):
             found[steps] = one.exact or one.clip_score
-    most = max((len(one.by_seed) for one in found.values()), default=0)
-    return {steps: one for steps, one in sorted(found.items()) if len(one.by_seed) == most}
+    return dict(sorted(found.items()))
 
 
 def common(report: Measured) -> float | None:
@@ -30,9 +28,9 @@ def common(report: Measured) -> float | None:
     return min(bests) if len(bests) > 1 else None
 
 
-def seconds_until(report: Measured, model: str, batch_size: int, wanted: float) -> list[float | None]:
+def seconds_until(report: Measured, model: str, batch_size: int, wanted: float) -> Values | None:
     """Seconds a picture of every training of a model until its quality is `wanted`, the time of its first training
-    taken for all; None for those that never reach it, nothing for a model that was not drawn or not timed."""
+    taken for all; those that never reach it are left out, None if none does."""
     found = quality(report, model)
     times = {
         one.sampling.get("steps", report.length): float(np.median(one.seconds)) / batch_size
@@ -41,15 +39,10 @@ def seconds_until(report: Measured, model: str, batch_size: int, wanted: float) 
     }
     points = [(times[steps], one.by_seed) for steps, one in found.items() if steps in times]
     if not points:
-        return []
-    return [reached([(time, own[seed]) for time, own in points], wanted) for seed in range(len(points[0][1]))]
-
-
-def times_as_long(report: Measured, model: str, batch_size: int, wanted: float) -> list[float]:
-    """How many times as long as the masked model another one takes until its quality is `wanted`, training by training
-    of equal seeds; those of which either never gets there are left out."""
-    own, masked = (seconds_until(report, name, batch_size, wanted) for name in (model, "masked"))
-    return [first / second for first, second in zip(own, masked, strict=False) if first and second]
+        return None
+    until = [reached([(time, own[seed]) for time, own in points], wanted) for seed in range(len(points[0][1]))]
+    values = [time for time in until if time is not None]
+    return Values(values=values, unit="seconds a picture", seeds_are="independent trainings") if values else None
 
 
 def reached(points: list[tuple[float, float]], wanted: float) -> float | None:

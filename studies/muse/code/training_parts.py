@@ -6,9 +6,7 @@ from lib.pipeline.parts import Part
 from studies.muse.code.cascade import cascade_model, pixels_model
 from studies.muse.code.material import ENCODER, TEXT, TOKENIZER, folders
 from studies.muse.code.settings import FIRST, Params, training_of
-from studies.muse.code.texts import CLIP
 from studies.muse.code.training import autoregressive_model, latent_model, masked_model, super_resolution_model
-from studies.muse.code.training_clip import masked_model_by_clip
 
 MODELS = Path("build/muse/models")
 WORK = {
@@ -27,10 +25,9 @@ def training_part(params: Params, name: str, training: str, part: str, seed: int
     """One training of muse_trainings.<training> on muse_parts.<part>."""
     settings, model = training_of(params, training), params.muse_trainings[training].model
     descent, where, large = settings.descent.training, folders(part), model in FIRST
-    by_clip = params.muse_trainings[training].text == "clip"
     return Part(
         name=name,
-        work=masked_model_by_clip if by_clip else WORK[model],
+        work=WORK[model],
         arguments={
             "settings": settings,
             "seed": seed,
@@ -38,13 +35,7 @@ def training_part(params: Params, name: str, training: str, part: str, seed: int
             "languages": params.muse_models.languages,
             "text_length": params.text.length,
         },
-        inputs=[
-            where.data,
-            where.tokens,
-            TEXT,
-            CLIP if by_clip else ENCODER,
-            *([TOKENIZER] if model in OF_TOKENIZER else []),
-        ],
+        inputs=[where.data, where.tokens, TEXT, ENCODER, *([TOKENIZER] if model in OF_TOKENIZER else [])],
         size=descent.steps * descent.batch_size * (TOKENS_MORE if large else 1),
     )
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from lib.evidence.report import Pairs
-from lib.metrics.drawings import Settings
+from lib.metrics.drawings import Settings, Timing
 from lib.metrics.panel import Accuracy
 from studies.muse.code import claims
 from studies.muse.code.evaluate import requirement
-from studies.muse.code.reports import Choice, Measured, Rates, Run, Timed
+from studies.muse.code.reports import Choice, Measured, Rates, Run
 
 
 def accuracy(*by_seed):
@@ -22,8 +22,9 @@ def run(training, exact=None):
 
 
 def timing(training, batch_size, *seconds):
-    given = {"operations": 1.0, "bytes": 1.0, "machine": {}}
-    return Timed(training=training, sampling={}, batch_size=batch_size, seconds=list(seconds), **given)
+    return Timing(
+        training=training, sampling={}, batch_size=batch_size, seconds=list(seconds), operations=1.0, machine={}
+    )
 
 
 def report(**runs):
@@ -40,9 +41,6 @@ def report(**runs):
         rates=Rates(operations=1.0, bytes=1.0),
         inpainting={},
         worded={},
-        health={},
-        decoders={},
-        negative={},
         choice=Choice(parts={}, wanted=0.7, hardest=None),
         search=Settings(models={}),
     )
